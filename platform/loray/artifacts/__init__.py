@@ -1,0 +1,1 @@
+"""What stages hand to each other: immutable folders that exist once their manifest does."""

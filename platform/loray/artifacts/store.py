@@ -1,0 +1,179 @@
+"""Storage of artifacts, on local disk and S3 alike.
+
+`ROOT/<kind>s/<name>-<fingerprint>/` holds an artifact's files and, written last, `manifest.json`.
+`ROOT/.work/` holds what is being made; nothing there is read by anyone but its maker.
+"""
+
+import hashlib
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loray.artifacts.manifest import MANIFEST_NAME, FileEntry, Manifest, Stage
+from loray.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+RECORDED_LIBRARIES = (
+    "loray", "ray", "torch", "transformers", "peft", "bitsandbytes", "deepspeed", "pyarrow",
+    "tokenizers", "evaluate", "pydantic",
+)  # fmt: skip
+
+
+class Store:
+    """Artifacts under one root, a local folder or `s3://bucket/prefix`."""
+
+    def __init__(self, root: str) -> None:
+        from loray.artifacts.filesystem import open_filesystem  # noqa: PLC0415 (pyarrow is slow)
+
+        self.root = root
+        self._fs, self._base = open_filesystem(root)
+        self.is_local = "://" not in root
+        scratch = Path(root) if self.is_local else Path.home() / ".cache" / "loray"
+        self.scratch = scratch.absolute()
+
+    def work_folder(self, stage: Stage) -> Path:
+        """A local folder, made if missing, for what `stage` has not committed yet."""
+        folder = self.scratch / ".work" / stage.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def read_manifest(self, stage: Stage) -> Manifest | None:
+        """The manifest of a committed artifact; None when there is none."""
+        try:
+            with self._fs.open_input_file(self._key(stage, MANIFEST_NAME)) as stream:
+                text = stream.read()
+        except FileNotFoundError:
+            return None
+        return Manifest.model_validate_json(text)
+
+    def commit(
+        self,
+        stage: Stage,
+        made: Path,
+        *,
+        stage_version: int,
+        recipe: dict[str, Any],
+        inputs: dict[str, str],
+        statistics: dict[str, Any],
+    ) -> Manifest:
+        """Move the files under `made` into the artifact and write its manifest last.
+
+        Whatever an interrupted commit left in the artifact's folder is cleared first.
+        """
+        files = tuple(file_entries(made))
+        manifest = Manifest(
+            stage=stage,
+            stage_version=stage_version,
+            recipe=recipe,
+            inputs=inputs,
+            files=files,
+            statistics=statistics,
+            environment=environment(),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        self._clear(stage)
+        for entry in files:
+            self._put(made / entry.path, self._key(stage, entry.path))
+        text = manifest.model_dump_json(indent=1).encode()
+        self._write_last(self._key(stage, MANIFEST_NAME), text)
+        shutil.rmtree(made)
+        return manifest
+
+    def fetch(self, stage: Stage) -> Path:
+        """A local folder with the artifact's files; downloaded and verified when not local.
+
+        Raises:
+            ArtifactError: the artifact was never committed, or a file is not what it was.
+        """
+        manifest = self.read_manifest(stage)
+        if manifest is None:
+            raise ArtifactError(
+                f"{self.root}/{stage.folder} is not there or was never committed; "
+                "run `loray apply` to make it"
+            )
+        if self.is_local:
+            return Path(self._base, stage.folder)
+        folder = self.scratch / "fetched" / stage.folder
+        for entry in manifest.files:
+            self._download(entry, self._key(stage, entry.path), folder / entry.path)
+        return folder
+
+    def _key(self, stage: Stage, path: str) -> str:
+        return f"{self._base}/{stage.folder}/{path}"
+
+    def _clear(self, stage: Stage) -> None:
+        from pyarrow.fs import FileType  # noqa: PLC0415
+
+        folder = f"{self._base}/{stage.folder}"
+        if self._fs.get_file_info(folder).type == FileType.Directory:
+            self._fs.delete_dir(folder)
+
+    def _put(self, source: Path, key: str) -> None:
+        if self.is_local:
+            target = Path(key)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source.replace(target)
+            return
+        with source.open("rb") as reader, self._fs.open_output_stream(key) as writer:
+            shutil.copyfileobj(reader, writer, 1 << 20)
+
+    def _write_last(self, key: str, data: bytes) -> None:
+        """Make `data` visible under `key` all at once; S3 does so by itself."""
+        if self.is_local:
+            target = Path(key)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = target.with_suffix(f".{os.getpid()}.partial")
+            with partial.open("wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            partial.replace(target)
+            return
+        with self._fs.open_output_stream(key) as stream:
+            stream.write(data)
+
+    def _download(self, entry: FileEntry, key: str, target: Path) -> None:
+        if target.exists() and target.stat().st_size == entry.size:
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_suffix(f"{target.suffix}.{os.getpid()}.partial")
+        with self._fs.open_input_stream(key) as reader, partial.open("wb") as writer:
+            shutil.copyfileobj(reader, writer, 1 << 20)
+        found = file_digest(partial)
+        if found != entry.sha256:
+            raise ArtifactError(
+                f"{key} has SHA-256 {found}, its manifest says {entry.sha256}; "
+                "delete the artifact's folder and run `loray apply` to make it again"
+            )
+        partial.replace(target)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def file_entries(folder: Path) -> Iterator[FileEntry]:
+    """An entry for each file under `folder`, sorted by path."""
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        name = path.relative_to(folder).as_posix()
+        yield FileEntry(path=name, size=path.stat().st_size, sha256=file_digest(path))
+
+
+def environment() -> dict[str, str]:
+    """Versions of Python and of the libraries that a result may depend on."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for library in RECORDED_LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,115 @@
+"""The `base_model`, `method` and `train` blocks."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from loray.spec.base import Count, StrictModel
+
+
+class BaseModelSpec(StrictModel):
+    """The frozen model that adapters learn on top of."""
+
+    path: str
+    """A local folder, relative to where the command runs, or a hub id."""
+    revision: str | None = None
+    """Commit of a hub id; needed for one, refused for a local folder."""
+    quantization: Literal["none", "nf4"] = "nf4"
+    """`nf4`: 4-bit NormalFloat with double quantization (QLoRA). Source: arXiv:2305.14314, sec. 3."""
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    """Type of computation, and of the weights that are not quantized."""
+
+
+ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
+MLP = ("gate_proj", "up_proj", "down_proj")
+Projection = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+class LoraMethod(StrictModel):
+    """A low-rank update, W0 + (alpha / rank) B A. Source: arXiv:2106.09685, sec. 4.1."""
+
+    kind: Literal["lora"] = "lora"
+    rank: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Inner dimension of A and B."""
+    alpha: Annotated[int, Field(ge=1, le=65536)] = 32
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Probability that an input element of A is dropped while training."""
+    targets: Literal["all-linear", "attention", "mlp"] | tuple[Projection, ...] = "all-linear"
+    """A preset or the names of the linear projections that get an adapter."""
+
+    @property
+    def target_modules(self) -> tuple[str, ...]:
+        """The projections by name, sorted."""
+        presets = {"all-linear": ATTENTION + MLP, "attention": ATTENTION, "mlp": MLP}
+        names = presets[self.targets] if isinstance(self.targets, str) else self.targets
+        return tuple(sorted(set(names)))
+
+    @model_validator(mode="after")
+    def _some_projection_is_targeted(self) -> Self:
+        if not self.target_modules:
+            raise ValueError("targets is empty; name at least one projection, or use all-linear")
+        return self
+
+
+class FullMethod(StrictModel):
+    """Every weight of the base learns; for models under 1B parameters."""
+
+    kind: Literal["full"]
+
+
+Method = Annotated[LoraMethod | FullMethod, Field(discriminator="kind")]
+
+
+class DeepSpeedStrategy(StrictModel):
+    """DeepSpeed ZeRO data parallelism. Source: arXiv:1910.02054."""
+
+    kind: Literal["deepspeed"] = "deepspeed"
+    zero_stage: Annotated[int, Field(ge=0, le=2)] = 2
+    """0: plain data parallel; 1: optimizer states sharded; 2: gradients sharded too."""
+
+
+class OptimizerSpec(StrictModel):
+    """AdamW with decoupled weight decay. Source: arXiv:1711.05101, algorithm 2."""
+
+    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 2e-4
+    weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    beta1: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
+    beta2: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.999
+    epsilon: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-8
+
+
+class ScheduleSpec(StrictModel):
+    """The learning rate over the steps: linear warm-up, then `kind`."""
+
+    kind: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_steps: Annotated[int, Field(ge=0, le=1_000_000)] = 10
+    final_fraction: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
+    """Learning rate at the last step over its peak; not used by `constant`."""
+
+
+class BatchSpec(StrictModel):
+    """Sequences a step; the worker count does not change what a step learns from."""
+
+    global_size: Count = 16
+    """Sequences an optimizer step, over all workers."""
+    micro_size: Count = 1
+    """Sequences a worker passes through the model at once."""
+
+
+class TrainSpec(StrictModel):
+    """One training run."""
+
+    steps: Count
+    """Optimizer steps; the data is passed over as often as they need."""
+    strategy: DeepSpeedStrategy = DeepSpeedStrategy()
+    optimizer: OptimizerSpec = OptimizerSpec()
+    schedule: ScheduleSpec = ScheduleSpec()
+    batch: BatchSpec = BatchSpec()
+    max_grad_norm: Annotated[float, Field(gt=0.0, le=1e6)] = 1.0
+    """Gradients longer than this (L2 norm over all of them) are scaled down to it."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass instead of keeping them."""
+    checkpoint_every: Count = 100
+    """Steps between checkpoints; the last step always makes one."""
+    vitals_every: Count = 20
+    """Steps between records of the weight-norm ratio and gradient statistics of every module."""
