@@ -1,0 +1,1 @@
+"""What a run is: frozen pydantic models, read from YAML, checked before anything starts."""

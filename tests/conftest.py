@@ -1,0 +1,70 @@
+"""Fixtures that more than one room's tests need; nothing heavy is imported before it is used."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+WORKER_ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "OMP_NUM_THREADS": "1",
+    "PYTHONPATH": f"{REPOSITORY / 'platform'}{os.pathsep}{REPOSITORY}",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+STRICT_ROOMS = ("spec", "cli", "planner", "artifacts")
+"""Rooms whose tests turn every warning into an error."""
+
+os.environ.update({k: v for k, v in WORKER_ENVIRONMENT.items() if k != "PYTHONPATH"})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        room = Path(item.path).relative_to(REPOSITORY / "tests").parts[0]
+        if room in STRICT_ROOMS:
+            item.add_marker(pytest.mark.filterwarnings("error"), append=False)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """One local cluster for the whole run; `address="local"` never joins one that is there."""
+    import ray
+
+    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+    ray.init(
+        address="local",
+        num_cpus=4,
+        object_store_memory=512 * 1024 * 1024,
+        include_dashboard=True,
+        log_to_driver=False,
+        logging_level="warning",
+        runtime_env={"env_vars": WORKER_ENVIRONMENT},
+    )
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Llama (hidden 32, 2 layers) with a byte-level tokenizer and a chat template."""
+    from loray.quickstart.initialise import write_random_model
+
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    write_random_model(
+        folder,
+        vocab_size=300,
+        hidden_size=32,
+        layers=2,
+        heads=4,
+        kv_heads=2,
+        intermediate=64,
+        max_positions=512,
+        seed=0,
+    )
+    return folder
