@@ -34,9 +34,7 @@ def open_filesystem(
             "environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
         )
     if parts.scheme != "s3" or not parts.netloc:
-        raise SpecError(
-            f"{uri!r} is neither a local path nor s3://bucket/key; use one of these"
-        )
+        raise SpecError(f"{uri!r} is neither a local path nor s3://bucket/key; use one of these")
     return _s3(endpoint, region), f"{parts.netloc}{parts.path}".rstrip("/")
 
 

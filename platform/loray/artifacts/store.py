@@ -12,13 +12,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from loray.artifacts.manifest import MANIFEST_NAME, FileEntry, Manifest, Stage
 from loray.errors import ArtifactError
-
-if TYPE_CHECKING:
-    from pyarrow.fs import FileSystem
 
 RECORDED_LIBRARIES = (
     "loray", "ray", "torch", "transformers", "peft", "bitsandbytes", "deepspeed", "pyarrow",

@@ -8,7 +8,7 @@ from loray.spec.base import Count, Fraction, StrictModel
 
 
 class FieldsSpec(StrictModel):
-    """Which columns of a source hold what; name either `prompt` and `completion`, `messages` or `text`."""
+    """Which columns of a source hold what; `prompt` and `completion`, or `messages`, or `text`."""
 
     prompt: str | None = None
     """Column with what the user asks."""

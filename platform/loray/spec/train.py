@@ -15,7 +15,7 @@ class BaseModelSpec(StrictModel):
     revision: str | None = None
     """Commit of a hub id; needed for one, refused for a local folder."""
     quantization: Literal["none", "nf4"] = "nf4"
-    """`nf4`: 4-bit NormalFloat with double quantization (QLoRA). Source: arXiv:2305.14314, sec. 3."""
+    """`nf4`: 4-bit NormalFloat, double quantization (QLoRA). Source: arXiv:2305.14314, sec. 3."""
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     """Type of computation, and of the weights that are not quantized."""
 
