@@ -1,0 +1,68 @@
+# make quickstart   a corpus to two served adapters, on this machine
+# make check test   what CI runs
+#
+# Needs a Python 3.11 or newer and a package registry, nothing else. PYTHON picks the interpreter;
+# TORCH_INDEX picks another index for torch alone, such as https://download.pytorch.org/whl/cpu.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+TORCH_INDEX ?=
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q
+
+.PHONY: help setup setup-dev quickstart fmt check test-unit test models-tiny constraints
+
+help:
+	@sed -n '1,5s/^# \{0,1\}//p' Makefile
+	@echo "targets: setup quickstart fmt check test-unit test bench-NAME models-tiny constraints"
+
+setup: .venv/installed
+setup-dev: .venv/installed-dev
+
+.venv/installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "no python3 found; install Python 3.11 or newer"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing loray and what it runs on into .venv (torch and Ray are large)"
+	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "$$(grep '^torch==' constraints.txt)"
+	@$(PIP) hatchling editables
+	@$(PIP) --no-build-isolation --editable '.[all]'
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	@echo "installing what the checks and tests need"
+	@$(PIP) --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+quickstart: setup
+	@$(BIN)/loray quickstart
+
+fmt: setup-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+check: setup-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/codespell platform tests jobs serve_apps configs docs benchmarks Makefile *.md *.toml *.yaml
+	@$(BIN)/python -m tests.house
+
+# Everything that needs neither Ray nor a GPU: under a minute.
+test-unit: setup-dev
+	$(PYTEST)
+
+# Everything that needs no GPU.
+test: setup-dev
+	$(PYTEST) -m 'not gpu and not network'
+
+bench-%: setup-dev
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$*.py
+
+# Pretrain models/tiny again; hours on two cores, minutes on a GPU.
+models-tiny: setup
+	$(BIN)/loray apply configs/runs/tiny-base.yaml
+
+# Pin what .venv holds now; run it after raising a version there.
+constraints: setup-dev
+	@$(BIN)/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9]*$$//' > constraints.txt

@@ -1,0 +1,1 @@
+"""Small stand-ins for what lies outside loray; each keeps the contract of what it stands for."""
