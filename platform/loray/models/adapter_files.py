@@ -1,0 +1,278 @@
+"""Adapter folders, checked without torch before anything reads them.
+
+A folder is taken when it holds `adapter_config.json`, `adapter_model.safetensors`, perhaps a
+`README.md`, and nothing else: plain files of their own, a configuration that is a plain LoRA, and
+for every adapted module finite A (rank, in) and B (out, rank) whose shapes fit the configuration.
+"""
+
+import hashlib
+import io
+import math
+import os
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from loray.errors import AdapterError
+from loray.models.adapter_config import (
+    CONFIG_NAME,
+    DEFAULT_MAX_RANK,
+    AdapterConfig,
+    parse_config,
+    parse_json,
+)
+
+__all__ = [
+    "ADAPTER_FILES", "AdapterConfig", "TensorEntry", "adapter_digest", "check_adapter_folder",
+    "tensor_entries",
+]  # fmt: skip
+
+WEIGHTS_NAME = "adapter_model.safetensors"
+README_NAME = "README.md"
+ADAPTER_FILES = (CONFIG_NAME, WEIGHTS_NAME, README_NAME)
+"""Every file that an adapter folder may hold."""
+
+MAX_CONFIG_BYTES = 1 << 20
+MAX_README_BYTES = 1 << 20
+MAX_HEADER_BYTES = 16 << 20
+MAX_WEIGHTS_BYTES = 64 << 30
+MAX_TENSORS = 100_000
+_CHUNK_BYTES = 8 << 20
+
+_EXPONENT_BITS = {"F32": ("<u4", 0x7F800000), "F16": ("<u2", 0x7C00), "BF16": ("<u2", 0x7F80)}
+"""Per dtype: the integer of its size, and the bits that are all ones in NaN and infinity."""
+
+_TENSOR_NAME = re.compile(
+    r"base_model\.model\.(?P<module>[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*)"
+    r"\.(?P<part>lora_A\.weight|lora_B\.weight|lora_magnitude_vector)"
+)
+
+
+@dataclass(frozen=True)
+class TensorEntry:
+    """Where a tensor lies in the weights file."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    """Bytes from the file's beginning."""
+    end: int
+
+    @property
+    def module(self) -> str:
+        """The dotted name, in the base model, of the module that the tensor belongs to."""
+        found = _TENSOR_NAME.fullmatch(self.name)
+        return found["module"] if found else ""
+
+    @property
+    def part(self) -> str:
+        """`lora_A.weight`, `lora_B.weight` or `lora_magnitude_vector`."""
+        found = _TENSOR_NAME.fullmatch(self.name)
+        return found["part"] if found else ""
+
+
+def check_adapter_folder(folder: Path, *, max_rank: int = DEFAULT_MAX_RANK) -> AdapterConfig:
+    """Read and check everything in `folder`; what comes back may be loaded.
+
+    Raises:
+        AdapterError: a file, a key, a tensor or a number is not what an adapter may hold.
+    """
+    _check_file_names(folder)
+    config = read_config(folder)
+    if config.max_rank > max_rank:
+        raise AdapterError(
+            f"{CONFIG_NAME} asks for rank {config.max_rank}, at most {max_rank} is taken; "
+            "train or truncate the adapter to a lower rank"
+        )
+    with _open_plain(folder / WEIGHTS_NAME, MAX_WEIGHTS_BYTES) as stream:
+        tensors = _read_header(stream)
+        _check_tensors(config, tensors)
+        for tensor in tensors:
+            _check_finite(stream, tensor)
+    return config
+
+
+def read_config(folder: Path) -> AdapterConfig:
+    """The configuration in `folder`; its weights are not looked at."""
+    with _open_plain(folder / CONFIG_NAME, MAX_CONFIG_BYTES) as stream:
+        return parse_config(stream.read())
+
+
+def tensor_entries(folder: Path) -> tuple[TensorEntry, ...]:
+    """Names, types, shapes and places of the tensors in `folder`, in the order of the file."""
+    with _open_plain(folder / WEIGHTS_NAME, MAX_WEIGHTS_BYTES) as stream:
+        return _read_header(stream)
+
+
+def adapter_digest(folder: Path) -> str:
+    """SHA-256, in hex, over what decides the adapter's outputs and the bytes of its weights.
+
+    The same adapter trained in another folder has the same digest: the base model's path, PEFT's
+    version and the order of `target_modules` do not enter.
+    """
+    with _open_plain(folder / WEIGHTS_NAME, MAX_WEIGHTS_BYTES) as stream:
+        weights = hashlib.file_digest(stream, "sha256").hexdigest()
+    text = f"{read_config(folder).canonical()}\n{weights}\n"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _check_file_names(folder: Path) -> None:
+    if not folder.is_dir():
+        raise AdapterError(f"{folder} is no folder; give the folder that PEFT saved")
+    found = sorted(entry.name for entry in os.scandir(folder))
+    unknown = [name for name in found if name not in ADAPTER_FILES]
+    if unknown:
+        raise AdapterError(
+            f"the adapter folder holds {', '.join(ascii(name)[:80] for name in unknown[:5])}; "
+            f"only {', '.join(ADAPTER_FILES)} are taken (no pickles, no code, no links); "
+            "remove the others, or save the adapter again with safetensors"
+        )
+    if README_NAME in found:
+        _open_plain(folder / README_NAME, MAX_README_BYTES).close()
+
+
+def _open_plain(path: Path, max_bytes: int) -> io.BufferedReader:
+    """Open a regular file that has one name only, without following links."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise AdapterError(
+            f"{path.name} is missing; give a folder with {CONFIG_NAME} and {WEIGHTS_NAME}"
+        ) from None
+    except OSError as error:
+        raise AdapterError(
+            f"{path.name} cannot be read as a plain file ({error.strerror}); put a copy there"
+        ) from None
+    status = os.fstat(descriptor)
+    fault = _file_fault(status, max_bytes)
+    if fault:
+        os.close(descriptor)
+        raise AdapterError(f"{path.name} {fault}; put a plain copy there")
+    return os.fdopen(descriptor, "rb")
+
+
+def _file_fault(status: os.stat_result, max_bytes: int) -> str | None:
+    if not stat.S_ISREG(status.st_mode):
+        return "is no regular file"
+    if status.st_nlink != 1:
+        return f"has {status.st_nlink} hard links"
+    if status.st_size > max_bytes:
+        return f"has {status.st_size} bytes, at most {max_bytes} are taken"
+    return None
+
+
+def _read_header(stream: io.BufferedReader) -> tuple[TensorEntry, ...]:
+    """The tensors of a safetensors file, which together cover it without gap or overlap.
+
+    Source: https://github.com/huggingface/safetensors#format
+    """
+    file_size = os.fstat(stream.fileno()).st_size
+    header_size = int.from_bytes(stream.read(8), "little")
+    if file_size < 8 or header_size > min(file_size - 8, MAX_HEADER_BYTES):
+        raise _torn(f"its header would be {header_size} bytes long, the file has {file_size}")
+    try:
+        header = parse_json(stream.read(header_size))
+    except (ValueError, RecursionError) as error:
+        raise _torn(f"its header is no JSON to trust: {error}") from None
+    if not isinstance(header, dict) or len(header) > MAX_TENSORS:
+        raise _torn(f"its header is no object of at most {MAX_TENSORS} tensors")
+    header.pop("__metadata__", None)
+    first = 8 + header_size
+    tensors = sorted((_tensor(n, v, first) for n, v in header.items()), key=lambda t: t.start)
+    expected = first
+    for tensor in tensors:
+        if tensor.start != expected:
+            raise _torn(f"tensor {tensor.name!a} starts at {tensor.start}, wanted {expected}")
+        expected = tensor.end
+    if expected != file_size:
+        raise _torn(f"its tensors end at byte {expected}, the file at {file_size}")
+    return tuple(tensors)
+
+
+def _tensor(name: str, value: object, first: int) -> TensorEntry:
+    if not isinstance(value, dict) or value.keys() != {"dtype", "shape", "data_offsets"}:
+        raise _torn(f"tensor {name[:200]!a} has no dtype, shape and data_offsets alone")
+    dtype, shape, offsets = value["dtype"], _sizes(value["shape"]), _sizes(value["data_offsets"])
+    if not isinstance(dtype, str) or dtype not in _EXPONENT_BITS:
+        raise _torn(f"tensor {name[:200]!a} is {ascii(dtype)[:40]}, wanted F32, F16 or BF16")
+    if not shape or len(offsets) != 2:
+        raise _torn(f"tensor {name[:200]!a} has an impossible shape or offsets")
+    length = math.prod(shape) * np.dtype(_EXPONENT_BITS[dtype][0]).itemsize
+    if offsets[1] - offsets[0] != length:
+        raise _torn(
+            f"tensor {name[:200]!a} of shape {shape} lies in {offsets[1] - offsets[0]} bytes, "
+            f"wanted {length}"
+        )
+    return TensorEntry(name, dtype, tuple(shape), first + offsets[0], first + offsets[1])
+
+
+def _sizes(value: object) -> list[int]:
+    sound = isinstance(value, list) and all(type(n) is int and 0 <= n < 2**48 for n in value)
+    return value if sound and isinstance(value, list) and len(value) <= 8 else []
+
+
+def _torn(what: str) -> AdapterError:
+    return AdapterError(f"{WEIGHTS_NAME}: {what}; save the adapter again or fetch a sound copy")
+
+
+def _check_tensors(config: AdapterConfig, tensors: tuple[TensorEntry, ...]) -> None:
+    """Every tensor has its place, every module its parts, and every target a module."""
+    modules: dict[str, dict[str, TensorEntry]] = {}
+    for tensor in tensors:
+        if not tensor.module or not config.is_target(tensor.module):
+            raise AdapterError(
+                f"{WEIGHTS_NAME} holds the tensor {tensor.name[:200]!a}, which belongs to no "
+                f"LoRA of target_modules {sorted(config.target_modules)[:10]}; "
+                "save the adapter again with PEFT"
+            )
+        modules.setdefault(tensor.module, {})[tensor.part] = tensor
+    for module, parts in modules.items():
+        _check_module(config, module, parts)
+    for target in config.target_modules:
+        if not any(module == target or module.endswith(f".{target}") for module in modules):
+            raise AdapterError(
+                f"target_modules names {target!a}, but no tensor of {WEIGHTS_NAME} belongs to it; "
+                "save the adapter again with PEFT"
+            )
+
+
+def _check_module(config: AdapterConfig, module: str, parts: dict[str, TensorEntry]) -> None:
+    wanted = {"lora_A.weight", "lora_B.weight"}
+    if config.use_dora:
+        wanted.add("lora_magnitude_vector")
+    if parts.keys() != wanted:
+        raise AdapterError(
+            f"module {module!a} has {sorted(parts)}, wanted {sorted(wanted)}; "
+            "save the adapter again with PEFT"
+        )
+    rank = config.rank(module)
+    num_in = parts["lora_A.weight"].shape[-1:]
+    num_out = parts["lora_B.weight"].shape[:1]
+    shapes = {
+        "lora_A.weight": (rank, *num_in),
+        "lora_B.weight": (*num_out, rank),
+        "lora_magnitude_vector": num_out,
+    }
+    for part, tensor in parts.items():
+        if tensor.shape != shapes[part] or 0 in tensor.shape:
+            raise AdapterError(
+                f"tensor {tensor.name!a} has shape {tensor.shape}; with rank {rank} it must be "
+                "(rank, inputs) for A and (outputs, rank) for B, none of them 0; "
+                "save the adapter again with PEFT"
+            )
+
+
+def _check_finite(stream: io.BufferedReader, tensor: TensorEntry) -> None:
+    integer, exponent = _EXPONENT_BITS[tensor.dtype]
+    stream.seek(tensor.start)
+    for start in range(tensor.start, tensor.end, _CHUNK_BYTES):
+        bits = np.frombuffer(stream.read(min(_CHUNK_BYTES, tensor.end - start)), dtype=integer)
+        if bool(((bits & exponent) == exponent).any()):
+            raise AdapterError(
+                f"tensor {tensor.name!a} holds NaN or infinity; "
+                "the training diverged: take an earlier checkpoint"
+            )
