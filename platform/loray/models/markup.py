@@ -1,0 +1,218 @@
+"""A tokenizer's control tokens: how they are rendered, and how text is kept from being one.
+
+Control tokens are the special tokens, and the other added tokens that the chat template writes.
+The latter stay control tokens in answers, so that a model can learn to write `<think>`.
+"""
+
+import json
+import re
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from typing import TYPE_CHECKING, TypeAlias
+
+from loray.errors import ModelError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+Turn: TypeAlias = Mapping[str, str]
+"""`role` and `content`."""
+
+FROZEN_DATE = "26 Jul 2024"
+FROZEN_CLOCK = (
+    '{%- macro strftime_now(format) -%}{{ {"%d %b %Y": "26 Jul 2024", "%d %B %Y": "26 July 2024",'
+    ' "%B %d, %Y": "July 26, 2024"}.get(format, "2024-07-26") }}{%- endmacro -%}'
+)
+"""Put before a template that asks for today's date: no row may depend on when it is rendered."""
+
+PRIVATE_PLANES = range(0xF0000, 0x10FFFE)
+"""Unicode's supplementary private use areas, where stand-ins for control tokens are taken from."""
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Token ids of a text, and the character at which each starts."""
+
+    ids: list[int]
+    starts: list[int]
+
+    def find(self, token_id: int, start: int, end: int) -> list[int]:
+        """Where `token_id` stands among the tokens of the characters `start` to `end`."""
+        span = range(bisect_left(self.starts, start), bisect_left(self.starts, end))
+        return [at for at in span if self.ids[at] == token_id]
+
+
+class Markup:
+    """The control tokens of one tokenizer, its chat template, and its two ways to encode."""
+
+    def __init__(self, tokenizer: "PreTrainedTokenizerFast") -> None:
+        self._tokenizer = tokenizer
+        self._backend: Tokenizer = tokenizer.backend_tokenizer
+        added = tokenizer.added_tokens_decoder
+        special = {token.content for token in added.values() if token.special}
+        source = str(tokenizer.chat_template or "")
+        written = {token.content for token in added.values() if token.content in source}
+        self.texts = tuple(sorted(special | {text for text in written if not text.isspace()}))
+        """Texts that must never become control tokens when a user brings them."""
+        self._special = _any_of(special)
+        self._control = _any_of(self.texts)
+        self._control_ids = {at for at, token in added.items() if token.content in self.texts}
+
+    @cached_property
+    def eos(self) -> int:
+        """The end-of-sequence token.
+
+        Raises:
+            ModelError: the tokenizer has none, so no answer could ever end.
+        """
+        if self._tokenizer.eos_token_id is None:
+            raise ModelError(
+                "the tokenizer has no eos_token, so no answer could end; set one in its "
+                "tokenizer_config.json"
+            )
+        return int(self._tokenizer.eos_token_id)
+
+    @cached_property
+    def opening(self) -> tuple[int, ...]:
+        """The ids that the tokenizer puts before any text: the BOS token, or nothing."""
+        ids = self._backend.encode("", add_special_tokens=True).ids
+        return tuple(ids[:1]) if ids and ids[0] == self._tokenizer.bos_token_id else ()
+
+    @cached_property
+    def template_end(self) -> int:
+        """The control token that the chat template writes after an answer, or else EOS."""
+        probe = [{"role": "user", "content": "ask"}, {"role": "assistant", "content": "reply"}]
+        text = self.render(probe)
+        after = self.tokens(text[text.rindex("reply") :], {}).ids
+        return next((token for token in after if token in self._control_ids), self.eos)
+
+    def render(self, turns: Sequence[Turn], *, open_prompt: bool = False) -> str:
+        """The chat template's text of `turns`, with the start of an answer if `open_prompt`.
+
+        Raises:
+            ModelError: there is no template, or it refuses the turns.
+        """
+        from jinja2 import TemplateError  # noqa: PLC0415 (only rendering needs it)
+
+        try:
+            return str(
+                self._tokenizer.apply_chat_template(
+                    [dict(turn) for turn in turns],
+                    chat_template=self._source,
+                    tokenize=False,
+                    add_generation_prompt=open_prompt,
+                    date_string=FROZEN_DATE,
+                )
+            )
+        except TemplateError as error:
+            roles = [turn["role"] for turn in turns]
+            raise ModelError(
+                f"the chat template refuses turns of roles {roles}: {error}; change the rows, or "
+                "set data.chat.template: plain"
+            ) from error
+
+    def veil(self, turns: Sequence[Turn]) -> tuple[list[Turn], dict[str, str]]:
+        """`turns` with control texts replaced by stand-ins, and what each stand-in stands for."""
+        hostile = [t for t in turns if self._pattern(t).search(t["content"])]
+        if not hostile:
+            return list(turns), {}
+        standin = self._standins("".join(turn["content"] for turn in turns))
+        veiled: list[Turn] = [
+            {**turn, "content": self._pattern(turn).sub(lambda m: standin[m[0]], turn["content"])}
+            for turn in turns
+        ]
+        return veiled, {sign: text for text, sign in standin.items()}
+
+    def tokens(self, text: str, veil: Mapping[str, str]) -> Tokens:
+        """Encode rendered text; what a stand-in stands for becomes ordinary tokens."""
+        encoding = self._backend.encode(text, add_special_tokens=False)
+        starts = [start for start, _ in encoding.offsets]
+        if not veil or not any(sign in text for sign in veil):
+            return Tokens(encoding.ids, starts)
+        ids: list[int] = []
+        unveiled: list[int] = []
+        for first, last in self._runs(encoding.ids):
+            left = encoding.offsets[first - 1][1] if first else 0
+            right = encoding.offsets[last][0] if last < len(starts) else len(text)
+            run = self._unveiled(text[left:right], veil)
+            ids += run.ids
+            unveiled += [left + start for start in run.starts]
+            ids += encoding.ids[last : last + 1]
+            unveiled += starts[last : last + 1]
+        return Tokens(ids, unveiled)
+
+    def plain_ids(self, text: str) -> list[int]:
+        """Encode `text` so that nothing in it becomes a control token."""
+        is_hostile = self._control.search(text) is not None
+        encoder = self._without_control if is_hostile else self._backend
+        return list(encoder.encode(text, add_special_tokens=False).ids)
+
+    def last_control(self, text: str) -> int | None:
+        """The character at which the last control token of rendered text starts."""
+        found = None
+        for match in self._control.finditer(text):
+            found = match.start()
+        return found
+
+    def _pattern(self, turn: Turn) -> re.Pattern[str]:
+        return self._special if turn["role"] == "assistant" else self._control
+
+    def _standins(self, text: str) -> dict[str, str]:
+        """A private-use character that `text` does not hold, for each control text."""
+        used = set(text)
+        free = (sign for sign in map(chr, PRIVATE_PLANES) if sign not in used)
+        return dict(zip(self.texts, free, strict=False))
+
+    def _runs(self, ids: Sequence[int]) -> Iterator[tuple[int, int]]:
+        """First and last + 1 of the tokens between one control token and the next."""
+        first = 0
+        for at, token in enumerate(chain(ids, [None])):
+            if token is None or token in self._control_ids:
+                yield first, at
+                first = at + 1
+
+    def _unveiled(self, run: str, veil: Mapping[str, str]) -> Tokens:
+        """Encode `run` with the real texts put back; starts are counted in `run` as it came."""
+        origins = [at for at, sign in enumerate(run) for _ in veil.get(sign, sign)]
+        text = "".join(veil.get(sign, sign) for sign in run)
+        is_hostile = len(text) != len(run) or self._control.search(text) is not None
+        encoder = self._without_control if is_hostile else self._backend
+        encoding = encoder.encode(text, add_special_tokens=False)
+        return Tokens(encoding.ids, [origins[start] for start, _ in encoding.offsets])
+
+    @cached_property
+    def _source(self) -> str:
+        try:
+            source = str(self._tokenizer.get_chat_template())
+        except ValueError as error:
+            raise ModelError(
+                "the tokenizer has no chat template; set data.chat.template: plain, or name a "
+                "base model that was trained to chat"
+            ) from error
+        return FROZEN_CLOCK + source if "strftime_now" in source else source
+
+    @cached_property
+    def _without_control(self) -> "Tokenizer":
+        """A copy of the tokenizer that reads control tokens as ordinary text.
+
+        `encode_special_tokens` passes over special tokens only, so in the copy all are special;
+        a copy, because that switch on the shared one would be seen by other threads.
+        """
+        from tokenizers import Tokenizer  # noqa: PLC0415 (most rows never need it)
+
+        recipe = json.loads(self._backend.to_str())
+        for token in recipe["added_tokens"]:
+            token["special"] = token["special"] or token["content"] in self.texts
+        copy: Tokenizer = Tokenizer.from_str(json.dumps(recipe))
+        copy.encode_special_tokens = True
+        return copy
+
+
+def _any_of(texts: Sequence[str] | set[str]) -> re.Pattern[str]:
+    """A pattern of the literal texts, the longest first; one that never matches if none."""
+    ordered = sorted(texts, key=lambda text: (-len(text), text))
+    return re.compile("|".join(map(re.escape, ordered)) or r"(?!)")
