@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from loray.artifacts.manifest import MANIFEST_NAME, FileEntry, Manifest, Stage
+from loray.artifacts.manifest import MANIFEST_NAME, FileEntry, Manifest, Stage, StageKind
 from loray.errors import ArtifactError
 
 RECORDED_LIBRARIES = (
@@ -49,6 +49,20 @@ class Store:
         except FileNotFoundError:
             return None
         return Manifest.model_validate_json(text)
+
+    def committed(self, kind: StageKind, name: str) -> list[Manifest]:
+        """Manifests of every committed artifact of that kind and name, oldest first."""
+        from pyarrow.fs import FileSelector  # noqa: PLC0415
+
+        selector = FileSelector(f"{self._base}/{kind}s", allow_not_found=True)
+        found = []
+        for info in self._fs.get_file_info(selector):
+            folder, _, mark = info.base_name.rpartition("-")
+            if folder != name:
+                continue
+            manifest = self.read_manifest(Stage(kind=kind, name=name, fingerprint=mark))
+            found += [manifest] if manifest is not None else []
+        return sorted(found, key=lambda manifest: manifest.created)
 
     def commit(
         self,

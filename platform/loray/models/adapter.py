@@ -1,0 +1,77 @@
+"""Attach, save and read LoRA adapters in PEFT's own layout."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedModel
+
+from loray.models.adapter_files import AdapterConfig, check_adapter_folder
+from loray.spec.train import LoraMethod
+
+CONFIG_NAME = "adapter_config.json"
+WEIGHTS_NAME = "adapter_model.safetensors"
+
+
+@dataclass(frozen=True)
+class AdapterFiles:
+    """An adapter read from disk after its closed check."""
+
+    config: AdapterConfig
+    tensors: dict[str, torch.Tensor]
+    """By PEFT's names, `base_model.model.<module>.lora_A.weight` (rank, d_in) and `lora_B`."""
+
+
+def attach_adapter(model: PreTrainedModel, method: LoraMethod) -> PeftModel:
+    """`model` with an adapter that learns; B starts at zero, A from torch's global generator.
+
+    The adapter's weights take the base's type of computation; the optimizer keeps its own
+    float32 copy where that type is narrower.
+    """
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=method.rank,
+        lora_alpha=method.alpha,
+        lora_dropout=method.dropout,
+        target_modules=list(method.target_modules),
+    )
+    return get_peft_model(model, config, autocast_adapter_dtype=False)  # type: ignore[no-any-return]
+
+
+def save_adapter(
+    config: LoraConfig, tensors: dict[str, torch.Tensor], folder: Path, *, base: str
+) -> None:
+    """Write `adapter_config.json` and `adapter_model.safetensors`; equal weights, equal bytes.
+
+    PEFT keeps target modules in a set, whose order differs from run to run: they are sorted here.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    document = config.to_dict()
+    document["base_model_name_or_path"] = base
+    document["inference_mode"] = True
+    document = {
+        key: sorted(value) if isinstance(value, (set, list)) else value
+        for key, value in document.items()
+    }
+    text = json.dumps(document, indent=2, sort_keys=True, default=str)
+    (folder / CONFIG_NAME).write_text(text + "\n", encoding="utf-8")
+    ordered = {name: tensors[name].detach().contiguous().cpu() for name in sorted(tensors)}
+    save_file(ordered, folder / WEIGHTS_NAME, metadata={"format": "pt"})
+
+
+def adapter_tensors(model: PeftModel) -> dict[str, torch.Tensor]:
+    """The adapter's weights by the names they have on disk."""
+    return dict(get_peft_model_state_dict(model))
+
+
+def read_adapter(folder: Path) -> AdapterFiles:
+    """An adapter's config and weights, after the closed check of `check_adapter_folder`.
+
+    Raises:
+        AdapterError: a file is missing, damaged, unsafe or not what its config says.
+    """
+    config = check_adapter_folder(folder)
+    return AdapterFiles(config=config, tensors=load_file(folder / WEIGHTS_NAME))

@@ -1,0 +1,52 @@
+"""Load a base model, in one way for training, evaluation and serving."""
+
+import logging
+
+import torch
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
+
+from loray.errors import ModelError
+from loray.spec.train import BaseModelSpec
+
+DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+
+
+def load_base(spec: BaseModelSpec, *, device: str = "cpu") -> PreTrainedModel:
+    """The base model in evaluation mode, its weights frozen.
+
+    NF4 weights are held in 4 bits with double quantization and computed in `spec.dtype`, on CPU
+    as on GPU. Source: arXiv:2305.14314, sec. 3.
+
+    Raises:
+        ModelError: there is no such model, or its files cannot be read.
+    """
+    # bitsandbytes warns at import that the optional package `kernels` is absent; nothing needs it.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            spec.path,
+            revision=spec.revision or "main",
+            dtype=DTYPES[spec.dtype],
+            device_map={"": device},
+            quantization_config=_quantization(spec),
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"base_model.path {spec.path!r} cannot be loaded: {error}; wanted a folder with "
+            "config.json and safetensors weights, or a hub id that is already in the local cache"
+        ) from error
+    model.requires_grad_(requires_grad=False)
+    return model.eval()  # type: ignore[no-any-return]
+
+
+def _quantization(spec: BaseModelSpec) -> BitsAndBytesConfig | None:
+    if spec.quantization == "none":
+        return None
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=DTYPES[spec.dtype],
+    )

@@ -1,0 +1,1 @@
+"""The one place that knows every stage: what is stale, and how to make it."""

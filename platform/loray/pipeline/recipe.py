@@ -1,0 +1,113 @@
+"""What each stage's fingerprint covers: what is made, never where.
+
+A stage's fingerprint is that of its recipe: its blocks of the spec, the fingerprints or digests of
+its inputs, its own version, and the versions of the libraries whose change would change results.
+All of them follow from the spec and the inputs' bytes, so a plan needs no stage to have run.
+"""
+
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from loray import data, evaluate, train
+from loray.artifacts.manifest import Stage, StageKind
+from loray.models.identity import base_digest, tokenizer_digest
+from loray.spec.fingerprint import fingerprint
+from loray.spec.run import RunSpec
+
+LIBRARIES: dict[StageKind, tuple[str, ...]] = {
+    "dataset": ("tokenizers", "transformers", "ftfy"),
+    "training": ("torch", "transformers", "peft", "bitsandbytes", "deepspeed"),
+    "evaluation": ("torch", "transformers", "peft", "bitsandbytes", "rouge-score", "sacrebleu"),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a stage would make, and from what."""
+
+    stage: Stage
+    stage_version: int
+    blocks: dict[str, Any]
+    """The spec's blocks and the library versions that the fingerprint covers."""
+    inputs: dict[str, str]
+
+
+def recipes(spec: RunSpec) -> tuple[Recipe, Recipe, Recipe]:
+    """The recipes of the dataset, the training and the evaluation, in this order.
+
+    Raises:
+        SourceError: a source's files are missing.
+        ModelError: the base model is missing.
+    """
+    dataset = _dataset_recipe(spec)
+    training = _recipe(
+        "training",
+        spec,
+        stage_version=train.STAGE_VERSION,
+        blocks={
+            "seed": spec.seed,
+            "base_model": spec.base_model.model_dump(mode="json", exclude={"path"}),
+            "method": spec.method.model_dump(mode="json"),
+            "train": spec.train.model_dump(mode="json"),
+        },
+        inputs={
+            "dataset": dataset.stage.fingerprint,
+            "base_model": base_digest(spec.base_model.path, spec.base_model.revision),
+        },
+    )
+    evaluation = _recipe(
+        "evaluation",
+        spec,
+        stage_version=evaluate.STAGE_VERSION,
+        blocks={
+            "evaluate": spec.evaluate.model_dump(mode="json", exclude={"batch_size"}),
+            "gates": [gate.model_dump(mode="json") for gate in spec.gates],
+        },
+        inputs={
+            "dataset": dataset.stage.fingerprint,
+            "training": training.stage.fingerprint,
+        },
+    )
+    return dataset, training, evaluation
+
+
+def _dataset_recipe(spec: RunSpec) -> Recipe:
+    where = {"s3"}  # how a bucket is reached does not change what is in it
+    block = spec.data.model_dump(
+        mode="json",
+        exclude={"sources": {"__all__": where}, "replay": {"source": where}},
+    )
+    tokenizer = tokenizer_digest(spec.base_model.path, spec.base_model.revision)
+    return _recipe(
+        "dataset",
+        spec,
+        stage_version=data.STAGE_VERSION,
+        blocks={"seed": spec.seed, "data": block},
+        inputs={"tokenizer": tokenizer, **data.source_identity(spec.data)},
+    )
+
+
+def _recipe(
+    kind: StageKind,
+    spec: RunSpec,
+    *,
+    stage_version: int,
+    blocks: dict[str, Any],
+    inputs: dict[str, str],
+) -> Recipe:
+    blocks = {**blocks, "libraries": _versions(LIBRARIES[kind])}
+    mark = fingerprint({"stage_version": stage_version, "blocks": blocks, "inputs": inputs})
+    stage = Stage(kind=kind, name=spec.name, fingerprint=mark)
+    return Recipe(stage, stage_version, blocks, inputs)
+
+
+def _versions(libraries: tuple[str, ...]) -> dict[str, str]:
+    """Installed versions, `absent` for what this machine lacks."""
+    found = {}
+    for library in libraries:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            found[library] = "absent"
+    return found

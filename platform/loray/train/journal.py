@@ -1,0 +1,63 @@
+"""What a run wrote down: a line a step, and a line a module at recorded steps.
+
+Lines wait here until a checkpoint takes them along, so that a resumed run's journal has each step
+exactly once.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+HISTORY_NAME = "history.jsonl"
+VITALS_NAME = "vitals.jsonl"
+Record = dict[str, float | int | str]
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one optimizer step did, over all workers."""
+
+    loss: float
+    """Mean loss per target token, nats."""
+    num_targets: int
+    """Tokens that the loss counted."""
+    num_tokens: int
+    """Tokens that went through the model, padding left out."""
+    grad_norm: float
+    """L2 norm of the whole gradient before it was clipped."""
+    learning_rate: float
+
+
+@dataclass
+class Journal:
+    """Lines since the last checkpoint."""
+
+    history: list[Record] = field(default_factory=list)
+    vitals: list[Record] = field(default_factory=list)
+
+    def note(self, step: int, result: StepResult, *, seconds: float) -> None:
+        """Add the line of one step; `step` counts from 1."""
+        self.history.append({"step": step, **asdict(result), "seconds": round(seconds, 4)})
+
+    def write(self, folder: Path) -> None:
+        """Move the lines into files under `folder`."""
+        for name, lines in ((HISTORY_NAME, self.history), (VITALS_NAME, self.vitals)):
+            text = "".join(json.dumps(line) + "\n" for line in lines)
+            (folder / name).write_text(text, encoding="utf-8")
+            lines.clear()
+
+
+def summarize(history: list[str]) -> dict[str, float]:
+    """Totals over a run's lines: steps, tokens, final loss in nats, tokens a second."""
+    lines = [json.loads(line) for line in history]
+    tokens = sum(line["num_tokens"] for line in lines)
+    seconds = sum(line["seconds"] for line in lines)
+    return {
+        "steps": len(lines),
+        "tokens": tokens,
+        "target_tokens": sum(line["num_targets"] for line in lines),
+        "first_loss": lines[0]["loss"],
+        "final_loss": lines[-1]["loss"],
+        "train_seconds": round(seconds, 2),
+        "tokens_per_second": round(tokens / seconds, 1),
+    }

@@ -1,0 +1,81 @@
+"""What learns: an adapter on a frozen base, or every weight; and how it is saved."""
+
+from pathlib import Path
+from typing import assert_never
+
+import torch
+from peft import PeftModel
+from transformers import PreTrainedModel
+
+from loray.errors import TrainingError
+from loray.models.adapter import adapter_tensors, attach_adapter, read_adapter, save_adapter
+from loray.models.chat import load_tokenizer
+from loray.models.load import load_base
+from loray.spec.run import RunSpec
+from loray.spec.train import FullMethod, LoraMethod
+from loray.train.vitals import untrained_modules
+
+Learner = PeftModel | PreTrainedModel
+
+
+def build_learner(spec: RunSpec, *, device: str) -> Learner:
+    """The base model with what learns on it; equal on every worker by `spec.seed`."""
+    base = load_base(spec.base_model, device=device)
+    if spec.train.gradient_checkpointing:
+        base.gradient_checkpointing_enable({"use_reentrant": False})
+    torch.manual_seed(spec.seed)
+    match spec.method:
+        case LoraMethod():
+            return attach_adapter(base, spec.method).train()  # type: ignore[no-any-return]
+        case FullMethod():
+            return base.requires_grad_(requires_grad=True).train()
+        case _:
+            assert_never(spec.method)
+
+
+def causal_lm(learner: Learner) -> PreTrainedModel:
+    """The transformers model inside, adapter layers in place."""
+    return learner.get_base_model() if isinstance(learner, PeftModel) else learner
+
+
+def learned_tensors(learner: Learner) -> dict[str, torch.Tensor]:
+    """What training changes, by the names it has on disk."""
+    if isinstance(learner, PeftModel):
+        return adapter_tensors(learner)
+    return dict(learner.state_dict())
+
+
+def save_learned(learner: Learner, spec: RunSpec, folder: Path) -> None:
+    """Write an adapter in PEFT's layout, or a whole model in transformers'.
+
+    Raises:
+        TrainingError: the adapter read back is not the one in memory.
+    """
+    if not isinstance(learner, PeftModel):
+        learner.save_pretrained(folder)
+        load_tokenizer(spec.base_model.path, spec.base_model.revision).save_pretrained(folder)
+        return
+    tensors = adapter_tensors(learner)
+    save_adapter(learner.peft_config["default"], tensors, folder, base=spec.base_model.path)
+    on_disk = read_adapter(folder).tensors
+    if tensors.keys() != on_disk.keys() or not all(
+        torch.equal(tensors[name].cpu(), on_disk[name]) for name in tensors
+    ):
+        raise TrainingError(
+            f"the adapter read back from {folder} differs from the one in memory; "
+            "check the disk and apply again to resume from the last checkpoint"
+        )
+
+
+def check_trained(learner: Learner) -> None:
+    """Refuse an adapter that did not learn.
+
+    Raises:
+        TrainingError: the `B` of a targeted module is still zero.
+    """
+    dead = untrained_modules(learner) if isinstance(learner, PeftModel) else []
+    if dead:
+        raise TrainingError(
+            f"{len(dead)} adapted module(s) never moved ({', '.join(dead[:3])}, ...): their B is "
+            "still zero; raise train.optimizer.learning_rate or train.steps"
+        )

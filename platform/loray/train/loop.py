@@ -1,0 +1,102 @@
+"""The loss and one optimizer step.
+
+Shapes: `B` sequences, `T` tokens, `N` target tokens of the micro-batch, `V` vocabulary.
+"""
+
+from collections.abc import Callable, Iterable
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F  # noqa: N812 (its name everywhere)
+from torch import nn
+from transformers import PreTrainedModel
+
+from loray.spec.train import ScheduleSpec
+from loray.train.batches import IGNORED, Batch
+from loray.train.engine import Engine
+from loray.train.journal import StepResult
+
+
+class AnswerLoss(nn.Module):
+    """A causal language model that returns its summed next-token loss.
+
+    The output projection runs on target positions only: with answer-only labels most positions
+    are not, and (N, V) logits instead of (B, T, V) save their time and memory.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, input_ids: torch.Tensor, labels: torch.Tensor, positions: torch.Tensor
+    ) -> torch.Tensor:
+        """Sum of the cross-entropy over target tokens, nats, float32, shape ().
+
+        Without an attention mask, transformers reads packed rows off positions that restart, and
+        lets no token attend across them. Source: transformers, `find_packed_sequence_indices`.
+        """
+        decoder = self.model.get_decoder()
+        hidden = decoder(
+            input_ids=input_ids, position_ids=positions, use_cache=False
+        ).last_hidden_state
+        is_target = labels[:, 1:] != IGNORED
+        logits = self.model.get_output_embeddings()(hidden[:, :-1][is_target])
+        return F.cross_entropy(logits.float(), labels[:, 1:][is_target], reduction="sum")
+
+
+def train_step(
+    engine: Engine,
+    batches: Iterable[Batch],
+    *,
+    learning_rate: float,
+    dropout_seed: int,
+    look_at_gradients: Callable[[], None] | None = None,
+) -> StepResult:
+    """One optimizer step over this worker's micro-batches.
+
+    Every target token of the global batch weighs the same, however the sequences were dealt out:
+    the loss sum is divided by the global count, and multiplied by the number of workers because
+    the engine averages gradients over them. `look_at_gradients` runs before the weights move.
+    """
+    torch.manual_seed(dropout_seed)  # makes dropout a function of the step: nothing to checkpoint
+    window = list(batches)
+    num_targets = global_sum(sum(batch.num_targets for batch in window))
+    num_tokens = global_sum(sum(batch.num_tokens for batch in window))
+    scale = dist.get_world_size() / max(num_targets, 1.0)
+    loss_sum = 0.0
+    for batch in window:
+        loss = engine.loss_sum(batch)
+        engine.backward(loss * scale)
+        loss_sum += loss.item()
+    if look_at_gradients is not None:
+        look_at_gradients()
+    grad_norm = engine.step(learning_rate)
+    return StepResult(
+        loss=global_sum(loss_sum) / max(num_targets, 1.0),
+        num_targets=int(num_targets),
+        num_tokens=int(num_tokens),
+        grad_norm=grad_norm,
+        learning_rate=learning_rate,
+    )
+
+
+def global_sum(value: float) -> float:
+    """Sum of `value` over all workers, in float64."""
+    total = torch.tensor(value, dtype=torch.float64)
+    if dist.get_backend() == "nccl":
+        total = total.cuda()
+    dist.all_reduce(total)
+    return float(total.item())
+
+
+def learning_rate_at(step: int, *, peak: float, steps: int, schedule: ScheduleSpec) -> float:
+    """The learning rate of `step` (from 0): linear warm-up to `peak`, then the schedule."""
+    if step < schedule.warmup_steps:
+        return peak * (step + 1) / schedule.warmup_steps
+    if schedule.kind == "constant":
+        return peak
+    progress = (step - schedule.warmup_steps) / max(steps - 1 - schedule.warmup_steps, 1)
+    if schedule.kind == "cosine":
+        progress = 0.5 - 0.5 * float(torch.cos(torch.tensor(torch.pi * progress)))
+    return peak * (1.0 - progress * (1.0 - schedule.final_fraction))

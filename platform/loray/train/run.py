@@ -1,0 +1,171 @@
+"""The driver's side of training: start the workers, follow them, collect what they made."""
+
+import logging
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchConfig, TorchTrainer
+
+from loray.errors import TrainingError
+from loray.spec.run import RunSpec
+from loray.train.checkpoint import STATE_NAME, Checkpoint, CheckpointStore
+from loray.train.journal import HISTORY_NAME, VITALS_NAME, summarize
+from loray.train.task import WorkerTask, train_worker
+
+PROGRESS_SECONDS = 2.0
+log = logging.getLogger(__name__)
+
+
+@ray.remote(num_cpus=0)
+class ProgressActor:
+    """Where workers say how far they are, and why they gave up."""
+
+    def __init__(self) -> None:
+        self._latest: tuple[int, float, float] | None = None
+        self._failure: str | None = None
+
+    def note(self, step: int, loss: float, tokens_per_second: float) -> None:
+        """A worker finished `step`."""
+        self._latest = (step, loss, tokens_per_second)
+
+    def latest(self) -> tuple[int, float, float] | None:
+        """The last note: step, loss in nats, tokens a second over all workers."""
+        return self._latest
+
+    def fail(self, text: str) -> None:
+        """A worker met an error that another try would only repeat; the first one counts."""
+        self._failure = self._failure or text
+
+    def failure(self) -> str | None:
+        """The error that ended the run, if one did."""
+        return self._failure
+
+
+def train_to(
+    out: Path,
+    spec: RunSpec,
+    dataset: Path,
+    *,
+    attempt: int,
+    report: Callable[[str], None] = log.info,
+) -> dict[str, Any]:
+    """Train and leave `checkpoints/`, `history.jsonl` and `vitals.jsonl` under `out`.
+
+    `out/attempts` holds what earlier attempts committed; the run continues from there.
+
+    Raises:
+        TrainingError: the run ended with an error that another try would only repeat, or more
+            workers died than `resources.max_failures` allows.
+    """
+    store = CheckpointStore(str(out / "attempts"))
+    resumed_from = max((c.step for c in store.committed()), default=0)
+    if resumed_from:
+        report(f"resuming from step {resumed_from} of {spec.train.steps}")
+    progress = ProgressActor.remote()
+    task = WorkerTask(
+        spec=spec,
+        tokens=dataset / "tokens" / "train.arrow",
+        checkpoints=store.uri,
+        attempt=attempt,
+        progress=progress,
+    )
+    with followed(progress, steps=spec.train.steps, report=report):
+        run_workers(task, storage=out / "ray")
+    failure = ray.get(progress.failure.remote())
+    if failure is not None:
+        raise TrainingError(failure)
+    checkpoints = store.committed()
+    if not checkpoints or checkpoints[-1].step != spec.train.steps:
+        raise TrainingError(
+            f"the workers ended without the checkpoint of step {spec.train.steps}; "
+            "apply again to resume from the last one"
+        )
+    lines = collect(store, checkpoints, out)
+    shutil.rmtree(out / "attempts")
+    shutil.rmtree(out / "ray", ignore_errors=True)
+    return {**lines, "resumed_from_step": resumed_from, "attempt": attempt}
+
+
+def run_workers(task: WorkerTask, *, storage: Path) -> None:
+    """Run `train_worker` on every Ray Train worker until all of them are done."""
+    resources = task.spec.resources
+    trainer = TorchTrainer(
+        train_worker,
+        train_loop_config={"task": task},
+        scaling_config=ScalingConfig(
+            num_workers=resources.workers,
+            use_gpu=resources.gpus_per_worker > 0,
+            resources_per_worker={
+                "CPU": resources.cpus_per_worker,
+                **({"GPU": resources.gpus_per_worker} if resources.gpus_per_worker else {}),
+            },
+        ),
+        torch_config=TorchConfig(backend="nccl" if resources.gpus_per_worker else "gloo"),
+        run_config=RunConfig(
+            # A name of its own for every attempt: Ray never resumes by itself, our commit marks
+            # decide where to continue, and a torn snapshot of Ray's cannot wedge the run.
+            name=f"attempt-{task.attempt:04d}",
+            storage_path=str(storage),
+            failure_config=FailureConfig(max_failures=resources.max_failures),
+        ),
+    )
+    try:
+        trainer.fit()
+    except (ray.train.TrainingFailedError, RayActorError) as error:
+        if ray.get(task.progress.failure.remote()) is None:
+            raise TrainingError(
+                f"training stopped: {error}; apply again to resume from the last checkpoint"
+            ) from error
+
+
+@contextmanager
+def followed(
+    progress: Any,  # noqa: ANN401 (an actor handle has no useful type)
+    *,
+    steps: int,
+    report: Callable[[str], None],
+) -> Iterator[None]:
+    """Report the workers' progress while the body runs."""
+    done = threading.Event()
+
+    def follow() -> None:
+        seen = 0
+        while not done.wait(PROGRESS_SECONDS):
+            latest = ray.get(progress.latest.remote())
+            if latest is not None and latest[0] > seen:
+                seen = latest[0]
+                report(
+                    f"step {seen}/{steps}  loss {latest[1]:.3f}  {latest[2]:,.0f} tokens/s"
+                )
+
+    thread = threading.Thread(target=follow, name="train-progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def collect(
+    store: CheckpointStore, checkpoints: list[Checkpoint], out: Path
+) -> dict[str, float]:
+    """Bring the checkpoints and the journal together under `out`; returns their statistics."""
+    history: list[str] = []
+    vitals: list[str] = []
+    for checkpoint in checkpoints:
+        folder = store.fetch(checkpoint, out / "checkpoints" / f"step-{checkpoint.step:06d}")
+        history += (folder / HISTORY_NAME).read_text(encoding="utf-8").splitlines(keepends=True)
+        vitals += (folder / VITALS_NAME).read_text(encoding="utf-8").splitlines(keepends=True)
+        for name in (HISTORY_NAME, VITALS_NAME, STATE_NAME):
+            (folder / name).unlink()
+    (out / HISTORY_NAME).write_text("".join(history), encoding="utf-8")
+    (out / VITALS_NAME).write_text("".join(vitals), encoding="utf-8")
+    return summarize(history)

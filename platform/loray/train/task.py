@@ -1,0 +1,43 @@
+"""What the driver hands to its workers; light, so that a driver needs no torch."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.actor import ActorHandle
+
+from loray.spec.run import RunSpec
+
+
+@dataclass(frozen=True)
+class WorkerTask:
+    """What the driver tells every worker."""
+
+    spec: RunSpec
+    tokens: Path
+    """The dataset's `tokens/train.arrow`."""
+    checkpoints: str
+    """URI of the run's checkpoints."""
+    attempt: int
+    progress: ActorHandle[Any]
+    """Hears of every step, and of a failure that another try would only repeat."""
+
+
+def train_worker(config: dict[str, Any]) -> None:
+    """Entry point on a worker: errors of ours end the run, deaths of machines resume it."""
+    task: WorkerTask = config["task"]
+    if ray.get(task.progress.failure.remote()) is not None:
+        return  # Ray Train starts the workers again; the driver reads the failure and raises
+    if not task.spec.resources.gpus_per_worker:
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # spares DeepSpeed a search and a warning
+    from loray.train.worker import train  # noqa: PLC0415 (torch and DeepSpeed: 10 s)
+
+    try:
+        train(task)
+    except RuntimeError:  # a peer that died looks like this too, so another try is worth it
+        raise
+    except Exception as error:
+        ray.get(task.progress.fail.remote(f"{type(error).__name__}: {error}"))
+        raise
