@@ -1,0 +1,75 @@
+"""Token files and specs for the tests of training."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from loray.spec.run import RunSpec
+
+Row = dict[str, list[int]]
+
+
+def make_rows(count: int, *, seed: int = 0) -> list[Row]:
+    """Short rows that can be learned: three tokens that take turns, the first few masked."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for _ in range(count):
+        length, prompt = int(rng.integers(8, 24)), int(rng.integers(2, 6))
+        ids = (rng.integers(20, 200) + np.arange(length) % 3).tolist()
+        rows.append(
+            {
+                "input_ids": ids,
+                "labels": [-100] * prompt + ids[prompt:],
+                "positions": list(range(length)),
+            }
+        )
+    return rows
+
+
+def pack(rows: list[Row], *, per_sequence: int) -> list[Row]:
+    """Every `per_sequence` rows end to end; the first label of each is masked."""
+    packs = []
+    for first in range(0, len(rows), per_sequence):
+        group = rows[first : first + per_sequence]
+        packs.append({name: [v for row in group for v in row[name]] for name in group[0]})
+    return packs
+
+
+def write_tokens(dataset: Path, rows: list[Row]) -> Path:
+    """Write `tokens/train.arrow` under `dataset`, a few records a block."""
+    integers = pa.list_(pa.int32())
+    schema = pa.schema([(name, integers) for name in ("input_ids", "labels", "positions")])
+    path = dataset / "tokens" / "train.arrow"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with pa.ipc.new_file(str(path), schema) as writer:
+        writer.write_table(pa.Table.from_pylist(rows, schema=schema), max_chunksize=5)
+    return path
+
+
+def make_spec(model: Path, **changes: Any) -> RunSpec:
+    """A small run on `model`; `changes` by dotted path with `__` for the dots."""
+    document: dict[str, Any] = {
+        "name": "small",
+        "seed": 3,
+        "base_model": {"path": str(model), "quantization": "nf4", "dtype": "float32"},
+        "data": {"sources": ({"kind": "jsonl", "uri": "none", "fields": {"text": "text"}},)},
+        "method": {"kind": "lora", "rank": 4, "alpha": 8},
+        "train": {
+            "steps": 8,
+            "batch": {"global_size": 8, "micro_size": 4},
+            "optimizer": {"learning_rate": 5e-3},
+            "schedule": {"kind": "cosine", "warmup_steps": 2},
+            "checkpoint_every": 4,
+            "vitals_every": 4,
+        },
+        "resources": {"workers": 1},
+    }
+    for path, value in changes.items():
+        *parents, leaf = path.split("__")
+        block = document
+        for parent in parents:
+            block = block.setdefault(parent, {})
+        block[leaf] = value
+    return RunSpec.model_validate(document)

@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loray.errors import DatasetError
+from loray.train.batches import (
+    IGNORED,
+    BatchSizes,
+    TokenFile,
+    collate,
+    micro_batches,
+    sequence_line,
+)
+from tests.train.sequences import make_rows, write_tokens
+
+
+@given(size=st.integers(1, 50), start=st.integers(0, 120), length=st.integers(1, 120))
+def test_any_window_of_the_line_is_a_part_of_the_whole(size: int, start: int, length: int) -> None:
+    whole = sequence_line(size, seed=7, start=0, stop=start + length)
+    assert sequence_line(size, seed=7, start=start, stop=start + length) == whole[start:]
+
+
+def test_every_epoch_is_a_permutation_of_its_own() -> None:
+    line = sequence_line(30, seed=1, start=0, stop=60)
+    assert sorted(line[:30]) == sorted(line[30:]) == list(range(30))
+    assert line[:30] != line[30:]
+    assert line != sequence_line(30, seed=2, start=0, stop=60)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_a_step_holds_the_same_rows_for_any_number_of_workers(
+    tmp_path: Path, workers: int
+) -> None:
+    tokens = TokenFile(write_tokens(tmp_path, make_rows(30)))
+    sizes = BatchSizes(global_size=16, micro_size=2, workers=workers)
+    found = []
+    for worker in range(workers):
+        for batch in micro_batches(tokens, step=3, seed=5, sizes=sizes, worker=worker):
+            found += [tuple(row[row != 0].tolist()) for row in batch.input_ids]
+    line = sequence_line(30, seed=5, start=48, stop=64)
+    assert sorted(found) == sorted(tuple(tokens.sequence(i)["input_ids"].tolist()) for i in line)
+
+
+def test_padding_is_a_row_of_its_own_without_targets(tmp_path: Path) -> None:
+    tokens = TokenFile(write_tokens(tmp_path, make_rows(6)))
+    sequences = [tokens.sequence(i) for i in range(6)]
+    batch = collate(sequences)
+    shortest = min(range(6), key=lambda i: len(sequences[i]["input_ids"]))
+    length = len(sequences[shortest]["input_ids"])
+    assert batch.positions[shortest, length] == 0
+    assert (batch.labels[shortest, length:] == IGNORED).all()
+    assert batch.num_tokens == sum(len(s["input_ids"]) for s in sequences)
+    assert batch.num_targets == sum(int((s["labels"][1:] != IGNORED).sum()) for s in sequences)
+
+
+def test_an_empty_token_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="quarantine"):
+        TokenFile(write_tokens(tmp_path, []))
