@@ -1,0 +1,46 @@
+import json
+from pathlib import Path
+
+from loray.evaluate.history import Vital, ratio_spread, read_losses, read_vitals
+
+
+def write(path: Path, *records: object) -> None:
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+
+
+def test_losses_come_by_step_and_the_last_record_of_a_step_counts(tmp_path: Path) -> None:
+    write(
+        tmp_path / "history.jsonl",
+        {"step": 2, "loss": 3.0},
+        {"step": 1, "loss": 4.0},
+        {"step": 2, "loss": 2.5},
+    )
+    assert read_losses(tmp_path) == [(1, 4.0), (2, 2.5)]
+
+
+def test_what_is_no_record_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "history.jsonl").write_text(
+        '{"step": 1, "loss": 4.0}\n[1]\nnull\n{"step": 2, "loss": NaN}\n{"step": true}\n'
+        '{"step": 3, "loss": "x"}\n{"step": 4, "lo'
+    )
+    assert read_losses(tmp_path) == [(1, 4.0)]
+
+
+def test_no_files_give_no_records(tmp_path: Path) -> None:
+    assert read_losses(tmp_path) == []
+    assert read_vitals(tmp_path) == []
+
+
+def test_vitals_are_read_off_the_names_of_modules(tmp_path: Path) -> None:
+    write(
+        tmp_path / "vitals.jsonl",
+        {"step": 20, "module": "model.layers.10.mlp.up_proj", "weight_norm_ratio": 0.02},
+        {"step": 20, "module": "model.layers.2.self_attn.q_proj", "weight_norm_ratio": 0.01},
+        {"step": 20, "module": "lm_head", "weight_norm_ratio": 0.5},
+    )
+    assert read_vitals(tmp_path) == [Vital(20, 2, "q_proj", 0.01), Vital(20, 10, "up_proj", 0.02)]
+
+
+def test_the_spread_is_over_all_modules_of_a_step() -> None:
+    vitals = [Vital(20, layer, "q_proj", ratio) for layer, ratio in enumerate((0.3, 0.1, 0.2))]
+    assert ratio_spread(vitals) == [(20, 0.1, 0.2, 0.3)]

@@ -1,0 +1,170 @@
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from tests.evaluate import cards
+
+from loray.evaluate.dataset_counts import DatasetCounts
+from loray.evaluate.report import render_report, write_report
+from loray.evaluate.scorecard import Scorecard
+from loray.evaluate.visible import one_line, visible
+
+HOSTILE = (
+    "<script>alert(1)</script><img src=x onerror=alert(2)></pre></article><style>*{}</style>"
+    "\"'`=cmd|calc &lt;b&gt; {{ 7*7 }} {% raw %} javascript:alert(3)"
+    "\x1b[31mred\x1b[0m \x07\x00 \x9b31m \r \u202edesrever\u202c \u2066 \ufeff \u2028 \U000e0041"
+)
+ALLOWED_TAGS = {
+    *("html", "head", "meta", "title", "style", "body", "main", "header", "section", "footer"),
+    *("article", "div", "span", "p", "h1", "h2", "h3", "b", "code", "pre", "ul", "li", "dl", "dt"),
+    *("dd", "table", "thead", "tbody", "tr", "th", "td", "figure", "figcaption", "svg", "line"),
+    *("text", "polyline", "polygon", "circle", "rect"),
+}
+VOID = {"meta"}
+
+
+class Page(HTMLParser):
+    """Collects tags, attributes and texts, and refuses tags that do not nest."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.texts: list[str] = []
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def render(card: Scorecard) -> str:
+    return render_report(card, losses=cards.losses(), vitals=cards.vitals(), counts=cards.counts())
+
+
+def hostile_card() -> Scorecard:
+    sample = cards.sample(1, "worst", HOSTILE)
+    return cards.scorecard(
+        samples=(sample,),
+        notes=(HOSTILE,),
+        verdict=HOSTILE,
+        name=HOSTILE,
+        settings={HOSTILE: HOSTILE},
+    )
+
+
+def test_a_report_says_what_a_newcomer_asks_first() -> None:
+    text = render(cards.scorecard())
+    said = " ".join(Page(text).texts)
+    for wanted in ("passed", "perplexity 128 against the base's 539", "Gates", "Samples"):
+        assert wanted in said
+    assert "6,422 rows came in: 6,011 kept, 411 put aside" in " ".join(said.split())
+    assert "exact_duplicate" in said
+
+
+def test_a_refused_adapter_is_seen_to_be_refused() -> None:
+    said = render(cards.scorecard(passed=False))
+    assert '<header class="refused">' in said
+    assert "\u2717 refused" in said
+
+
+def test_the_report_is_one_file_that_runs_and_fetches_nothing() -> None:
+    text = render(cards.scorecard())
+    page = Page(text)
+    assert set(page.tags) <= ALLOWED_TAGS
+    names = {name for name, _ in page.attributes}
+    assert not names & {"src", "href", "srcset", "action", "xlink:href"}
+    assert not any(name.startswith("on") for name in names)
+    assert "url(" not in text
+    assert "@import" not in text
+    assert "http://" not in text
+    assert "https://" not in text
+    assert "default-src 'none'" in text
+
+
+def test_hostile_rows_stay_text() -> None:
+    sound, page = Page(render(cards.scorecard(notes=("a",)))), Page(render(hostile_card()))
+    assert set(page.tags) <= set(sound.tags)
+    assert {name for name, _ in page.attributes} <= {name for name, _ in sound.attributes}
+    assert any("<script>alert(1)</script>" in text for text in page.texts), "shown as text"
+    assert any("{{ 7*7 }}" in text for text in page.texts), "not run as a template"
+
+
+def test_hostile_characters_are_written_out() -> None:
+    text = render(hostile_card())
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u202a-\u202e\u2066-\u2069]", text)
+    assert "\\x1b[31mred" in text
+    assert "\\u202edesrever" in text
+    assert "\\x9b31m" in text
+
+
+def test_a_lone_surrogate_does_not_stop_the_report(tmp_path: Path) -> None:
+    card = cards.scorecard(notes=("broken \ud83d text",))
+    write_report(tmp_path, card, losses=[], vitals=[], counts=None)
+    assert "broken \\ud83d text" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_visible_keeps_what_people_write() -> None:
+    for text in (
+        "a\tb\nc",
+        "caf\u00e9 \u6f22\u5b57 \u0627\u0644",
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+        "\\x1b",
+    ):
+        assert visible(text) == text
+    assert one_line("a\n\n  b\x1bc", longest=80) == "a b\\x1bc"
+    assert len(one_line("x" * 100, longest=10)) == 10
+
+
+def test_the_same_evaluation_gives_the_same_bytes() -> None:
+    assert render(cards.scorecard()) == render(cards.scorecard())
+
+
+def test_every_plot_is_drawn_when_there_is_something_to_draw() -> None:
+    page = Page(render(cards.scorecard()))
+    assert page.tags.count("svg") == 6
+    assert page.tags.count("rect") == 5 * 2 + 6 * 7, "bars and cells of the heat map"
+    said = " ".join(page.texts)
+    assert "q_proj" in said
+
+
+@pytest.mark.parametrize(
+    "losses", [[], [(1, 2.0)], [(1, 2.0), (2, 2.0)], [(s, 1.0 + 1 / s) for s in range(1, 5001)]]
+)
+def test_a_report_can_be_made_of_any_history(losses: list[tuple[int, float]]) -> None:
+    text = render_report(cards.scorecard(), losses=losses, vitals=[], counts=None)
+    Page(text)
+    assert not re.search(r"\b(nan|inf)\b", text)
+    assert len(text) < 300_000, "a long history is thinned"
+
+
+def test_a_report_of_an_evaluation_of_nothing_says_so() -> None:
+    card = cards.scorecard(
+        checkpoints=(), base={}, best={}, comparisons=(), gates=(), samples=(), settings={}
+    )
+    counts = DatasetCounts(kept=0, quarantined=0, by_split=[], by_reason=[])
+    text = render_report(card, losses=[], vitals=[], counts=counts)
+    said = " ".join(Page(text).texts)
+    assert "declares no gate" in said
+    assert "Training left no history to plot" in said
+    assert "nothing to show" in said
+
+
+def test_unknown_values_are_dashes_not_zeros() -> None:
+    unknown = cards.comparison("test", "bleu", 0.0, 0.0).model_copy(
+        update={"base": None, "best": None, "difference": None, "interval": None}
+    )
+    said = " ".join(Page(render(cards.scorecard(comparisons=(unknown,)))).texts)
+    assert "not measured" in said
