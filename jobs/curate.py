@@ -1,0 +1,10 @@
+"""Curate only, as a Ray job.
+
+ray job submit --working-dir . --runtime-env jobs/runtime_env.yaml -- \
+    python jobs/curate.py configs/runs/docstring.yaml
+"""
+
+from loray.cli.job import run_job
+
+if __name__ == "__main__":
+    run_job(until="dataset")

@@ -1,0 +1,10 @@
+"""The whole flow of one spec as a Ray job: curate, train, evaluate, register, promote.
+
+ray job submit --working-dir . --runtime-env jobs/runtime_env.yaml -- \
+    python jobs/pipeline.py configs/runs/docstring.yaml --set resources.workers=4
+"""
+
+from loray.cli.job import run_job
+
+if __name__ == "__main__":
+    run_job(until=None)

@@ -1,0 +1,113 @@
+"""Make what is stale, in order, and put what passed into the registry.
+
+Every stage is made under a lease, committed by its manifest and never made again; a process that
+dies leaves a work folder that the next one continues from.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from loray.artifacts.manifest import StageKind
+from loray.artifacts.store import Store
+from loray.pipeline.plan import Plan, StageState, make_plan
+from loray.pipeline.publish import Published, publish
+from loray.pipeline.stages import MAKERS, Making
+from loray.registry.ledger import RunLedger
+from loray.spec.run import RunSpec
+
+Report = Callable[[str], None]
+
+
+@dataclass
+class Outcome:
+    """What an `apply` did and where its results are."""
+
+    stages: dict[str, Path] = field(default_factory=dict)
+    """The local folder of every stage's artifact, by kind."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """How long each stage took that was made; empty when everything was fresh."""
+    published: Published | None = None
+    """The registry version; None for a full training, which makes no adapter."""
+
+    @property
+    def scorecard(self) -> Path:
+        """The JSON scorecard; the HTML report lies beside it."""
+        return self.stages["evaluation"] / "scorecard.json"
+
+    @property
+    def passed(self) -> bool:
+        """No gate refused the adapter."""
+        return self.published is None or self.published.passed
+
+
+def apply(
+    spec: RunSpec, *, until: StageKind | None = None, report: Report = print
+) -> Outcome:
+    """Bring `spec`'s artifacts and registry version into being.
+
+    Args:
+        until: the last stage to make; without it, what was evaluated is registered too.
+        report: hears a line whenever something starts, goes on or ends.
+
+    Raises:
+        LeaseError: another live process works on a stage of this spec.
+        LorayError: a stage failed; applying again continues from what it left.
+    """
+    store, outcome = Store(spec.storage.root), Outcome()
+    plan = make_plan(spec)
+    wanted = stages_until(plan, until)
+    with ExitStack() as stack:
+        if not all(state.is_fresh for state in wanted):
+            from loray.pipeline.cluster import cluster  # noqa: PLC0415 (Ray takes 1 s to import)
+
+            stack.enter_context(cluster(spec.resources))
+        for state in wanted:
+            if store.read_manifest(state.stage) is None:
+                make_stage(spec, state, store=store, outcome=outcome, report=report)
+            else:
+                report(f"{state.stage.kind}: fresh, {state.why}")
+            outcome.stages[state.stage.kind] = store.fetch(state.stage)
+    if until is None and spec.method.kind == "lora":
+        outcome.published = publish(spec, plan, outcome.stages, report=report)
+    return outcome
+
+
+def stages_until(plan: Plan, last: StageKind | None) -> tuple[StageState, ...]:
+    """The stages up to and with `last`; all of them when it is not given."""
+    kinds = [state.stage.kind for state in plan.stages]
+    return plan.stages if last is None else plan.stages[: kinds.index(last) + 1]
+
+
+def make_stage(
+    spec: RunSpec, state: StageState, *, store: Store, outcome: Outcome, report: Report
+) -> None:
+    """Make one stage's artifact under its lease, unless another process just did."""
+    stage = state.stage
+    with RunLedger(spec.storage.registry).acquire(stage.folder) as lease:
+        if store.read_manifest(stage) is not None:
+            return
+        report(f"{stage.kind}: making it, {state.why}")
+        begin = time.monotonic()
+        making = Making(
+            spec=spec,
+            work=store.work_folder(stage),
+            inputs=outcome.stages,
+            attempt=lease.attempt,
+            report=lambda line: report(f"{stage.kind}: {line}"),
+        )
+        statistics = MAKERS[stage.kind](making)
+        lease.check()  # whoever lost the lease commits nothing
+        seconds = time.monotonic() - begin
+        store.commit(
+            stage,
+            making.work,
+            stage_version=state.recipe.stage_version,
+            recipe=state.recipe.blocks,
+            inputs=state.recipe.inputs,
+            statistics={**statistics, "stage_seconds": round(seconds, 2)},
+        )
+        outcome.seconds[stage.kind] = seconds
+        report(f"{stage.kind}: done in {seconds:.1f} s")

@@ -1,0 +1,99 @@
+"""From an evaluated checkpoint to a registry version, and to the alias when its gates allow."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import loray
+from loray.evaluate.scorecard import Scorecard, read_scorecard
+from loray.models.identity import base_digest
+from loray.pipeline.plan import Plan
+from loray.registry.records import Lineage, Version
+from loray.registry.store import Registry
+from loray.spec.fingerprint import fingerprint
+from loray.spec.run import RunSpec
+
+
+@dataclass(frozen=True)
+class Published:
+    """One evaluated adapter in the registry."""
+
+    version: Version
+    passed: bool
+    """Every gate let it through."""
+    is_new: bool
+    """This call registered it."""
+
+
+def publish(
+    spec: RunSpec, plan: Plan, stages: dict[str, Path], *, report: Callable[[str], None]
+) -> Published:
+    """Register the best checkpoint, note the gates' verdict, and promote what passed.
+
+    Doing it twice changes nothing: the evaluation's fingerprint is the idempotency key, and an
+    alias that once pointed here is not moved again, so a rollback stays.
+    """
+    registry = Registry(spec.storage.registry, spec.storage.root)
+    card = read_scorecard(stages["evaluation"])
+    known = {version.number for version in registry.versions(spec.name)}
+    version = registry.register(
+        spec.name,
+        stages["training"] / card.best_checkpoint,
+        idempotency_key=plan.stages[-1].stage.folder,
+        lineage=lineage_of(spec, plan, step=card.best_step),
+        scores=scores_of(card),
+    )
+    is_new = version.number not in known
+    if version.state == "registered":
+        version = registry.set_state(version.ref, "evaluated", reason="scored on held-out rows")
+    if version.state == "evaluated":
+        verdict = "promotable" if card.passed else "rejected"
+        version = registry.set_state(version.ref, verdict, reason=card.verdict)
+    report(f"registry: {version.ref} is {version.state}")
+    if version.state == "promotable":
+        promote_once(registry, version, alias=spec.serve.alias, report=report)
+    return Published(version=version, passed=card.passed, is_new=is_new)
+
+
+def promote_once(
+    registry: Registry, version: Version, *, alias: str, report: Callable[[str], None]
+) -> None:
+    """Move the alias to a version that it never pointed to before."""
+    moves = [e for e in registry.events(version.name) if e.alias == alias]
+    if any(event.to_version == version.number for event in moves):
+        return
+    seen = registry.alias(version.name, alias)
+    registry.promote(
+        version.name,
+        version.number,
+        alias,
+        expected_generation=seen.generation,
+        reason="passed its gates",
+    )
+    report(f"registry: {version.name}@{alias} now is {version.ref}")
+
+
+def lineage_of(spec: RunSpec, plan: Plan, *, step: int) -> Lineage:
+    """Where the adapter comes from, by digests and fingerprints."""
+    dataset, training, evaluation = (state.stage.fingerprint for state in plan.stages)
+    return Lineage(
+        base_model=spec.base_model.path,
+        base_digest=base_digest(spec.base_model.path, spec.base_model.revision),
+        base_revision=spec.base_model.revision,
+        spec_digest=fingerprint(spec.model_dump(mode="json", exclude={"resources", "storage"})),
+        dataset=dataset,
+        training=training,
+        evaluation=evaluation,
+        checkpoint_step=step,
+        code_version=loray.__version__,
+    )
+
+
+def scores_of(card: Scorecard) -> dict[str, float]:
+    """The best checkpoint's metrics by `suite/metric`, those that could be told."""
+    return {
+        f"{suite}/{metric}": value
+        for suite, score in card.best.items()
+        for metric, value in score.metrics.items()
+        if value is not None
+    }

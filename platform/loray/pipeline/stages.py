@@ -1,0 +1,67 @@
+"""How each stage is called: the same shape for all, so that `apply` needs no case for any."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loray.artifacts.manifest import StageKind
+from loray.spec.run import RunSpec
+
+
+@dataclass(frozen=True)
+class Making:
+    """One stage being made."""
+
+    spec: RunSpec
+    work: Path
+    """A local folder of the stage's own, which survives a crash; what an earlier try left is there."""
+    inputs: dict[str, Path]
+    """Local folders of the artifacts made before, by kind."""
+    attempt: int
+    """Counts the tries at this stage, over all processes."""
+    report: Callable[[str], None]
+
+    def empty(self) -> Path:
+        """The work folder without what an earlier try left."""
+        shutil.rmtree(self.work)
+        self.work.mkdir()
+        return self.work
+
+
+def make_dataset(making: Making) -> dict[str, Any]:
+    """Curate; an interrupted try starts over."""
+    from loray.data.run import curate_to  # noqa: PLC0415 (each stage's libraries load on use)
+
+    return curate_to(making.empty(), making.spec)
+
+
+def make_training(making: Making) -> dict[str, Any]:
+    """Train; an interrupted try continues from its last checkpoint."""
+    from loray.train.run import train_to  # noqa: PLC0415
+
+    return train_to(
+        making.work,
+        making.spec,
+        making.inputs["dataset"],
+        attempt=making.attempt,
+        report=making.report,
+    )
+
+
+def make_evaluation(making: Making) -> dict[str, Any]:
+    """Score; an interrupted try starts over."""
+    from loray.evaluate.run import evaluate_to  # noqa: PLC0415
+
+    return evaluate_to(
+        making.empty(), making.spec, making.inputs["dataset"], making.inputs["training"]
+    )
+
+
+MAKERS: dict[StageKind, Callable[[Making], dict[str, Any]]] = {
+    "dataset": make_dataset,
+    "training": make_training,
+    "evaluation": make_evaluation,
+}
+"""Each leaves its files in the work folder and returns the statistics for the manifest."""
