@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from loray.errors import ModelError
 from loray.models.markup import Markup, Tokens, Turn
@@ -58,7 +58,7 @@ def load_tokenizer(path: str, revision: str | None = None) -> "PreTrainedTokeniz
         if _is_generic(folder):
             from transformers import PreTrainedTokenizerFast  # noqa: PLC0415 (slow to import)
 
-            tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(path)
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(path)
         else:
             from transformers import AutoTokenizer  # noqa: PLC0415 (imports torch)
 
@@ -74,7 +74,7 @@ def load_tokenizer(path: str, revision: str | None = None) -> "PreTrainedTokeniz
             f"{path!r} has the slow tokenizer {type(tokenizer).__name__}; loray needs offsets, "
             "which only fast tokenizers give: save the model with a tokenizer.json"
         )
-    return tokenizer
+    return cast("PreTrainedTokenizerFast", tokenizer)
 
 
 def encode(turns: Sequence[Turn], tokenizer: "PreTrainedTokenizerFast", chat: ChatSpec) -> Encoded:
