@@ -20,6 +20,8 @@ A message says what was found, what was wanted, and what to do. Errors of librar
 unless we can add the field, the file or the remedy.
 """
 
+from collections.abc import Sequence
+
 
 class LorayError(Exception):
     """The root of the tree; the command line prints it without a traceback."""
@@ -27,6 +29,11 @@ class LorayError(Exception):
 
 class SpecError(LorayError):
     """A spec that cannot be run; the message lists every fault with file, line and path."""
+
+    def __init__(self, message: str, faults: Sequence[object] = ()) -> None:
+        super().__init__(message)
+        self.faults = tuple(faults)
+        """`loray.spec.faults.Fault`, one for each line of the message; empty outside loading."""
 
 
 class SourceError(LorayError):

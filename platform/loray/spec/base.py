@@ -1,8 +1,10 @@
 """What every spec model has in common."""
 
+from dataclasses import dataclass
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 class StrictModel(BaseModel):
@@ -14,7 +16,27 @@ class StrictModel(BaseModel):
         strict=True,
         allow_inf_nan=False,
         use_attribute_docstrings=True,
+        hide_input_in_errors=True,  # an input may hold what must not be printed
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a rule over several fields, or a look at the disk, found wrong."""
+
+    at: str
+    """Dotted path of the field to change, from the model whose rule it is."""
+    message: str
+    reads: tuple[str, ...] = ()
+    """Dotted paths of the other fields that led to it."""
+
+
+class RuleError(ValueError):
+    """Raised by a validator over several fields; the loader gives each finding its line."""
+
+    def __init__(self, *findings: Finding) -> None:
+        super().__init__("; ".join(finding.message for finding in findings))
+        self.findings = findings
 
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
@@ -23,3 +45,49 @@ NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+def _lies_where_we_read(location: str) -> str:
+    """A local path or `s3://bucket/key`; the message never repeats a URI that holds credentials."""
+    if not location or not location.isprintable():
+        raise ValueError("wanted a path without control characters; write one")
+    if "://" not in location:
+        return location
+    parts = urlsplit(location)
+    if "@" in parts.netloc:
+        raise ValueError(
+            f"an {parts.scheme}:// location holds credentials; take them out and put them in the "
+            "environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
+        )
+    if parts.scheme != "s3" or not parts.netloc:
+        raise ValueError(
+            f"found the scheme {parts.scheme}://; wanted a local path or s3://bucket/key; use one"
+        )
+    return location
+
+
+def _is_a_plain_server_url(url: str) -> str:
+    parts = urlsplit(url)
+    if "@" in parts.netloc or parts.query:
+        raise ValueError("the URL holds credentials; take them out and put them in the environment")
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("wanted the URL of a server, such as http://localhost:9000; write one")
+    return url
+
+
+def _is_a_database_without_password(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.password is not None:
+        raise ValueError(
+            "the database URL holds a password; take it out and put it in PGPASSWORD or ~/.pgpass"
+        )
+    if parts.scheme.partition("+")[0] not in {"sqlite", "postgresql"}:
+        raise ValueError("wanted sqlite:///PATH or postgresql://USER@HOST/DATABASE; use one")
+    return url
+
+
+Location = Annotated[str, Field(max_length=4096), AfterValidator(_lies_where_we_read)]
+ServerUrl = Annotated[str, Field(max_length=4096), AfterValidator(_is_a_plain_server_url)]
+DatabaseUrl = Annotated[
+    str, Field(max_length=4096), AfterValidator(_is_a_database_without_password)
+]

@@ -2,13 +2,17 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from loray.spec.base import Count, Fraction, StrictModel
+from loray.spec.base import Count, Finding, Fraction, Location, RuleError, ServerUrl, StrictModel
 
 
 class FieldsSpec(StrictModel):
     """Which columns of a source hold what; `prompt` and `completion`, or `messages`, or `text`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"prompt": "question", "completion": "answer"}]}
+    )
 
     prompt: str | None = None
     """Column with what the user asks."""
@@ -37,29 +41,34 @@ class FieldsSpec(StrictModel):
 class S3Spec(StrictModel):
     """How to reach an `s3://` bucket; credentials come from the environment, never from here."""
 
-    endpoint: str | None = None
+    endpoint: ServerUrl | None = None
     """URL of an S3-compatible server; AWS when not given."""
     region: str = "us-east-1"
+    """Region of the bucket."""
 
 
 class JsonlSource(StrictModel):
     """JSON Lines: one object a line, plain or gzip-compressed."""
 
     kind: Literal["jsonl"]
-    uri: str
+    uri: Location
     """A path or glob on local disk or `s3://bucket/key`."""
     fields: FieldsSpec
+    """Which columns hold what."""
     s3: S3Spec = S3Spec()
+    """Read only when `uri` is on S3."""
 
 
 class ParquetSource(StrictModel):
     """Apache Parquet files."""
 
     kind: Literal["parquet"]
-    uri: str
+    uri: Location
     """A path or glob on local disk or `s3://bucket/key`."""
     fields: FieldsSpec
+    """Which columns hold what."""
     s3: S3Spec = S3Spec()
+    """Read only when `uri` is on S3."""
 
 
 Source = Annotated[JsonlSource | ParquetSource, Field(discriminator="kind")]
@@ -90,7 +99,9 @@ class LengthStep(StrictModel):
 
     kind: Literal["length"]
     min_chars: Count = 1
+    """Fewest characters in all turns of a row together."""
     max_chars: Count = 1_000_000
+    """Most characters in all turns of a row together."""
 
 
 class ExactDuplicatesStep(StrictModel):
@@ -116,9 +127,13 @@ class SplitSpec(StrictModel):
     @model_validator(mode="after")
     def _something_is_left_to_train_on(self) -> Self:
         if self.validation + self.test >= 1.0:
-            raise ValueError(
-                f"validation {self.validation} + test {self.test} leaves no row to train on; "
-                "make their sum less than 1"
+            raise RuleError(
+                Finding(
+                    "validation",
+                    f"validation {self.validation} + test {self.test} leaves no row to train on; "
+                    "make their sum less than 1",
+                    reads=("test",),
+                )
             )
         return self
 
@@ -127,6 +142,7 @@ class ReplaySpec(StrictModel):
     """General-domain rows mixed into training against forgetting, and held out to measure it."""
 
     source: Source
+    """Where general-domain rows come from; they pass the same steps as the others."""
     fraction: Annotated[float, Field(gt=0.0, le=0.5)] = 0.08
     """Share of the training data's target tokens that are replay."""
 
@@ -153,10 +169,16 @@ class DataSpec(StrictModel):
     """From sources to a dataset."""
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
+    """Where rows come from, in any number."""
     steps: tuple[Step, ...] = ()
+    """What is done to every row, in this order."""
     replay: ReplaySpec | None = None
+    """General-domain rows against forgetting; none when not given."""
     split: SplitSpec = SplitSpec()
+    """How rows are held out."""
     chat: ChatSpec = ChatSpec()
+    """How turns are rendered."""
     sequence: SequenceSpec = SequenceSpec()
+    """How tokens are cut and packed."""
     max_rejected: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
     """Share of rows that may be quarantined before the stage fails."""

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from loray.spec.base import Count, StrictModel
+from loray.spec.base import Count, Finding, RuleError, StrictModel
 
 MetricName = Literal["perplexity", "rouge1", "rougeL", "bleu", "exact_match"]
 GENERATED: tuple[MetricName, ...] = ("rouge1", "rougeL", "bleu", "exact_match")
@@ -20,6 +20,7 @@ class EvalSpec(StrictModel):
         "bleu",
         "exact_match",
     )
+    """What is computed for every checkpoint and for the base."""
     select_by: MetricName = "perplexity"
     """The metric that picks the best checkpoint, on the validation split."""
     max_rows: Count = 200
@@ -32,9 +33,13 @@ class EvalSpec(StrictModel):
     @model_validator(mode="after")
     def _the_selecting_metric_is_computed(self) -> Self:
         if self.select_by not in self.metrics:
-            raise ValueError(
-                f"select_by is {self.select_by!r}, which metrics {list(self.metrics)} do not "
-                "include; add it to metrics or select by one of them"
+            raise RuleError(
+                Finding(
+                    "select_by",
+                    f"found {self.select_by!r}, which metrics {list(self.metrics)} do not "
+                    "include; add it to metrics or select by one of them",
+                    reads=("metrics",),
+                )
             )
         return self
 
@@ -42,16 +47,26 @@ class EvalSpec(StrictModel):
 class GateSpec(StrictModel):
     """One threshold that an adapter must clear before it may be promoted."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"metric": "perplexity", "measure": "ratio_to_base", "at_most": 0.6}]
+        }
+    )
+
     metric: MetricName
+    """Which metric is looked at; `evaluate.metrics` must hold it."""
     suite: Literal["test", "general"] = "test"
     """`test`: held-out rows of the task; `general`: held-out replay rows (forgetting)."""
     measure: Literal["value", "gain_over_base", "ratio_to_base"] = "value"
     """What is compared: the metric, the metric minus the base's, or the metric over the base's."""
     at_least: float | None = None
+    """The measure must reach this."""
     at_most: float | None = None
+    """The measure must not go beyond this."""
 
     @model_validator(mode="after")
     def _one_bound(self) -> Self:
         if (self.at_least is None) == (self.at_most is None):
-            raise ValueError("give exactly one of at_least and at_most")
+            found = "neither" if self.at_least is None else "both"
+            raise ValueError(f"found {found} of at_least and at_most; wanted one; give exactly one")
         return self

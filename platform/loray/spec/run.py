@@ -1,10 +1,12 @@
 """The whole of a run spec: what is made (fingerprinted) and where (never fingerprinted)."""
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from loray.spec.base import Name, StrictModel
+from loray.spec.base import DatabaseUrl, Finding, Location, Name, RuleError, StrictModel
 from loray.spec.data import DataSpec
 from loray.spec.evaluate import EvalSpec, GateSpec
 from loray.spec.serve import ServeSpec
@@ -17,7 +19,9 @@ class ResourceSpec(StrictModel):
     workers: Annotated[int, Field(ge=1, le=4096)] = 1
     """Ray Train workers."""
     cpus_per_worker: Annotated[int, Field(ge=1, le=1024)] = 1
+    """CPUs that Ray sets aside for a worker; also the threads it computes with."""
     gpus_per_worker: Annotated[int, Field(ge=0, le=1)] = 0
+    """1 to train and score on GPUs, 0 to do so on CPUs."""
     eval_actors: Annotated[int, Field(ge=1, le=4096)] = 1
     """Actors that score checkpoints at once; each takes a worker's CPUs and GPUs."""
     max_failures: Annotated[int, Field(ge=0, le=1000)] = 3
@@ -27,9 +31,9 @@ class ResourceSpec(StrictModel):
 class StorageSpec(StrictModel):
     """Where artifacts and the registry live; never fingerprinted."""
 
-    root: str = "workspace"
+    root: Location = "workspace"
     """A folder, relative to where the command runs, or `s3://bucket/prefix`."""
-    registry: str = "sqlite:///workspace/registry.db"
+    registry: DatabaseUrl = "sqlite:///workspace/registry.db"
     """SQLAlchemy URL of the registry's database; credentials come from the environment."""
 
 
@@ -39,15 +43,25 @@ class RunSpec(StrictModel):
     name: Name
     """The adapter's name in the registry."""
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    """Where every random choice starts; the same spec and seed give the same adapter."""
     base_model: BaseModelSpec
+    """The model that the adapter is for."""
     data: DataSpec
+    """What is learned."""
     method: Method = LoraMethod()
+    """Which weights learn."""
     train: TrainSpec
+    """How they learn."""
     evaluate: EvalSpec = EvalSpec()
+    """How checkpoints are scored and one of them is chosen."""
     gates: tuple[GateSpec, ...] = ()
+    """What the chosen checkpoint must clear before the alias moves to it."""
     serve: ServeSpec = ServeSpec()
+    """How it is served."""
     resources: ResourceSpec = ResourceSpec()
+    """How wide the run is."""
     storage: StorageSpec = StorageSpec()
+    """Where its artifacts and versions are kept."""
 
     @property
     def sequences_per_pass(self) -> int:
@@ -60,39 +74,68 @@ class RunSpec(StrictModel):
         return self.train.batch.global_size // self.sequences_per_pass
 
     @model_validator(mode="after")
-    def _global_batch_splits_evenly(self) -> Self:
+    def _blocks_agree(self) -> Self:
+        rules = (
+            self._global_batch_splits_evenly(),
+            self._gates_look_at_what_is_measured(),
+            self._full_training_is_not_quantized(),
+            self._what_is_trained_can_be_served(),
+        )
+        if findings := list(chain.from_iterable(rules)):
+            raise RuleError(*findings)
+        return self
+
+    def _global_batch_splits_evenly(self) -> Iterator[Finding]:
         wanted, per_pass = self.train.batch.global_size, self.sequences_per_pass
         below = wanted - wanted % per_pass
         if below != wanted:
             nearest = f"{below} or {below + per_pass}" if below else f"{per_pass}"
-            raise ValueError(
-                f"train.batch.global_size is {wanted}, but {self.resources.workers} worker(s) x "
-                f"micro_size {self.train.batch.micro_size} = {per_pass} sequences a pass; "
-                f"use {nearest}"
+            yield Finding(
+                "train.batch.global_size",
+                f"found {wanted}, but {self.resources.workers} worker(s) x micro_size "
+                f"{self.train.batch.micro_size} = {per_pass} sequences a pass; use {nearest}",
+                reads=("resources.workers", "train.batch.micro_size"),
             )
-        return self
 
-    @model_validator(mode="after")
-    def _gates_look_at_what_is_measured(self) -> Self:
+    def _gates_look_at_what_is_measured(self) -> Iterator[Finding]:
+        measured = self.evaluate.metrics
         for number, gate in enumerate(self.gates):
-            if gate.metric not in self.evaluate.metrics:
-                raise ValueError(
-                    f"gates.{number} needs the metric {gate.metric!r}, which evaluate.metrics "
-                    f"{list(self.evaluate.metrics)} do not include; add it there"
+            if gate.metric not in measured:
+                yield Finding(
+                    f"gates.{number}.metric",
+                    f"found {gate.metric!r}, which evaluate.metrics {list(measured)} do not "
+                    "include; add it there",
+                    reads=("evaluate.metrics",),
                 )
             if gate.suite == "general" and self.data.replay is None:
-                raise ValueError(
-                    f"gates.{number} looks at the suite 'general', which is made from "
-                    "data.replay; add a replay block or drop the gate"
+                yield Finding(
+                    f"gates.{number}.suite",
+                    "found 'general', which is made from data.replay, and there is none; "
+                    "add a replay block or drop the gate",
+                    reads=("data.replay",),
                 )
-        return self
 
-    @model_validator(mode="after")
-    def _full_training_is_not_quantized(self) -> Self:
+    def _full_training_is_not_quantized(self) -> Iterator[Finding]:
         if self.method.kind == "full" and self.base_model.quantization != "none":
-            raise ValueError(
-                "method.kind is full, but base_model.quantization is "
-                f"{self.base_model.quantization}: 4-bit weights cannot learn; "
-                "use quantization: none, or method.kind: lora"
+            yield Finding(
+                "base_model.quantization",
+                f"found {self.base_model.quantization}, but method.kind is full and 4-bit "
+                "weights cannot learn; use quantization: none, or method.kind: lora",
+                reads=("method.kind",),
             )
-        return self
+
+    def _what_is_trained_can_be_served(self) -> Iterator[Finding]:
+        if self.method.kind == "lora" and self.method.rank > self.serve.max_rank:
+            yield Finding(
+                "serve.max_rank",
+                f"found {self.serve.max_rank}, less than method.rank {self.method.rank}: no slot "
+                f"could hold the adapter; use {self.method.rank} or more",
+                reads=("method.rank",),
+            )
+        if self.serve.max_new_tokens >= self.serve.max_context:
+            yield Finding(
+                "serve.max_new_tokens",
+                f"found {self.serve.max_new_tokens}, which leaves no room for a prompt in "
+                f"max_context {self.serve.max_context}; use less",
+                reads=("serve.max_context",),
+            )

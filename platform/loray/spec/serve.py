@@ -23,6 +23,8 @@ class ServeSpec(StrictModel):
     max_new_tokens: Annotated[int, Field(ge=1, le=1_048_576)] = 256
     """Longest answer a request may ask for, and the default."""
     replicas: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Engines, each with its own copy of the base model."""
     request_timeout_seconds: Annotated[float, Field(gt=0.0, le=86400.0)] = 60.0
+    """Longest time from request to last token; what takes longer is cancelled."""
     max_queued_requests: Count = 128
     """Requests that may wait before more are refused with HTTP 429."""

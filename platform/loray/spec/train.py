@@ -32,6 +32,7 @@ class LoraMethod(StrictModel):
     rank: Annotated[int, Field(ge=1, le=1024)] = 16
     """Inner dimension of A and B."""
     alpha: Annotated[int, Field(ge=1, le=65536)] = 32
+    """Scale of the update: it is multiplied by alpha / rank."""
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Probability that an input element of A is dropped while training."""
     targets: Literal["all-linear", "attention", "mlp"] | tuple[Projection, ...] = "all-linear"
@@ -72,17 +73,24 @@ class OptimizerSpec(StrictModel):
     """AdamW with decoupled weight decay. Source: arXiv:1711.05101, algorithm 2."""
 
     learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 2e-4
+    """Peak learning rate, reached after the warm-up."""
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Share of a weight taken away each step, times the learning rate."""
     beta1: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
+    """Decay of the running mean of gradients."""
     beta2: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.999
+    """Decay of the running mean of squared gradients."""
     epsilon: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-8
+    """Added to the root of the squared mean, so that nothing is divided by zero."""
 
 
 class ScheduleSpec(StrictModel):
     """The learning rate over the steps: linear warm-up, then `kind`."""
 
     kind: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the rate falls from its peak to its final fraction."""
     warmup_steps: Annotated[int, Field(ge=0, le=1_000_000)] = 10
+    """Steps over which the rate rises from zero to its peak."""
     final_fraction: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
     """Learning rate at the last step over its peak; not used by `constant`."""
 
@@ -102,9 +110,13 @@ class TrainSpec(StrictModel):
     steps: Count
     """Optimizer steps; the data is passed over as often as they need."""
     strategy: DeepSpeedStrategy = DeepSpeedStrategy()
+    """How the work is shared out between workers."""
     optimizer: OptimizerSpec = OptimizerSpec()
+    """How gradients move weights."""
     schedule: ScheduleSpec = ScheduleSpec()
+    """How the learning rate goes over the steps."""
     batch: BatchSpec = BatchSpec()
+    """How many sequences a step learns from."""
     max_grad_norm: Annotated[float, Field(gt=0.0, le=1e6)] = 1.0
     """Gradients longer than this (L2 norm over all of them) are scaled down to it."""
     gradient_checkpointing: bool = False

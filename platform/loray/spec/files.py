@@ -1,0 +1,85 @@
+"""What a spec names on this machine's disk, looked for before anything starts; S3 is not asked."""
+
+import glob
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from loray.spec.base import Finding
+from loray.spec.data import DataSpec, Source
+from loray.spec.run import RunSpec, StorageSpec
+from loray.spec.train import BaseModelSpec
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def check_files(spec: RunSpec) -> tuple[Finding, ...]:
+    """What `spec` names and this machine lacks; empty when all is there."""
+    return tuple(check_blocks(spec.base_model, spec.data, spec.storage))
+
+
+def check_blocks(
+    base_model: BaseModelSpec, data: DataSpec, storage: StorageSpec
+) -> Iterator[Finding]:
+    """The same, from the three blocks that name files."""
+    yield from _check_base_model(base_model)
+    for number, source in enumerate(data.sources):
+        yield from _check_source(f"data.sources.{number}.uri", source)
+    if data.replay is not None:
+        yield from _check_source("data.replay.source.uri", data.replay.source)
+    yield from _check_storage(storage)
+
+
+def _check_base_model(base_model: BaseModelSpec) -> Iterator[Finding]:
+    folder = Path(base_model.path)
+    if folder.is_dir():
+        if base_model.revision is not None:
+            yield Finding(
+                "base_model.revision",
+                f"found a revision, but {base_model.path} is a local folder, whose bytes are its "
+                "identity; remove the revision",
+            )
+        if not (folder / "config.json").is_file():
+            yield Finding(
+                "base_model.path",
+                f"found the folder {base_model.path} without a config.json; wanted a model as "
+                "transformers saves it; correct the path",
+            )
+    elif base_model.revision is None or not _HUB_ID.fullmatch(base_model.path):
+        yield Finding(
+            "base_model.path",
+            f"found no folder {base_model.path} under {_here()}; wanted a model's folder, or a "
+            "hub id with base_model.revision (a commit); correct the path or add the revision",
+        )
+    elif not _COMMIT.fullmatch(base_model.revision):
+        yield Finding(
+            "base_model.revision",
+            f"found {base_model.revision[:60]!r}; wanted a full commit of 40 hex digits, since "
+            "branches and tags move; copy it from the model's history on the hub",
+        )
+
+
+def _check_source(at: str, source: Source) -> Iterator[Finding]:
+    if "://" in source.uri:
+        return
+    matches = glob.iglob(source.uri, recursive=True)  # noqa: PTH207 (Path.glob: relative only)
+    if not any(Path(match).is_file() for match in matches):
+        yield Finding(
+            at,
+            f"found no file {source.uri} under {_here()}; wanted at least one; correct the path "
+            "or put the file there",
+        )
+
+
+def _check_storage(storage: StorageSpec) -> Iterator[Finding]:
+    if "://" not in storage.root and Path(storage.root).is_file():
+        yield Finding(
+            "storage.root",
+            f"found the file {storage.root}; wanted a folder, or a name that is free; correct it",
+        )
+
+
+def _here() -> str:
+    """The working directory, which relative paths start from."""
+    return str(Path.cwd())
