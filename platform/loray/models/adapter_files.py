@@ -10,6 +10,7 @@ import io
 import math
 import os
 import re
+import shutil
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ from loray.models.adapter_config import (
 
 __all__ = [
     "ADAPTER_FILES", "AdapterConfig", "TensorEntry", "adapter_digest", "check_adapter_folder",
-    "tensor_entries",
+    "copy_adapter_folder", "read_config", "tensor_entries",
 ]  # fmt: skip
 
 WEIGHTS_NAME = "adapter_model.safetensors"
@@ -118,6 +119,22 @@ def adapter_digest(folder: Path) -> str:
         weights = hashlib.file_digest(stream, "sha256").hexdigest()
     text = f"{read_config(folder).canonical()}\n{weights}\n"
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def copy_adapter_folder(folder: Path, target: Path) -> None:
+    """Copy the files that an adapter folder may hold, into an empty folder of one's own.
+
+    What is checked and kept is then the copy: nobody can change it in between.
+
+    Raises:
+        AdapterError: `folder` holds another file, a link, or a file over its size.
+    """
+    _check_file_names(folder)
+    sizes = {CONFIG_NAME: MAX_CONFIG_BYTES, WEIGHTS_NAME: MAX_WEIGHTS_BYTES}
+    for name in sorted(path.name for path in folder.iterdir()):
+        limit = sizes.get(name, MAX_README_BYTES)
+        with _open_plain(folder / name, limit) as reader, (target / name).open("xb") as writer:
+            shutil.copyfileobj(reader, writer, _CHUNK_BYTES)
 
 
 def _check_file_names(folder: Path) -> None:

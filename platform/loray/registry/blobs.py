@@ -1,0 +1,223 @@
+"""Content-addressed files under `<storage root>/registry/sha256/<hex>`, on local disk or S3.
+
+A blob's name is the SHA-256 of its bytes, so a blob is whole or it is damaged, and every reader
+can tell. Nothing here says what exists: only a row in the database does.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+from loray.artifacts.store import file_digest
+from loray.errors import AdapterError
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class BlobEntry:
+    """A blob in a listing."""
+
+    digest: str
+    num_bytes: int
+    age_seconds: float
+
+
+class Blobs(Protocol):
+    """Where blobs lie."""
+
+    scratch: Path
+    """A local folder for partial work and fetched copies."""
+
+    def put(self, source: Path, digest: str) -> None:
+        """Make the bytes of `source`, whose digest is known, a blob; `source` may be moved."""
+
+    def open(self, digest: str) -> BinaryIO:
+        """A reader of a blob; FileNotFoundError when there is none."""
+
+    def has(self, digest: str) -> bool:
+        """Whether there is a blob of that name; its bytes are not read."""
+
+    def entries(self) -> Iterator[BlobEntry]:
+        """All blobs."""
+
+    def delete(self, digest: str) -> None:
+        """Drop a blob, if it is there."""
+
+
+def open_blobs(root: str) -> Blobs:
+    """The blobs under a storage root: a local folder or `s3://bucket/prefix`."""
+    return S3Blobs(root) if "://" in root else LocalBlobs(Path(root))
+
+
+class LocalBlobs:
+    """Blobs in a local folder; a power cut leaves each of them whole or absent."""
+
+    def __init__(self, root: Path) -> None:
+        self.scratch = root.absolute() / "registry"
+        self._folder = self.scratch / "sha256"
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def put(self, source: Path, digest: str) -> None:
+        """Rename `source`, which must be in `scratch`, to its digest."""
+        target = self._folder / digest
+        if target.exists() and file_digest(target) == digest:
+            os.utime(target)  # young again: the sweep spares it until its version is committed
+            return
+        source.chmod(0o444)
+        _sync(source)
+        source.replace(target)
+        _sync(self._folder)
+
+    def open(self, digest: str) -> BinaryIO:
+        """A reader of a blob; FileNotFoundError when there is none."""
+        return (self._folder / digest).open("rb")
+
+    def has(self, digest: str) -> bool:
+        """Whether there is a blob of that name."""
+        return (self._folder / digest).is_file()
+
+    def entries(self) -> Iterator[BlobEntry]:
+        """All blobs."""
+        for entry in os.scandir(self._folder):
+            try:
+                status = entry.stat()
+            except FileNotFoundError:  # another sweep was faster
+                continue
+            yield BlobEntry(entry.name, status.st_size, time.time() - status.st_mtime)
+
+    def delete(self, digest: str) -> None:
+        """Drop a blob, if it is there."""
+        (self._folder / digest).unlink(missing_ok=True)
+
+
+class S3Blobs:
+    """Blobs under an S3 prefix; a put is all or nothing, and repeating it changes nothing."""
+
+    def __init__(self, root: str) -> None:
+        from loray.artifacts.filesystem import open_filesystem  # noqa: PLC0415 (pyarrow is slow)
+
+        self._fs: FileSystem
+        self._fs, base = open_filesystem(root)
+        self._base = f"{base}/registry/sha256"
+        place = hashlib.sha256(root.encode()).hexdigest()[:12]
+        self.scratch = Path.home() / ".cache" / "loray" / "registry" / place
+        self.scratch.mkdir(parents=True, exist_ok=True)
+
+    def put(self, source: Path, digest: str) -> None:
+        """Upload `source` under its digest, also over an equal blob: that makes it young."""
+        with source.open("rb") as reader, self._fs.open_output_stream(self._key(digest)) as writer:
+            shutil.copyfileobj(reader, writer, 8 * _CHUNK_BYTES)
+
+    def open(self, digest: str) -> BinaryIO:
+        """A reader of a blob; FileNotFoundError when there is none."""
+        stream: BinaryIO = self._fs.open_input_stream(self._key(digest))
+        return stream
+
+    def has(self, digest: str) -> bool:
+        """Whether there is a blob of that name."""
+        return bool(self._fs.get_file_info(self._key(digest)).is_file)
+
+    def entries(self) -> Iterator[BlobEntry]:
+        """All blobs."""
+        from pyarrow.fs import FileSelector  # noqa: PLC0415
+
+        for info in self._fs.get_file_info(FileSelector(self._base, allow_not_found=True)):
+            if info.is_file:
+                age = time.time() - info.mtime_ns / 1e9
+                yield BlobEntry(info.base_name, info.size, age)
+
+    def delete(self, digest: str) -> None:
+        """Drop a blob, if it is there."""
+        try:
+            self._fs.delete_file(self._key(digest))
+        except FileNotFoundError:
+            return
+
+    def _key(self, digest: str) -> str:
+        return f"{self._base}/{digest}"
+
+
+@contextmanager
+def scratch_folder(blobs: Blobs) -> Iterator[Path]:
+    """A fresh folder on the file system of local blobs, gone with whatever is left in it."""
+    parent = blobs.scratch / "partial"
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+def put_bytes(blobs: Blobs, data: bytes) -> str:
+    """Make `data` a blob; its digest."""
+    digest = hashlib.sha256(data).hexdigest()
+    with scratch_folder(blobs) as folder:
+        source = folder / digest
+        source.write_bytes(data)
+        blobs.put(source, digest)
+    return digest
+
+
+def read_bytes(blobs: Blobs, digest: str) -> bytes:
+    """A small blob's bytes, verified.
+
+    Raises:
+        AdapterError: it is missing or damaged.
+    """
+    try:
+        with blobs.open(digest) as stream:
+            data = bytes(stream.read())
+    except FileNotFoundError:
+        raise missing(digest) from None
+    _compare(hashlib.sha256(data).hexdigest(), digest)
+    return data
+
+
+def copy_blob(blobs: Blobs, digest: str, target: Path) -> None:
+    """Write a blob's bytes, verified on the way, to `target`.
+
+    Raises:
+        AdapterError: it is missing or damaged; `target` is then not to be used.
+    """
+    found = hashlib.sha256()
+    try:
+        with blobs.open(digest) as stream, target.open("xb") as writer:
+            while chunk := stream.read(_CHUNK_BYTES):
+                found.update(chunk)
+                writer.write(chunk)
+    except FileNotFoundError:
+        raise missing(digest) from None
+    _compare(found.hexdigest(), digest)
+
+
+def missing(digest: str) -> AdapterError:
+    """The error for a blob that is not there."""
+    return AdapterError(
+        f"the registry's blob {digest} is missing; restore it from a backup, "
+        "or withdraw the versions that `loray registry fsck` names"
+    )
+
+
+def _compare(found: str, wanted: str) -> None:
+    if found != wanted:
+        raise AdapterError(
+            f"the registry's blob {wanted} is damaged, its bytes have SHA-256 {found}; restore it "
+            "from a backup, or withdraw the versions that `loray registry fsck` names"
+        )
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,300 @@
+"""The registry: immutable versions of adapters, and aliases that move between them.
+
+Files go into blobs first, named by their SHA-256; then a manifest that lists them; then one
+transaction writes the version's row. A crash before it leaves blobs that nobody refers to, a crash
+after it leaves a whole version.
+"""
+
+import logging
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from loray.errors import RegistryError
+from loray.models.adapter_files import adapter_digest, check_adapter_folder
+from loray.registry import audit, exchange, lookup
+from loray.registry.aliases import (
+    Move,
+    move_alias,
+    previous_version,
+    read_alias,
+)
+from loray.registry.blobs import open_blobs
+from loray.registry.database import Database
+from loray.registry.events import new_operation, read_events
+from loray.registry.exchange import Layout
+from loray.registry.ledger import Lease
+from loray.registry.names import CHAMPION, check_alias, check_key, check_name
+from loray.registry.records import (
+    Adapter,
+    Alias,
+    Event,
+    Fault,
+    Lineage,
+    Scores,
+    State,
+    Sweep,
+    Version,
+)
+from loray.registry.versions import (
+    BlobsSweptError,
+    add_version,
+    change_state,
+    read_version,
+    read_versions,
+)
+
+_PUT_TRIES = 3
+
+logger = logging.getLogger(__name__)
+
+
+class Registry:
+    """Adapters in one database and one storage root; cheap to open, safe to share and to pickle."""
+
+    def __init__(self, url: str, root: str) -> None:
+        """Open the registry, making its tables and folders where they are missing.
+
+        Args:
+            url: `sqlite:///path/registry.db` or `postgresql://host/database`, no credentials.
+            root: the storage root, a local folder or `s3://bucket/prefix`.
+
+        Raises:
+            SpecError: the URL or the root is of another kind, or holds credentials.
+            RegistryError: the database cannot be reached or is of an unknown schema.
+        """
+        self.root = root if "://" in root else str(Path(root).absolute())
+        self._database = Database(url)
+        self._blobs = open_blobs(self.root)
+
+    def __reduce__(self) -> tuple[type["Registry"], tuple[str, str]]:
+        return Registry, (self._database.url, self.root)
+
+    def register(
+        self,
+        name: str,
+        folder: Path,
+        *,
+        idempotency_key: str,
+        lineage: Lineage,
+        scores: Scores,
+        lease: Lease | None = None,
+    ) -> Version:
+        """Add the adapter in `folder` as the next version of `name`, in state `registered`.
+
+        Args:
+            idempotency_key: the same key makes the same version, however often it is tried.
+            lease: refuse, within the transaction, when it is no longer held.
+
+        Raises:
+            NameRefusedError: the name or the key is of a form that the registry cannot hold.
+            AdapterError: the folder is not what an adapter may be.
+            LeaseError: another attempt has taken over.
+            RegistryError: the key was used for another adapter, or a parent does not exist.
+        """
+        check_name(name)
+        check_key(idempotency_key)
+        fence = lease.check_within if lease else None
+        operation, tries_left = new_operation(), _PUT_TRIES
+        while True:
+            new = exchange.take_in(self._blobs, name, folder, idempotency_key, lineage, scores)
+            commit = partial(
+                add_version, new=new, operation=operation, has_blob=self._blobs.has, fence=fence
+            )
+            try:
+                added = self._database.write(commit)
+            except BlobsSweptError:
+                tries_left -= 1
+                if not tries_left:
+                    raise
+            else:
+                logger.info("%s holds adapter %s", added.ref, added.adapter_digest[:12])
+                return added
+
+    def import_folder(
+        self,
+        name: str,
+        folder: Path,
+        *,
+        base_model: str,
+        base_digest: str,
+        idempotency_key: str | None = None,
+    ) -> Version:
+        """Add an adapter that PEFT saved elsewhere, in state `registered`, after the closed check.
+
+        Args:
+            base_model: what the adapter's config names; its word is not taken for it.
+            base_digest: SHA-256 over the files of the base model that it was trained on.
+            idempotency_key: made from the adapter's content when not given.
+
+        Raises:
+            AdapterError: the folder is not what an adapter may be, or names another base model.
+            NameRefusedError: the name is of a form that the registry cannot hold.
+        """
+        check_adapter_folder(folder)
+        key = idempotency_key or f"import:{name}:{base_digest}:{adapter_digest(folder)}"[:200]
+        lineage = Lineage(base_model=base_model, base_digest=base_digest)
+        return self.register(name, folder, idempotency_key=key, lineage=lineage, scores={})
+
+    def set_state(
+        self, version: Version, state: State, *, reason: str = "", who: str | None = None
+    ) -> Version:
+        """Move a version along `registered -> evaluated -> promotable`, or out of use.
+
+        Asking for the state that it is in changes nothing.
+
+        Raises:
+            RegistryError: no such step, or an alias names a version that is to go out of use.
+        """
+        change = partial(
+            change_state, known=version, state=state, operation=new_operation(),
+            who=who, reason=reason,
+        )  # fmt: skip
+        return self._database.write(change)
+
+    def resolve(self, ref: str) -> Version:
+        """The version that `name`, `name@3` or `name@alias` stands for; a bare name's is champion.
+
+        Raises:
+            NameRefusedError: it is no reference.
+            AdapterNotFoundError: there is no such version or alias.
+        """
+        return self._database.read(partial(lookup.resolve, ref=ref))
+
+    def fetch(self, version: Version) -> Path:
+        """A local folder in PEFT's layout with the version's files, every byte verified now.
+
+        Raises:
+            RegistryError: the version was withdrawn.
+            AdapterError: a file is missing or damaged.
+        """
+        self._refuse_withdrawn(version)
+        return exchange.fetch(self._blobs, version)
+
+    def export(self, ref: str, folder: Path, *, layout: Layout = "peft") -> Path:
+        """Write a version where plain PEFT, vLLM or Ray Serve LLM reads it; the adapter's folder.
+
+        Args:
+            layout: `peft` writes into `folder` itself; `ray-serve-llm` into a folder within it,
+                named as Ray looks for it when a client asks for the model `{base}:{name}:{number}`.
+
+        Raises:
+            RegistryError: the place is taken, or the version was withdrawn.
+            AdapterNotFoundError: there is no such version.
+            AdapterError: a file is missing or damaged.
+        """
+        version = self.resolve(ref)
+        self._refuse_withdrawn(version)
+        return exchange.export(self._blobs, version, folder, layout)
+
+    def alias(self, name: str, alias: str) -> Alias:
+        """An alias as it is now; generation 0 and no version when it was never set."""
+        look = partial(read_alias, name=check_name(name), alias_name=check_alias(alias))
+        return self._database.read(look)
+
+    def move_alias(
+        self,
+        name: str,
+        alias: str,
+        to: int | None,
+        *,
+        expected_generation: int,
+        reason: str = "",
+        who: str | None = None,
+    ) -> Alias:
+        """Point an alias at version number `to`, or take it away (None), by compare-and-swap.
+
+        Args:
+            expected_generation: that of the alias when the decision was made; 0 for a new one.
+
+        Raises:
+            AliasMovedError: it has moved since; the message names where it is now.
+            RegistryError: the version is out of use, or not promotable and alias is champion.
+            AdapterNotFoundError: there is no such version.
+        """
+        move = Move(check_name(name), check_alias(alias), to, expected_generation)
+        return self._move(replace(move, reason=reason, who=who))
+
+    def promote(
+        self,
+        version: Version,
+        alias: str = CHAMPION,
+        *,
+        expected_generation: int | None = None,
+        reason: str = "",
+        who: str | None = None,
+    ) -> Alias:
+        """Point an alias at a version that passed its gates.
+
+        Args:
+            expected_generation: as in `move_alias`; read at the start of the call when not given.
+
+        Raises:
+            RegistryError: the version is not promotable; the message names what it lacks.
+            AliasMovedError: another promotion won.
+        """
+        if expected_generation is None:
+            expected_generation = self.alias(version.name, alias).generation
+        move = Move(version.name, check_alias(alias), version.number, expected_generation)
+        return self._move(replace(move, reason=reason, who=who, needs_promotable=True))
+
+    def rollback(
+        self, name: str, alias: str = CHAMPION, *, reason: str = "", who: str | None = None
+    ) -> Alias:
+        """Point an alias back at the version that it named before and that is still in use.
+
+        Raises:
+            RegistryError: there is none.
+            AliasMovedError: someone moved the alias at the same moment.
+        """
+        seen = self.alias(name, alias)
+        back = self._database.read(partial(previous_version, name=name, alias_name=alias))
+        move = Move(name, alias, back, seen.generation, kind="rollback")
+        return self._move(replace(move, reason=reason, who=who))
+
+    def adapters(self) -> tuple[Adapter, ...]:
+        """Every adapter with its aliases, by name."""
+        return self._database.read(lookup.read_adapters)
+
+    def versions(self, name: str) -> tuple[Version, ...]:
+        """Every version of an adapter, oldest first; none when there is no such adapter."""
+        return self._database.read(partial(read_versions, name=check_name(name)))
+
+    def events(self, name: str | None = None, *, after: int = 0) -> tuple[Event, ...]:
+        """Up to 1000 events with an id above `after`, oldest first, of one adapter or of all."""
+        if name is not None:
+            check_name(name)
+        return self._database.read(partial(read_events, name=name, after=after))
+
+    def lineage(self, ref: str) -> tuple[Version, ...]:
+        """A version, then everything it was made from, each once, nearest first.
+
+        Raises:
+            NameRefusedError: it is no reference.
+            AdapterNotFoundError: there is no such version or alias.
+        """
+        return self._database.read(partial(lookup.trace, ref=ref))
+
+    def fsck(self) -> tuple[Fault, ...]:
+        """Everything wrong in the database and in the blobs of all versions; reads every byte."""
+        return audit.find_faults(self._database, self._blobs)
+
+    def gc(self, *, dry_run: bool = True, grace_seconds: float = 86_400.0) -> Sweep:
+        """Delete what no version needs and is older than the grace; only tell while `dry_run`.
+
+        Raises:
+            AdapterError: a manifest is damaged, so nobody knows what may go.
+        """
+        return audit.sweep(
+            self._database, self._blobs, dry_run=dry_run, grace_seconds=grace_seconds
+        )
+
+    def _move(self, move: Move) -> Alias:
+        moved = self._database.write(partial(move_alias, move=move))
+        logger.info("%s@%s names version %s", moved.name, moved.alias, moved.version)
+        return moved
+
+    def _refuse_withdrawn(self, version: Version) -> None:
+        now = self._database.read(partial(read_version, name=version.name, number=version.number))
+        if now.state == "withdrawn":
+            raise RegistryError(f"{version.ref} was withdrawn; choose another version")
