@@ -1,0 +1,114 @@
+"""Ray Train workers: equal to one another, and a killed one costs nothing but time."""
+
+import hashlib
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from loray.errors import TrainingError
+from loray.spec.run import RunSpec
+from tests.train.sequences import make_rows, make_spec, write_tokens
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
+BATCH = {"global_size": 8, "micro_size": 2}
+TOLERANCE = 1e-5
+"""Largest relative difference between losses of one worker and of two."""
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dataset")
+    write_tokens(folder, make_rows(40))
+    return folder
+
+
+def train(spec: RunSpec, dataset: Path, out: Path, lines: list[str] | None = None) -> list[float]:
+    """Train into `out`; returns the losses."""
+    from loray.train.run import train_to
+
+    out.mkdir(exist_ok=True)
+    train_to(out, spec, dataset, attempt=1, report=(lines if lines is not None else []).append)
+    return [json.loads(line)["loss"] for line in (out / "history.jsonl").read_text().splitlines()]
+
+
+def digest(out: Path, step: int) -> str:
+    weights = out / "checkpoints" / f"step-{step:06d}" / "adapter_model.safetensors"
+    return hashlib.sha256(weights.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def two_workers(
+    tmp_path_factory: pytest.TempPathFactory, model: Path, dataset: Path
+) -> tuple[Path, list[float]]:
+    out = tmp_path_factory.mktemp("two")
+    spec = make_spec(model, resources={"workers": 2}, train__batch=BATCH, train__steps=24)
+    return out, train(spec, dataset, out)
+
+
+def test_one_worker_and_two_give_the_same_loss_curve(
+    two_workers: tuple[Path, list[float]], model: Path, dataset: Path, tmp_path: Path
+) -> None:
+    spec = make_spec(model, resources={"workers": 1}, train__batch=BATCH, train__steps=24)
+    alone = train(spec, dataset, tmp_path / "out")
+    assert alone == pytest.approx(two_workers[1], rel=TOLERANCE)
+
+
+def test_what_training_leaves_is_complete(two_workers: tuple[Path, list[float]]) -> None:
+    out, losses = two_workers
+    steps = sorted(path.name for path in (out / "checkpoints").iterdir())
+    assert steps == [f"step-{step:06d}" for step in range(4, 25, 4)]
+    for step in steps:
+        files = sorted(path.name for path in (out / "checkpoints" / step).iterdir())
+        assert files == ["adapter_config.json", "adapter_model.safetensors"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "checkpoints",
+        "history.jsonl",
+        "vitals.jsonl",
+    ]
+    assert len(losses) == 24
+    vitals = [json.loads(line) for line in (out / "vitals.jsonl").read_text().splitlines()]
+    assert sorted({record["step"] for record in vitals}) == [1, 4, 8, 12, 16, 20, 24]
+    assert len(vitals) == 7 * 14
+    assert vitals[-1]["weight_norm_ratio"] > vitals[0]["weight_norm_ratio"] == 0.0
+    # At the first step B is zero, so A's half of the gradient is, too.
+    assert all(record["grad_sparsity"] > 0.3 for record in vitals if record["step"] == 1)
+
+
+def test_a_killed_worker_changes_no_bit_of_the_adapter(
+    two_workers: tuple[Path, list[float]], model: Path, dataset: Path, tmp_path: Path
+) -> None:
+    import ray.util.state
+
+    spec = make_spec(model, resources={"workers": 2}, train__batch=BATCH, train__steps=24)
+    out, lines, killed = tmp_path / "out", [], []
+
+    def kill_one() -> None:
+        while not (out / "attempts" / "attempt-0001" / "step-000004" / "COMMIT.json").exists():
+            time.sleep(0.01)
+        actors = ray.util.state.list_actors(
+            filters=[("class_name", "=", "RayTrainWorker"), ("state", "=", "ALIVE")]
+        )
+        killed.append(actors[0].pid)
+        os.kill(actors[0].pid, signal.SIGKILL)
+
+    thread = threading.Thread(target=kill_one)
+    thread.start()
+    losses = train(spec, dataset, out, lines)
+    thread.join()
+    assert killed
+    assert losses == two_workers[1]
+    assert digest(out, 24) == digest(two_workers[0], 24)
+
+
+def test_an_error_that_would_repeat_itself_ends_the_run_at_once(
+    model: Path, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    with pytest.raises(TrainingError, match="holds no training sequence"):
+        train(make_spec(model), write_tokens(tmp_path, []).parent.parent, tmp_path / "out", lines)
+    assert lines == []

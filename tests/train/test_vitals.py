@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.train.sequences import make_spec
+
+
+def test_the_norm_of_the_update_needs_no_product() -> None:
+    from loray.train.vitals import update_norm
+
+    a, b = torch.randn(4, 30), torch.randn(20, 4)
+    assert update_norm(a, b) == pytest.approx(float((b @ a).norm()), rel=1e-5)
+
+
+def test_a_fresh_adapter_is_at_ratio_zero_and_counts_as_untrained(model: Path) -> None:
+    from loray.train.learner import build_learner, check_trained
+    from loray.train.vitals import untrained_modules
+    from loray.errors import TrainingError
+
+    learner = build_learner(make_spec(model), device="cpu")
+    assert len(untrained_modules(learner)) == 14  # 7 projections in 2 layers
+    with pytest.raises(TrainingError, match="B is still zero"):
+        check_trained(learner)
+
+
+@pytest.mark.parametrize("quantization", ["none", "nf4"])
+def test_the_ratio_is_that_of_the_whole_matrices(model: Path, quantization: str) -> None:
+    """Against BA and W0 made in full, from 4-bit weights too."""
+    from loray.train.learner import build_learner
+    from loray.train.vitals import Vitals
+
+    class Still:
+        """An engine whose gradients are all one."""
+
+        def gradient(self, parameter: torch.Tensor) -> torch.Tensor:
+            return torch.ones_like(parameter)
+
+    learner = build_learner(make_spec(model, base_model__quantization=quantization), device="cpu")
+    plain = build_learner(make_spec(model, base_model__quantization="none"), device="cpu")
+    for name, parameter in learner.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    records = Vitals(learner).measure(Still(), step=5)
+    assert len(records) == 14
+    by_name = {r["module"]: r for r in records}
+    record = by_name["model.layers.1.mlp.up_proj"]
+    layer = learner.get_submodule("base_model.model.model.layers.1.mlp.up_proj")
+    update = layer.lora_B["default"].weight @ layer.lora_A["default"].weight * 2.0  # alpha / rank
+    whole = plain.get_submodule("base_model.model.model.layers.1.mlp.up_proj.base_layer").weight
+    expected = float(update.norm() / whole.norm())
+    assert record["weight_norm_ratio"] == pytest.approx(expected, rel=0.02)
+    assert record["grad_sparsity"] == 0.0
+    assert record["grad_norm"] == pytest.approx(sum(p.numel() for p in (
+        layer.lora_A["default"].weight, layer.lora_B["default"].weight)) ** 0.5)
