@@ -2,11 +2,11 @@ import math
 
 import pytest
 from pydantic import ValidationError
-from tests.evaluate.cards import suite_score
 
 from loray.evaluate.gates import exact, judge
 from loray.evaluate.scorecard import GateResult, SuiteScore
 from loray.spec.evaluate import GateSpec
+from tests.evaluate.cards import suite_score
 
 
 def one(

@@ -3,12 +3,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from tests.evaluate import cards
 
 from loray.evaluate.dataset_counts import DatasetCounts
 from loray.evaluate.report import render_report, write_report
 from loray.evaluate.scorecard import Scorecard
 from loray.evaluate.visible import one_line, visible
+from tests.evaluate import cards
 
 HOSTILE = (
     "<script>alert(1)</script><img src=x onerror=alert(2)></pre></article><style>*{}</style>"

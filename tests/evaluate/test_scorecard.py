@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-from tests.evaluate import cards
 
 from loray.errors import ArtifactError
 from loray.evaluate.scorecard import (
@@ -15,6 +14,7 @@ from loray.evaluate.scorecard import (
     read_scorecard,
     write_scorecard,
 )
+from tests.evaluate import cards
 
 
 def test_a_scorecard_reads_back_as_it_was_written(tmp_path: Path) -> None:

@@ -1,0 +1,144 @@
+"""What an actor does: hold one base model and score candidates on it, one after another."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from loray.errors import EvaluationError
+from loray.evaluate.candidate_files import Files, unpacked
+from loray.evaluate.rows import BASE, Row, RowResult
+from loray.evaluate.work import WorkItem
+from loray.inference import Completion, Engine, GenerateRequest, SamplingParams
+from loray.models.chat import encode, encode_prompt, load_tokenizer
+from loray.models.load import load_base
+from loray.models.markup import Turn
+from loray.spec.run import RunSpec
+
+
+class Scorer:
+    """One engine, and the candidate that it holds besides the base."""
+
+    def __init__(self, spec: RunSpec) -> None:
+        torch.set_num_threads(spec.resources.cpus_per_worker)
+        self._spec = spec
+        self._device = "cuda" if spec.resources.gpus_per_worker else "cpu"
+        base = spec.base_model
+        self._tokenizer = load_tokenizer(base.path, base.revision)
+        self._engine = self._start_engine(base.path, base.revision)
+        self._held = BASE
+
+    @property
+    def held(self) -> str:
+        """The candidate that can be scored without loading another."""
+        return self._held
+
+    def hold(self, name: str, files: Files | None) -> None:
+        """Make `name` the candidate at hand.
+
+        Args:
+            files: its checkpoint folder; None for the base.
+        """
+        if name == self._held:
+            return
+        is_whole = self._spec.method.kind == "full"
+        if files is None and is_whole:
+            base = self._spec.base_model
+            self._replace_engine(base.path, base.revision)
+        elif files is not None:
+            with unpacked(files) as folder:
+                if is_whole:
+                    self._replace_engine(str(folder), None)
+                else:
+                    self._engine.load_adapter(name, folder)
+        self._held = name
+
+    def score(self, item: WorkItem) -> tuple[RowResult, ...]:
+        """Score every row of an item for the candidate at hand, and answer it where asked."""
+        whole = self._spec.method.kind == "full"
+        adapter = None if whole or item.candidate.name == BASE else item.candidate.name
+        scores = self._score_references(item.rows, adapter)
+        answers = self._answer(item, adapter) if item.generate else {}
+        return tuple(
+            _result(row, *score, answers.get(row.id))
+            for row, score in zip(item.rows, scores, strict=True)
+        )
+
+    def _start_engine(self, path: str, revision: str | None) -> Engine:
+        spec = self._spec
+        base = spec.base_model.model_copy(update={"path": path, "revision": revision})
+        model = load_base(base, device=self._device)
+        longest = spec.data.sequence.max_tokens + spec.evaluate.max_new_tokens
+        return Engine(
+            model,
+            self._tokenizer,
+            slots=1 if spec.method.kind == "lora" else 0,
+            max_rank=spec.method.rank if spec.method.kind == "lora" else 0,
+            max_batch=spec.evaluate.batch_size,
+            max_context=min(longest, model.config.max_position_embeddings),
+        )
+
+    def _replace_engine(self, path: str, revision: str | None) -> None:
+        self._engine.close()
+        del self._engine  # two whole models may not fit side by side
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        self._engine = self._start_engine(path, revision)
+
+    def _score_references(
+        self, rows: Sequence[Row], adapter: str | None
+    ) -> list[tuple[float, int]]:
+        chat = self._spec.data.chat
+        encoded = [encode(_whole(row), self._tokenizer, chat) for row in rows]
+        # Sequences of like length share a batch: padding costs time and gives nothing.
+        order = sorted(range(len(rows)), key=lambda at: len(encoded[at].input_ids))
+        items = [(encoded[at].input_ids, encoded[at].target_mask) for at in order]
+        scores = self._engine.score(items, adapter)
+        found: dict[int, tuple[float, int]] = {
+            at: (score.nll_sum, score.num_targets) for at, score in zip(order, scores, strict=True)
+        }
+        return [found[at] for at in range(len(rows))]
+
+    def _answer(self, item: WorkItem, adapter: str | None) -> dict[str, Completion]:
+        """The greedy answer of each row that has a prompt, by row id."""
+        requests = [self._request(row, adapter) for row in item.rows if row.prompt]
+        requests.sort(key=lambda request: len(request.prompt_ids))
+        completions = self._engine.generate(requests)
+        return {r.request_id: c for r, c in zip(requests, completions, strict=True)}
+
+    def _request(self, row: Row, adapter: str | None) -> GenerateRequest:
+        prompt = encode_prompt(_turns(row), self._tokenizer, self._spec.data.chat)
+        room = self._engine.max_context - len(prompt)
+        if room < 1:
+            raise EvaluationError(
+                f"row {row.id} has a prompt of {len(prompt)} tokens, but the model's context holds "
+                f"{self._engine.max_context}; lower data.sequence.max_tokens so that curation "
+                "puts such rows aside"
+            )
+        sampling = SamplingParams(max_new_tokens=min(self._spec.evaluate.max_new_tokens, room))
+        return GenerateRequest(row.id, tuple(prompt), adapter, sampling)
+
+
+def _turns(row: Row) -> list[Turn]:
+    return [{"role": role, "content": content} for role, content in row.prompt]
+
+
+def _whole(row: Row) -> list[Turn]:
+    """The row as training would have seen it."""
+    if not row.prompt:
+        return [{"role": "text", "content": row.reference}]
+    return [*_turns(row), {"role": "assistant", "content": row.reference}]
+
+
+def _result(row: Row, nll_sum: float, num_targets: int, answer: Completion | None) -> RowResult:
+    if answer is None:
+        return RowResult(row.id, nll_sum, num_targets)
+    is_known = math.isfinite(answer.mean_entropy)
+    return RowResult(
+        id=row.id,
+        nll_sum=nll_sum,
+        num_targets=num_targets,
+        answer=answer.text,
+        is_cut=answer.finish_reason == "length",
+        mean_entropy=answer.mean_entropy if is_known else None,
+    )
