@@ -30,9 +30,7 @@ def test_every_epoch_is_a_permutation_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
-def test_a_step_holds_the_same_rows_for_any_number_of_workers(
-    tmp_path: Path, workers: int
-) -> None:
+def test_a_step_holds_the_same_rows_for_any_number_of_workers(tmp_path: Path, workers: int) -> None:
     tokens = TokenFile(write_tokens(tmp_path, make_rows(30)))
     sizes = BatchSizes(global_size=16, micro_size=2, workers=workers)
     found = []

@@ -14,9 +14,9 @@ def test_the_norm_of_the_update_needs_no_product() -> None:
 
 
 def test_a_fresh_adapter_is_at_ratio_zero_and_counts_as_untrained(model: Path) -> None:
+    from loray.errors import TrainingError
     from loray.train.learner import build_learner, check_trained
     from loray.train.vitals import untrained_modules
-    from loray.errors import TrainingError
 
     learner = build_learner(make_spec(model), device="cpu")
     assert len(untrained_modules(learner)) == 14  # 7 projections in 2 layers
@@ -51,5 +51,7 @@ def test_the_ratio_is_that_of_the_whole_matrices(model: Path, quantization: str)
     expected = float(update.norm() / whole.norm())
     assert record["weight_norm_ratio"] == pytest.approx(expected, rel=0.02)
     assert record["grad_sparsity"] == 0.0
-    assert record["grad_norm"] == pytest.approx(sum(p.numel() for p in (
-        layer.lora_A["default"].weight, layer.lora_B["default"].weight)) ** 0.5)
+    assert record["grad_norm"] == pytest.approx(
+        sum(p.numel() for p in (layer.lora_A["default"].weight, layer.lora_B["default"].weight))
+        ** 0.5
+    )

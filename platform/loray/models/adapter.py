@@ -38,7 +38,9 @@ def attach_adapter(model: PreTrainedModel, method: LoraMethod) -> PeftModel:
         lora_dropout=method.dropout,
         target_modules=list(method.target_modules),
     )
-    return get_peft_model(model, config, autocast_adapter_dtype=False)  # type: ignore[no-any-return]
+    adapted = get_peft_model(model, config, autocast_adapter_dtype=False)
+    assert isinstance(adapted, PeftModel)  # noqa: S101 (mixed models are not asked for)
+    return adapted
 
 
 def save_adapter(

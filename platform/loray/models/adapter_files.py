@@ -15,8 +15,6 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from loray.errors import AdapterError
 from loray.models.adapter_config import (
     CONFIG_NAME,
@@ -43,8 +41,8 @@ MAX_WEIGHTS_BYTES = 64 << 30
 MAX_TENSORS = 100_000
 _CHUNK_BYTES = 8 << 20
 
-_EXPONENT_BITS = {"F32": ("<u4", 0x7F800000), "F16": ("<u2", 0x7C00), "BF16": ("<u2", 0x7F80)}
-"""Per dtype: the integer of its size, and the bits that are all ones in NaN and infinity."""
+_EXPONENT_BITS = {"F32": (4, 0x7F800000), "F16": (2, 0x7C00), "BF16": (2, 0x7F80)}
+"""Per dtype: bytes of a number, and the bits that are all ones in NaN and infinity."""
 
 _TENSOR_NAME = re.compile(
     r"base_model\.model\.(?P<module>[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*)"
@@ -218,7 +216,7 @@ def _tensor(name: str, value: object, first: int) -> TensorEntry:
         raise _torn(f"tensor {name[:200]!a} is {ascii(dtype)[:40]}, wanted F32, F16 or BF16")
     if not shape or len(offsets) != 2:
         raise _torn(f"tensor {name[:200]!a} has an impossible shape or offsets")
-    length = math.prod(shape) * np.dtype(_EXPONENT_BITS[dtype][0]).itemsize
+    length = math.prod(shape) * _EXPONENT_BITS[dtype][0]
     if offsets[1] - offsets[0] != length:
         raise _torn(
             f"tensor {name[:200]!a} of shape {shape} lies in {offsets[1] - offsets[0]} bytes, "
@@ -284,10 +282,12 @@ def _check_module(config: AdapterConfig, module: str, parts: dict[str, TensorEnt
 
 
 def _check_finite(stream: io.BufferedReader, tensor: TensorEntry) -> None:
-    integer, exponent = _EXPONENT_BITS[tensor.dtype]
+    import numpy as np  # noqa: PLC0415 (listing a registry should not wait for it)
+
+    size, exponent = _EXPONENT_BITS[tensor.dtype]
     stream.seek(tensor.start)
     for start in range(tensor.start, tensor.end, _CHUNK_BYTES):
-        bits = np.frombuffer(stream.read(min(_CHUNK_BYTES, tensor.end - start)), dtype=integer)
+        bits = np.frombuffer(stream.read(min(_CHUNK_BYTES, tensor.end - start)), dtype=f"<u{size}")
         if bool(((bits & exponent) == exponent).any()):
             raise AdapterError(
                 f"tensor {tensor.name!a} holds NaN or infinity; "

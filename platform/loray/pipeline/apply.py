@@ -15,7 +15,7 @@ from loray.artifacts.store import Store
 from loray.pipeline.plan import Plan, StageState, make_plan
 from loray.pipeline.publish import Published, publish
 from loray.pipeline.stages import MAKERS, Making
-from loray.registry.ledger import RunLedger
+from loray.registry import RunLedger
 from loray.spec.run import RunSpec
 
 Report = Callable[[str], None]
@@ -43,9 +43,7 @@ class Outcome:
         return self.published is None or self.published.passed
 
 
-def apply(
-    spec: RunSpec, *, until: StageKind | None = None, report: Report = print
-) -> Outcome:
+def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = print) -> Outcome:
     """Bring `spec`'s artifacts and registry version into being.
 
     Args:

@@ -46,4 +46,3 @@ def cluster(resources: ResourceSpec) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-

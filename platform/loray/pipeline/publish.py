@@ -8,8 +8,7 @@ import loray
 from loray.evaluate.scorecard import Scorecard, read_scorecard
 from loray.models.identity import base_digest
 from loray.pipeline.plan import Plan
-from loray.registry.records import Lineage, Version
-from loray.registry.store import Registry
+from loray.registry import Lineage, Registry, State, Version
 from loray.spec.fingerprint import fingerprint
 from loray.spec.run import RunSpec
 
@@ -45,10 +44,10 @@ def publish(
     )
     is_new = version.number not in known
     if version.state == "registered":
-        version = registry.set_state(version.ref, "evaluated", reason="scored on held-out rows")
+        version = registry.set_state(version, "evaluated", reason="scored on held-out rows")
     if version.state == "evaluated":
-        verdict = "promotable" if card.passed else "rejected"
-        version = registry.set_state(version.ref, verdict, reason=card.verdict)
+        verdict: State = "promotable" if card.passed else "rejected"
+        version = registry.set_state(version, verdict, reason=card.verdict)
     report(f"registry: {version.ref} is {version.state}")
     if version.state == "promotable":
         promote_once(registry, version, alias=spec.serve.alias, report=report)
@@ -62,14 +61,7 @@ def promote_once(
     moves = [e for e in registry.events(version.name) if e.alias == alias]
     if any(event.to_version == version.number for event in moves):
         return
-    seen = registry.alias(version.name, alias)
-    registry.promote(
-        version.name,
-        version.number,
-        alias,
-        expected_generation=seen.generation,
-        reason="passed its gates",
-    )
+    registry.promote(version, alias, reason="passed its gates")
     report(f"registry: {version.name}@{alias} now is {version.ref}")
 
 

@@ -16,7 +16,7 @@ class Making:
 
     spec: RunSpec
     work: Path
-    """A local folder of the stage's own, which survives a crash; what an earlier try left is there."""
+    """A local folder of the stage's own; it survives a crash with what an earlier try left."""
     inputs: dict[str, Path]
     """Local folders of the artifacts made before, by kind."""
     attempt: int

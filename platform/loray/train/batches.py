@@ -54,9 +54,7 @@ class TokenFile:
 
     def __init__(self, path: Path) -> None:
         self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
-        sizes = [
-            self._reader.get_batch(i).num_rows for i in range(self._reader.num_record_batches)
-        ]
+        sizes = [self._reader.get_batch(i).num_rows for i in range(self._reader.num_record_batches)]
         self._starts = np.cumsum([0, *sizes])
         if len(self) == 0:
             raise DatasetError(f"{path} holds no training sequence; look into the quarantine")

@@ -1,10 +1,10 @@
 """What learns: an adapter on a frozen base, or every weight; and how it is saved."""
 
 from pathlib import Path
-from typing import assert_never
+from typing import assert_never, cast
 
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel
 from transformers import PreTrainedModel
 
 from loray.errors import TrainingError
@@ -26,16 +26,20 @@ def build_learner(spec: RunSpec, *, device: str) -> Learner:
     torch.manual_seed(spec.seed)
     match spec.method:
         case LoraMethod():
-            return attach_adapter(base, spec.method).train()  # type: ignore[no-any-return]
+            learner: Learner = attach_adapter(base, spec.method)
         case FullMethod():
-            return base.requires_grad_(requires_grad=True).train()
+            learner = base.requires_grad_(requires_grad=True)
         case _:
             assert_never(spec.method)
+    learner.train()
+    return learner
 
 
 def causal_lm(learner: Learner) -> PreTrainedModel:
     """The transformers model inside, adapter layers in place."""
-    return learner.get_base_model() if isinstance(learner, PeftModel) else learner
+    return cast(
+        "PreTrainedModel", learner.get_base_model() if isinstance(learner, PeftModel) else learner
+    )
 
 
 def learned_tensors(learner: Learner) -> dict[str, torch.Tensor]:
@@ -56,7 +60,8 @@ def save_learned(learner: Learner, spec: RunSpec, folder: Path) -> None:
         load_tokenizer(spec.base_model.path, spec.base_model.revision).save_pretrained(folder)
         return
     tensors = adapter_tensors(learner)
-    save_adapter(learner.peft_config["default"], tensors, folder, base=spec.base_model.path)
+    config = cast("LoraConfig", learner.peft_config["default"])
+    save_adapter(config, tensors, folder, base=spec.base_model.path)
     on_disk = read_adapter(folder).tensors
     if tensors.keys() != on_disk.keys() or not all(
         torch.equal(tensors[name].cpu(), on_disk[name]) for name in tensors

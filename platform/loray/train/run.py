@@ -68,7 +68,7 @@ def train_to(
     resumed_from = max((c.step for c in store.committed()), default=0)
     if resumed_from:
         report(f"resuming from step {resumed_from} of {spec.train.steps}")
-    progress = ProgressActor.remote()
+    progress = ProgressActor.remote()  # type: ignore[attr-defined] (ray.remote adds it)
     task = WorkerTask(
         spec=spec,
         tokens=dataset / "tokens" / "train.arrow",
@@ -141,9 +141,7 @@ def followed(
             latest = ray.get(progress.latest.remote())
             if latest is not None and latest[0] > seen:
                 seen = latest[0]
-                report(
-                    f"step {seen}/{steps}  loss {latest[1]:.3f}  {latest[2]:,.0f} tokens/s"
-                )
+                report(f"step {seen}/{steps}  loss {latest[1]:.3f}  {latest[2]:,.0f} tokens/s")
 
     thread = threading.Thread(target=follow, name="train-progress", daemon=True)
     thread.start()
@@ -154,9 +152,7 @@ def followed(
         thread.join()
 
 
-def collect(
-    store: CheckpointStore, checkpoints: list[Checkpoint], out: Path
-) -> dict[str, float]:
+def collect(store: CheckpointStore, checkpoints: list[Checkpoint], out: Path) -> dict[str, float]:
     """Bring the checkpoints and the journal together under `out`; returns their statistics."""
     history: list[str] = []
     vitals: list[str] = []

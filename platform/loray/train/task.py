@@ -28,7 +28,8 @@ class WorkerTask:
 def train_worker(config: dict[str, Any]) -> None:
     """Entry point on a worker: errors of ours end the run, deaths of machines resume it."""
     task: WorkerTask = config["task"]
-    if ray.get(task.progress.failure.remote()) is not None:
+    failure: str | None = ray.get(task.progress.failure.remote())
+    if failure is not None:
         return  # Ray Train starts the workers again; the driver reads the failure and raises
     if not task.spec.resources.gpus_per_worker:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")  # spares DeepSpeed a search and a warning

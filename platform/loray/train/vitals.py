@@ -7,9 +7,11 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import cast
 
-import bitsandbytes as bnb
 import torch
+from bitsandbytes.functional import dequantize_4bit
+from bitsandbytes.nn.modules import Params4bit
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import nn
@@ -46,7 +48,7 @@ class Vitals:
         ]
 
     def _measure_one(self, engine: Engine, name: str, layer: LoraLayer) -> ModuleVitals:
-        a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+        a, b = _factors(layer)
         gradient = torch.cat([engine.gradient(p).flatten() for p in (a, b)])
         return ModuleVitals(
             module=name,
@@ -70,20 +72,25 @@ def update_norm(a: torch.Tensor, b: torch.Tensor) -> float:
 def untrained_modules(model: PeftModel) -> list[str]:
     """Modules whose `B` is still zero, as it was before training."""
     return [
-        name
-        for name, layer in _lora_layers(model)
-        if not bool(layer.lora_B["default"].weight.detach().any())
+        name for name, layer in _lora_layers(model) if not bool(_factors(layer)[1].detach().any())
     ]
 
 
+def _factors(layer: LoraLayer) -> tuple[nn.Parameter, nn.Parameter]:
+    """`A` (r, d_in) and `B` (d_out, r) of a layer."""
+    a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+    return cast("nn.Parameter", a), cast("nn.Parameter", b)
+
+
 def _lora_layers(model: PeftModel) -> Iterator[tuple[str, LoraLayer]]:
-    for name, module in model.get_base_model().named_modules():
+    base = cast("nn.Module", model.get_base_model())
+    for name, module in base.named_modules():
         if isinstance(module, LoraLayer):
             yield name, module
 
 
 def _base_norm(layer: LoraLayer) -> float:
-    weight = layer.get_base_layer().weight
-    if isinstance(weight, bnb.nn.Params4bit):
-        weight = bnb.functional.dequantize_4bit(weight.data, weight.quant_state)
+    weight = cast("nn.Parameter", layer.get_base_layer().weight)
+    if isinstance(weight, Params4bit):
+        weight = dequantize_4bit(weight.data, weight.quant_state)
     return float(weight.detach().double().norm())
