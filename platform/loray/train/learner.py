@@ -37,9 +37,8 @@ def build_learner(spec: RunSpec, *, device: str) -> Learner:
 
 def causal_lm(learner: Learner) -> PreTrainedModel:
     """The transformers model inside, adapter layers in place."""
-    return cast(
-        "PreTrainedModel", learner.get_base_model() if isinstance(learner, PeftModel) else learner
-    )
+    inner = learner.get_base_model() if isinstance(learner, PeftModel) else learner
+    return cast("PreTrainedModel", inner)
 
 
 def learned_tensors(learner: Learner) -> dict[str, torch.Tensor]:

@@ -23,7 +23,6 @@ PROGRESS_SECONDS = 2.0
 log = logging.getLogger(__name__)
 
 
-@ray.remote(num_cpus=0)
 class ProgressActor:
     """Where workers say how far they are, and why they gave up."""
 
@@ -68,7 +67,7 @@ def train_to(
     resumed_from = max((c.step for c in store.committed()), default=0)
     if resumed_from:
         report(f"resuming from step {resumed_from} of {spec.train.steps}")
-    progress = ProgressActor.remote()  # type: ignore[attr-defined] (ray.remote adds it)
+    progress = ray.remote(num_cpus=0)(ProgressActor).remote()
     task = WorkerTask(
         spec=spec,
         tokens=dataset / "tokens" / "train.arrow",

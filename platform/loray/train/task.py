@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import ray
 from ray.actor import ActorHandle
@@ -28,7 +28,7 @@ class WorkerTask:
 def train_worker(config: dict[str, Any]) -> None:
     """Entry point on a worker: errors of ours end the run, deaths of machines resume it."""
     task: WorkerTask = config["task"]
-    failure: str | None = ray.get(task.progress.failure.remote())
+    failure = cast("str | None", ray.get(task.progress.failure.remote()))
     if failure is not None:
         return  # Ray Train starts the workers again; the driver reads the failure and raises
     if not task.spec.resources.gpus_per_worker:

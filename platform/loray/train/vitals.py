@@ -83,14 +83,13 @@ def _factors(layer: LoraLayer) -> tuple[nn.Parameter, nn.Parameter]:
 
 
 def _lora_layers(model: PeftModel) -> Iterator[tuple[str, LoraLayer]]:
-    base = cast("nn.Module", model.get_base_model())
-    for name, module in base.named_modules():
+    for name, module in model.get_base_model().named_modules():
         if isinstance(module, LoraLayer):
             yield name, module
 
 
 def _base_norm(layer: LoraLayer) -> float:
-    weight = cast("nn.Parameter", layer.get_base_layer().weight)
+    weight: torch.Tensor = cast("nn.Parameter", layer.get_base_layer().weight)
     if isinstance(weight, Params4bit):
         weight = dequantize_4bit(weight.data, weight.quant_state)
     return float(weight.detach().double().norm())
