@@ -67,7 +67,7 @@ def train_to(
     resumed_from = max((c.step for c in store.committed()), default=0)
     if resumed_from:
         report(f"resuming from step {resumed_from} of {spec.train.steps}")
-    progress = ray.remote(num_cpus=0)(ProgressActor).remote()
+    progress: Any = ray.remote(num_cpus=0)(ProgressActor).remote()
     task = WorkerTask(
         spec=spec,
         tokens=dataset / "tokens" / "train.arrow",
@@ -77,7 +77,7 @@ def train_to(
     )
     with followed(progress, steps=spec.train.steps, report=report):
         run_workers(task, storage=out / "ray")
-    failure = ray.get(progress.failure.remote())
+    failure: Any = ray.get(progress.failure.remote())
     if failure is not None:
         raise TrainingError(failure)
     checkpoints = store.committed()

@@ -3,10 +3,9 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import ray
-from ray.actor import ActorHandle
 
 from loray.spec.run import RunSpec
 
@@ -21,14 +20,14 @@ class WorkerTask:
     checkpoints: str
     """URI of the run's checkpoints."""
     attempt: int
-    progress: ActorHandle[Any]
-    """Hears of every step, and of a failure that another try would only repeat."""
+    progress: Any
+    """Handle of a `ProgressActor`; hears of steps, and of an error that would only repeat itself."""
 
 
 def train_worker(config: dict[str, Any]) -> None:
     """Entry point on a worker: errors of ours end the run, deaths of machines resume it."""
     task: WorkerTask = config["task"]
-    failure = cast("str | None", ray.get(task.progress.failure.remote()))
+    failure: Any = ray.get(task.progress.failure.remote())
     if failure is not None:
         return  # Ray Train starts the workers again; the driver reads the failure and raises
     if not task.spec.resources.gpus_per_worker:
