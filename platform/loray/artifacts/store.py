@@ -87,7 +87,7 @@ class Store:
             files=files,
             statistics=statistics,
             environment=environment(),
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            created=datetime.now(UTC).isoformat(timespec="microseconds"),
         )
         self._clear(stage)
         for entry in files:
