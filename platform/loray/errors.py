@@ -15,6 +15,7 @@ LorayError
         NameRefusedError  a name or version that the registry cannot hold
     LeaseError            another process is working on the same stage
     RequestError          a serving request is malformed (HTTP 400)
+    EngineError           the inference engine failed or is closed (HTTP 503)
 
 A message says what was found, what was wanted, and what to do. Errors of libraries pass through
 unless we can add the field, the file or the remedy.
@@ -86,3 +87,7 @@ class LeaseError(LorayError):
 
 class RequestError(LorayError):
     """A serving request is malformed; answered with HTTP 400."""
+
+
+class EngineError(LorayError):
+    """The inference engine failed or is closed; the request itself may be sound (HTTP 503)."""

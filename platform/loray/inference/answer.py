@@ -1,0 +1,45 @@
+"""The events of one request, gathered into a completion."""
+
+from threading import Event as Flag
+from typing import cast
+
+from loray.inference.request import Completion, Event, GenerateRequest
+from loray.inference.text import Decoder, TextStream
+
+
+class Answer:
+    """What became of one of `generate`'s requests."""
+
+    def __init__(self, request: GenerateRequest) -> None:
+        self.request = request
+        self.ended = Flag()
+        self._events: list[Event] = []
+
+    def hear(self, event: Event) -> None:
+        """Note an event; called in the engine's thread."""
+        self._events.append(event)
+        if event.finish_reason is not None:
+            self.ended.set()
+
+    def completion(self, tokenizer: Decoder, end_tokens: frozenset[int]) -> Completion:
+        """The finished answer.
+
+        Raises:
+            EngineError: the engine failed on it, or was closed.
+        """
+        last = self._events[-1]
+        if last.error is not None:
+            raise last.error
+        ids = [token for event in self._events for token in event.token_ids]
+        entropies = [value for event in self._events for value in event.entropies]
+        mean = sum(entropies) / len(entropies) if entropies else float("nan")
+        shown = ids[:-1] if ids and ids[-1] in end_tokens else ids
+        text = _text(tokenizer, shown, self.request.sampling.stop)
+        return Completion(text, tuple(ids), last.finish_reason or "error", mean)
+
+
+def _text(tokenizer: Decoder, ids: list[int], stop: tuple[str, ...]) -> str:
+    if not stop:
+        return cast("str", tokenizer.decode(ids, skip_special_tokens=True))
+    stream = TextStream(tokenizer, stop)
+    return stream.push(ids) + stream.finish()
