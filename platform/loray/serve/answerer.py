@@ -1,0 +1,241 @@
+"""The asyncio side of one engine: prompts in, pieces of text out.
+
+The engine has its own thread. Here requests are tokenized, adapters are made resident, and the
+engine's events become pieces of text: several tokens to a piece, since a piece costs half a
+millisecond on its way through Ray.
+"""
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+from loray.errors import AdapterNotFoundError, LorayError, ModelError, RequestError
+from loray.inference import Event, GenerateRequest, SamplingParams, TextStream
+from loray.models.chat import encode, encode_prompt
+from loray.serve.catalog import AdapterVersion
+from loray.serve.messages import Accepted, Answer, Ask, Finished, Piece, Refused
+from loray.serve.refusals import RefusedError, too_late, unavailable
+from loray.serve.residency import AdapterMemory, Residency
+from loray.spec.data import ChatSpec
+from loray.spec.serve import ServeSpec
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from loray.inference.text import Decoder
+
+logger = logging.getLogger(__name__)
+
+TOKENS_PER_PIECE = 8
+SECONDS_PER_PIECE = 0.01
+GRACE_SECONDS = 2.0
+"""How much later than the engine's own deadline it is given up on."""
+
+
+class Engine(AdapterMemory, Protocol):
+    """What is asked of an engine; `loray.inference.Engine` is one, another may stand in."""
+
+    def submit(self, request: GenerateRequest, on_event: Callable[[Event], None]) -> None:
+        """Queue a request; `on_event` is called from the engine's thread.
+
+        Raises:
+            AdapterNotFoundError: the request's adapter is not resident.
+            LorayError: the engine cannot take requests any more.
+        """
+        ...
+
+    def cancel(self, request_id: str) -> None:
+        """End a request early; its row is free for another at the next step."""
+        ...
+
+
+class Answerer:
+    """Answers asks with one engine."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        tokenizer: "PreTrainedTokenizerFast",
+        chat: ChatSpec,
+        spec: ServeSpec,
+        folder: Callable[[AdapterVersion], Path],
+    ) -> None:
+        self._engine = engine
+        self._tokenizer = tokenizer
+        self._chat = chat
+        self._spec = spec
+        self._residency = Residency(engine, folder)
+        self._tokenizing = ThreadPoolExecutor(1, "loray-tokenize")
+        self._last_news = float("-inf")
+
+    async def answer(self, ask: Ask) -> AsyncGenerator[Answer, None]:
+        """Everything the engine says to `ask`; closing the generator frees the engine's row."""
+        deadline = time.monotonic() + ask.deadline_seconds
+        news = _News()
+        try:
+            async with asyncio.timeout(ask.deadline_seconds):
+                request = await self._submit(ask, deadline, news)
+        except TimeoutError:
+            yield too_late(ask.deadline_seconds)
+            return
+        except RefusedError as error:
+            yield error.refused
+            return
+        except LorayError as error:
+            yield _refusal(error)
+            return
+        try:
+            yield Accepted(len(request.prompt_ids))
+            async for answer in self._listen(ask, news, deadline):
+                yield answer
+        finally:
+            if not news.has_ended:
+                self._engine.cancel(request.request_id)
+
+    async def decode_one(self, *, within_seconds: float) -> None:
+        """Prove that the engine lives: it spoke within that time, or decodes a token now.
+
+        A busy engine would keep a probe waiting behind its queue, and must not be killed for it.
+
+        Raises:
+            TimeoutError: it did neither.
+            LorayError: it refuses.
+        """
+        if time.monotonic() - self._last_news < within_seconds:
+            return
+        news = _News()
+        sampling = SamplingParams(max_new_tokens=1)
+        request = GenerateRequest(f"health-{uuid.uuid4().hex}", (0,), None, sampling)
+        self._engine.submit(request, news.post)
+        try:
+            async with asyncio.timeout(within_seconds):
+                while not news.has_ended:
+                    await news.next()
+        finally:
+            if not news.has_ended:
+                self._engine.cancel(request.request_id)
+        self._last_news = time.monotonic()
+
+    async def _submit(self, ask: Ask, deadline: float, news: "_News") -> GenerateRequest:
+        loop = asyncio.get_running_loop()
+        prompt_ids = await loop.run_in_executor(self._tokenizing, self._encode, ask)
+        sampling = SamplingParams(
+            max_new_tokens=self._num_new_tokens(ask, len(prompt_ids)),
+            temperature=ask.temperature,
+            top_p=ask.top_p,
+            seed=ask.seed,
+            stop=ask.stop,
+        )
+
+        def submit() -> GenerateRequest:
+            left = max(deadline - time.monotonic(), 0.0)
+            key = ask.adapter.digest if ask.adapter else None
+            request = GenerateRequest(ask.request_id, prompt_ids, key, sampling, left)
+            self._engine.submit(request, news.post)
+            return request
+
+        try:
+            return submit()
+        except AdapterNotFoundError:
+            if ask.adapter is None:
+                raise
+        async with self._residency.held(ask.adapter):
+            return submit()
+
+    def _encode(self, ask: Ask) -> tuple[int, ...]:
+        turns = [{"role": role, "content": content} for role, content in ask.turns]
+        if ask.turns[0][0] == "text":
+            return tuple(encode(turns, self._tokenizer, self._chat).input_ids[:-1])  # without EOS
+        return tuple(encode_prompt(turns, self._tokenizer, self._chat))
+
+    def _num_new_tokens(self, ask: Ask, num_prompt_tokens: int) -> int:
+        room = self._spec.max_context - num_prompt_tokens
+        wanted = ask.max_new_tokens or min(max(room, 1), self._spec.max_new_tokens)
+        if wanted > room:
+            message = (
+                f"the prompt has {num_prompt_tokens} tokens and the answer may have {wanted}, "
+                f"together more than the context of {self._spec.max_context}; "
+                "shorten the prompt or lower max_tokens"
+            )
+            raise RefusedError(Refused(400, "context_length_exceeded", message, "max_tokens"))
+        return wanted
+
+    async def _listen(
+        self, ask: Ask, news: "_News", deadline: float
+    ) -> AsyncGenerator[Answer, None]:
+        stream = TextStream(cast("Decoder", self._tokenizer), ask.stop)
+        entropies: list[float] = []
+        while not news.has_ended:
+            try:
+                async with asyncio.timeout(deadline + GRACE_SECONDS - time.monotonic()):
+                    event = await news.next()
+            except TimeoutError:
+                yield too_late(ask.deadline_seconds)
+                return
+            self._last_news = time.monotonic()
+            entropies += event.entropies
+            text = stream.push(event.token_ids) + (stream.finish() if news.has_ended else "")
+            if text:
+                yield Piece(text)
+        yield _ending(event, entropies, ask.deadline_seconds)
+
+
+class _News:
+    """Events on their way from the engine's thread; several are handed out as one."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._queue: asyncio.Queue[Event] = asyncio.Queue()
+        self.has_ended = False
+
+    def post(self, event: Event) -> None:
+        """Called from the engine's thread."""
+        self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
+
+    async def next(self) -> Event:
+        """The next event, with those that come soon after it."""
+        event = await self._queue.get()
+        until = time.monotonic() + SECONDS_PER_PIECE
+        while event.finish_reason is None and len(event.token_ids) < TOKENS_PER_PIECE:
+            try:
+                async with asyncio.timeout(until - time.monotonic()):
+                    more = await self._queue.get()
+            except TimeoutError:
+                break
+            event = Event(
+                event.request_id,
+                event.token_ids + more.token_ids,
+                event.entropies + more.entropies,
+                more.finish_reason,
+                more.error,
+            )
+        self.has_ended = event.finish_reason is not None
+        return event
+
+
+def _ending(event: Event, entropies: list[float], limit_seconds: float) -> Finished | Refused:
+    match event.finish_reason:
+        case "stop" | "length":
+            mean = sum(entropies) / len(entropies) if entropies else None
+            return Finished(event.finish_reason, len(entropies), mean)
+        case "deadline":
+            return too_late(limit_seconds)
+        case "error":
+            return _refusal(event.error or LorayError("the engine gave no reason"))
+        case _:
+            return unavailable("the server is stopping; try again")
+
+
+def _refusal(error: LorayError) -> Refused:
+    """What a client is told; what is not its fault stays in the log."""
+    if isinstance(error, RequestError):
+        return Refused(400, "invalid_value", str(error))
+    if isinstance(error, ModelError):
+        return Refused(400, "invalid_turns", str(error), "messages")
+    logger.warning("not answered: %s", error)
+    return unavailable("this model cannot be answered for at present; try again")

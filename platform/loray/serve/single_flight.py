@@ -1,0 +1,31 @@
+"""One task for all who want the same thing at the same time."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class SingleFlight(Generic[T]):
+    """Runs one coroutine per key at a time; who comes meanwhile waits for the same result.
+
+    A waiter that is cancelled leaves the work running for the others.
+    """
+
+    def __init__(self) -> None:
+        self._running: dict[str, asyncio.Task[T]] = {}
+
+    async def run(self, key: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """The result of `work()`, or of the run for `key` that is already under way."""
+        task = self._running.get(key)
+        if task is None:
+            task = asyncio.create_task(work())
+            self._running[key] = task
+            task.add_done_callback(lambda done: self._forget(key, done))
+        return await asyncio.shield(task)
+
+    def _forget(self, key: str, task: asyncio.Task[T]) -> None:
+        del self._running[key]
+        if not task.cancelled():
+            task.exception()  # retrieved, or asyncio complains when every waiter has gone
