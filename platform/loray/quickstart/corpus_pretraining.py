@@ -1,0 +1,135 @@
+"""What the tiny base model reads: sources, documented routines and explanations of names.
+
+Nothing of a held-out module is in it, nor any routine elsewhere that has the same signature or the
+same summary as a held-out one: what the adapters are judged on stays unseen.
+"""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
+
+from loray.quickstart.corpus_modules import Module
+from loray.quickstart.prose import prose
+from loray.quickstart.tasks import Definition, first_paragraph, routines, signature
+
+PACKAGES = (
+    *("accelerate", "aiohttp", "click", "datasets", "fastapi", "fsspec", "huggingface_hub"),
+    *("jinja2", "joblib", "mpmath", "networkx", "nltk", "numpy", "pandas", "peft", "pydantic"),
+    *("ray", "rich", "setuptools", "sqlalchemy", "sympy"),
+)
+"""Well documented packages that loray itself needs, hence installed beside it."""
+MAX_PIECE_CHARS = 900
+"""About 256 tokens of the tiny model."""
+MIN_PIECE_CHARS = 60
+
+Row = dict[str, str]
+
+
+def text_rows(modules: Iterable[Module]) -> Iterator[Row]:
+    """Sources in pieces that end between statements, and prose."""
+    for module in modules:
+        if not module.name.startswith("pydoc_data"):
+            for piece in source_pieces(module):
+                yield {"module": module.name, "text": piece}
+        for group, text in prose(module):
+            yield {"module": group, "text": text}
+
+
+def routine_rows(modules: Iterable[Module]) -> Iterator[Row]:
+    """Every documented routine: its head and docstring, and its body where that is short."""
+    for module in modules:
+        lines = module.source.splitlines()
+        for node in ast.walk(module.tree):
+            if isinstance(node, Definition) and ast.get_docstring(node, clean=False):
+                yield {"module": module.name, "text": _routine_text(node, lines)}
+
+
+def explanation_rows(modules: Iterable[Module]) -> Iterator[Row]:
+    """Pairs of a name and what its module or class says it is: the base learns to end a turn."""
+    for module in modules:
+        for node in (module.tree, *module.tree.body):
+            if not isinstance(node, ast.Module | ast.ClassDef):
+                continue
+            docstring = ast.get_docstring(node)
+            if docstring and len(docstring) >= MIN_PIECE_CHARS:
+                name = module.name if isinstance(node, ast.Module) else node.name
+                kept = "\n\n".join(_fitting(docstring.split("\n\n")))
+                if kept:
+                    yield {"module": module.name, "prompt": name, "completion": kept}
+
+
+def unseen(rows: Iterable[Row], modules: Iterable[Module], held: Callable[[str], bool]) -> Iterator[Row]:
+    """The rows that give nothing away about what is held out, each text once."""
+    judged = [r for module in modules if held(module.name) for r in routines(module)]
+    answers = {routine.summary for routine in judged} | {routine.prompt for routine in judged}
+    seen: set[str] = set()
+    for row in rows:
+        text = row.get("text") or row["completion"]
+        if held(row["module"]) or text in seen or _tells(text, answers):
+            continue
+        seen.add(text)
+        yield row
+
+
+def _tells(text: str, answers: set[str]) -> bool:
+    """Whether a routine in the text has a held-out summary or signature."""
+    try:
+        tree = ast.parse(textwrap.dedent(text))
+    except (SyntaxError, ValueError):
+        return False
+    for node in ast.walk(tree):
+        if isinstance(node, Definition):
+            docstring = ast.get_docstring(node, clean=False)
+            if docstring and (first_paragraph(docstring) in answers or signature(node, None) in answers):
+                return True
+    return False
+
+
+def source_pieces(module: Module) -> Iterator[str]:
+    """The source, cut before top-level statements and members of classes."""
+    lines = module.source.splitlines(keepends=True)
+    cuts = sorted({0, *_statement_starts(module.tree), len(lines)})
+    held = ""
+    for start, end in zip(cuts, cuts[1:], strict=False):
+        block = "".join(lines[start:end])
+        if held and len(held) + len(block) > MAX_PIECE_CHARS:
+            yield held
+            held = ""
+        held += block
+    if len(held) >= MIN_PIECE_CHARS:
+        yield held
+
+
+def _statement_starts(tree: ast.Module) -> Iterator[int]:
+    for statement in tree.body:
+        yield _first_line(statement)
+        if isinstance(statement, ast.ClassDef):
+            yield from (_first_line(member) for member in statement.body)
+
+
+def _first_line(statement: ast.stmt) -> int:
+    decorators = getattr(statement, "decorator_list", [])
+    return min([statement.lineno, *(d.lineno for d in decorators)]) - 1
+
+
+def _routine_text(node: Definition, lines: list[str]) -> str:
+    first, docstring_end, last = node.lineno - 1, node.body[0].end_lineno, node.end_lineno
+    whole = textwrap.dedent("\n".join(lines[first:last]))
+    if len(whole) <= MAX_PIECE_CHARS:
+        return whole
+    head = textwrap.dedent("\n".join(lines[first:docstring_end]))
+    if len(head) <= MAX_PIECE_CHARS:
+        return head
+    summary = inspect.cleandoc(ast.get_docstring(node) or "").split("\n\n")[0]
+    return f'{signature(node, None)}:\n    """{summary}"""\n'[:MAX_PIECE_CHARS]
+
+
+def _fitting(paragraphs: list[str]) -> list[str]:
+    """The first paragraphs that together stay within a piece."""
+    kept: list[str] = []
+    for paragraph in paragraphs:
+        if sum(map(len, kept)) + len(paragraph) > MAX_PIECE_CHARS // 2:
+            break
+        kept.append(paragraph)
+    return kept
