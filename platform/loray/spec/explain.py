@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from loray.spec import shape
 from loray.spec.base import Finding, RuleError
-from loray.spec.faults import Path, clipped, did_you_mean, shown
+from loray.spec.faults import Path, did_you_mean, quoted, shown
 
 Details = Any
 """One entry of `ValidationError.errors()`; `ctx` holds what its `type` says."""
@@ -116,10 +116,9 @@ def _wrong_value(error: Details, node: shape.Node) -> str:
 
 def _wrong_name(value: str) -> str:
     near = re.sub(r"[^a-z0-9._-]+", "-", value.lower()).strip("-._")[:64].rstrip("-._")
-    long = f" ({len(value)} characters)" if len(value) > 64 else ""
     return (
-        f"found {clipped(value)!r}{long if long not in clipped(value) else ''}; wanted 1 to 64 of "
-        f"a-z, 0-9, '.', '_' and '-', the first a letter or digit; use {near or 'my-adapter'}"
+        f"found {quoted(value)}; wanted 1 to 64 of a-z, 0-9, '.', '_' and '-', the first a letter "
+        f"or digit; use {near or 'my-adapter'}"
     )
 
 
@@ -130,7 +129,7 @@ def _wrong_block(value: object, node: shape.Node) -> str:
     if kinds:
         return f"found {shown(value)}; wanted a block with kind: {shape.choice(kinds)}; write one"
     if node.get("type") == "array" and isinstance(value, str | int | float):
-        return f"found {shown(value)}; wanted {shape.in_words(node)}; write [{clipped(str(value))}]"
+        return f"found {shown(value)}; wanted {shape.in_words(node)}; write [{value}]"
     return f"found {shown(value)}; wanted {shape.in_words(node)}; write one, or remove the key"
 
 
@@ -144,5 +143,5 @@ def _remedy(value: object, node: shape.Node) -> str:
     if wanted in {"integer", "number"} and isinstance(value, str):
         plain = value.replace("_", "").replace(",", "")
         is_text_of_one = re.fullmatch(r"[-+]?[0-9.]+(e[-+]?[0-9]+)?", plain, re.IGNORECASE)
-        return f"write {clipped(plain)} without quotes" if is_text_of_one else "write a number"
+        return f"write {plain} without quotes" if is_text_of_one else "write a number"
     return "choose one within the range" if is_number else "write one"

@@ -74,18 +74,18 @@ def shown(value: object) -> str:
         case bool():
             words = "true" if value else "false"
         case str():
-            words = f"text {clipped(value)!r}"
+            words = f"text {quoted(value)}"
         case list() | tuple():
             words = f"a list of {len(value)}"
         case dict():
             words = f"a block of {', '.join(map(str, list(value)[:4])) or 'nothing'}"
         case _:
-            words = clipped(str(value))
+            words = str(value)
     return words
 
 
-def clipped(text: str) -> str:
-    """`text`, its middle left out when it is long."""
+def quoted(text: str) -> str:
+    """`text` in quotes; its middle is left out, and its length told, when it is long."""
     if len(text) <= MAX_ECHO:
-        return text
-    return f"{text[: MAX_ECHO // 2]}...{text[-MAX_ECHO // 4 :]} ({len(text)} characters)"
+        return repr(text)
+    return f"{text[: MAX_ECHO // 2] + '...' + text[-MAX_ECHO // 4 :]!r} ({len(text)} characters)"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from loray.spec import yaml12
-from loray.spec.faults import Fault, Path, Place, clipped, dotted, shown
+from loray.spec.faults import MAX_ECHO, Fault, Path, Place, dotted, shown
 from loray.spec.yaml12 import Document
 
 
@@ -12,7 +12,7 @@ def lay_over(document: Document, overrides: Iterable[str]) -> None:
     for override in overrides:
         name, equals, text = override.partition("=")
         name = name.strip()
-        place = Place(f"--set {clipped(name)}")
+        place = Place(f"--set {name[:MAX_ECHO]}")
         if not equals or not all(name.split(".")):
             document.faults.append(
                 Fault(place, "", "wanted --set path=value, such as --set train.steps=200")
@@ -32,7 +32,7 @@ def path_of(name: str) -> Path:
 def _set(document: Document, path: Path, value: object, place: Place) -> None:
     """Rebuild the containers along `path`; a block that is missing on the way is made."""
     try:
-        document.data = _with(document.data, path, value)
+        document.data = with_value(document.data, path, value)
     except LookupError as error:
         document.faults.append(Fault(place, dotted(path), str(error.args[0])))
         return
@@ -43,8 +43,12 @@ def _set(document: Document, path: Path, value: object, place: Place) -> None:
     document.values[path] = document.keys[path] = place
 
 
-def _with(data: object, path: Path, value: object) -> object:
-    """`data` with `value` at `path`; nothing is changed in place."""
+def with_value(data: object, path: Path, value: object) -> object:
+    """`data` with `value` at `path`; nothing is changed in place.
+
+    Raises:
+        LookupError: `path` leads through a value that holds no others, or past a list's end.
+    """
     if not path:
         return value
     step, rest = path[0], path[1:]
@@ -55,9 +59,9 @@ def _with(data: object, path: Path, value: object) -> object:
                 "correct the path"
             )
         changed = list(data)
-        changed[step] = _with(data[step], rest, value)
+        changed[step] = with_value(data[step], rest, value)
         return tuple(changed)
     if data is None or isinstance(data, dict):
         block = data or {}
-        return block | {str(step): _with(block.get(str(step)), rest, value)}
+        return block | {str(step): with_value(block.get(str(step)), rest, value)}
     raise LookupError(f"found {shown(data)} where a block would have to be; correct the path")

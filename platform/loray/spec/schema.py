@@ -51,7 +51,8 @@ def _sections(path: str, node: shape.Node, told: dict[str, str]) -> Iterator[str
         yield f"\n## {title}\n\nAs `{told[node['title']]}`."
         return
     told[node["title"]] = path
-    yield f"\n## {title}\n\n{node['description']}"
+    model = shape.root()["$defs"].get(node["title"], node)  # a field's words hide its model's
+    yield f"\n## {title}\n\n{model['description']}"
     if fields:
         yield "\n| field | value | default | meaning |\n|---|---|---|---|"
         for name, field in fields.items():

@@ -92,7 +92,7 @@ def read(text: str, source: str) -> Document:
     except _StopReading:
         pass
     except yaml.YAMLError as error:
-        reader.fault(*_syntax_fault(error, source))
+        reader.fault(*_syntax_fault(error, text, source))
     return reader.document
 
 
@@ -256,10 +256,12 @@ class _Reader:
         return _place_of_mark(event.start_mark, self.document.source)
 
 
-def _syntax_fault(error: yaml.YAMLError, source: str) -> tuple[Place, Path, str]:
+def _syntax_fault(error: yaml.YAMLError, text: str, source: str) -> tuple[Place, Path, str]:
     place = _place_of_mark(getattr(error, "problem_mark", None), source)
     problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-    remedy = "indent with spaces" if "\\t" in problem or "tab" in problem else "correct this line"
+    line = text.splitlines()[place.line - 1 : place.line]
+    has_tab = line and "\t" in line[0][: place.column]
+    remedy = "indent with spaces, not tabs" if has_tab else "correct this line"
     return place, (), f"not YAML: {problem}; {remedy}"
 
 

@@ -1,0 +1,157 @@
+"""Exact parameter counts of Llama-like models and of adapters on them, from a `config.json`.
+
+A decoder layer holds seven linear projections and two RMS norms; q, k, v, o map between the hidden
+size and heads x head size, gate, up and down between the hidden and the intermediate size.
+Source: transformers, `models/{llama,mistral,qwen2,qwen3}/modeling_*.py`.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loray.errors import ModelError
+from loray.spec.train import BaseModelSpec
+
+KNOWN_TYPES = ("llama", "mistral", "qwen2", "qwen3")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """The numbers of a `config.json` that shapes follow from."""
+
+    hidden: int
+    intermediate: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_size: int
+    vocabulary: int
+    is_tied: bool
+    """The output projection is the embedding, transposed."""
+    biased: tuple[str, ...] = ()
+    """Projections that have a bias."""
+    has_head_norms: bool = False
+    """q and k are normalised per head (Qwen3)."""
+
+    @property
+    def linear_shapes(self) -> dict[str, tuple[int, int]]:
+        """(inputs, outputs) of a layer's projections."""
+        q, kv = self.heads * self.head_size, self.kv_heads * self.head_size
+        return {
+            "q_proj": (self.hidden, q),
+            "k_proj": (self.hidden, kv),
+            "v_proj": (self.hidden, kv),
+            "o_proj": (q, self.hidden),
+            "gate_proj": (self.hidden, self.intermediate),
+            "up_proj": (self.hidden, self.intermediate),
+            "down_proj": (self.intermediate, self.hidden),
+        }
+
+
+@dataclass(frozen=True)
+class BaseCount:
+    """Parameters of a base model, by what becomes of them."""
+
+    linear: int
+    """Weights of the projections in the layers: what NF4 quantizes."""
+    other: int
+    """Embedding, output projection, norms, biases: never quantized."""
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.linear + self.other
+
+
+def count_base(shape: Architecture) -> BaseCount:
+    """Parameters of the base model."""
+    linears = shape.linear_shapes
+    biases = sum(linears[name][1] for name in shape.biased)
+    norms = 2 * shape.hidden + (2 * shape.head_size if shape.has_head_norms else 0)
+    embeddings = shape.vocabulary * shape.hidden * (1 if shape.is_tied else 2)
+    return BaseCount(
+        linear=shape.layers * sum(inputs * outputs for inputs, outputs in linears.values()),
+        other=embeddings + shape.layers * (norms + biases) + shape.hidden,
+    )
+
+
+def count_adapter(shape: Architecture, targets: Iterable[str], rank: int) -> int:
+    """Parameters of A (rank x inputs) and B (outputs x rank) on every targeted projection.
+
+    Source: arXiv:2106.09685, section 4.1.
+    """
+    linears = shape.linear_shapes
+    return shape.layers * sum(rank * sum(linears[name]) for name in targets)
+
+
+def read_architecture(model: BaseModelSpec) -> Architecture:
+    """The shape of a base model that is on this disk, as a folder or in the hub's cache.
+
+    Raises:
+        ModelError: its config is not here, or is of a kind that the planner cannot count.
+    """
+    path = config_path(model)
+    if not path.is_file():
+        raise ModelError(
+            f"found no {path}, so nothing can be counted; wanted the model's config.json; download "
+            "the model, or correct base_model.path"
+        )
+    try:
+        config = json.loads(path.read_bytes())
+        return architecture_of(config)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} is not JSON ({error}); fetch the model again") from error
+    except KeyError as error:
+        raise ModelError(
+            f"{path} lacks {error}; wanted the config of one of {', '.join(KNOWN_TYPES)}; "
+            "correct base_model.path"
+        ) from error
+
+
+def config_path(model: BaseModelSpec) -> Path:
+    """Where a model's `config.json` is, or would be, on this disk."""
+    if Path(model.path).is_dir() or model.revision is None:
+        return Path(model.path) / "config.json"
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+    folder = f"models--{model.path.replace('/', '--')}"
+    return cache / folder / "snapshots" / model.revision / "config.json"
+
+
+def architecture_of(config: Mapping[str, Any]) -> Architecture:
+    """The shape that a `config.json` describes.
+
+    Raises:
+        ModelError: another kind of model.
+        KeyError: a number is missing.
+    """
+    kind = config.get("model_type")
+    if kind not in KNOWN_TYPES:
+        raise ModelError(
+            f"found a model of type {kind!r}; the planner counts {', '.join(KNOWN_TYPES)}; "
+            "use one of these"
+        )
+    heads = config["num_attention_heads"]
+    return Architecture(
+        hidden=config["hidden_size"],
+        intermediate=config["intermediate_size"],
+        layers=config["num_hidden_layers"],
+        heads=heads,
+        kv_heads=config.get("num_key_value_heads") or heads,
+        head_size=config.get("head_dim") or config["hidden_size"] // heads,
+        vocabulary=config["vocab_size"],
+        is_tied=bool(config.get("tie_word_embeddings", False)),
+        biased=_biased(kind, config),
+        has_head_norms=kind == "qwen3",
+    )
+
+
+def _biased(kind: str, config: Mapping[str, Any]) -> tuple[str, ...]:
+    attention = ("q_proj", "k_proj", "v_proj")
+    if kind == "qwen2":
+        return attention
+    biased = (*attention, "o_proj") if config.get("attention_bias") else ()
+    return (*biased, "gate_proj", "up_proj", "down_proj") if config.get("mlp_bias") else biased
