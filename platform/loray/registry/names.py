@@ -37,14 +37,14 @@ def check_name(name: str) -> str:
 
 
 def check_alias(alias: str) -> str:
-    """`alias` itself, when it may name an alias: a name that is no number.
+    """`alias` itself, when it may name an alias: a name that starts with a letter.
 
     Raises:
-        NameRefusedError: it is of another form, or would read as a version number.
+        NameRefusedError: it is of another form, or could be taken for a version number.
     """
-    if check_name(alias).isdigit():
+    if check_name(alias)[0].isdigit():
         raise NameRefusedError(
-            f"{alias!a} cannot be an alias, it reads as a version number; use a word"
+            f"{alias!a} cannot be an alias, it looks like a version number; start with a letter"
         )
     return alias
 
