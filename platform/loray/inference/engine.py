@@ -183,10 +183,16 @@ class Engine:
         answers = [Answer(request) for request in requests]
         # Long prompts first: those of about equal length then share a prefill with little padding.
         started: list[Answer] = []
-        try:
+
+        def queue_all() -> None:
             for answer in sorted(answers, key=lambda a: -len(a.request.prompt_ids)):
                 self.submit(answer.request, answer.hear)
                 started.append(answer)
+
+        try:
+            # In the engine's thread, so that all of them wait before the first pass: which rows
+            # share a batch, and with it the last bits of a number, must not depend on timing.
+            self._loop.call(queue_all)
             for answer in answers:
                 answer.ended.wait()
         except BaseException:
