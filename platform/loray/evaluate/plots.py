@@ -185,7 +185,7 @@ def _cell(name: str, value: float, share: float, place: tuple[float, float, floa
     ).format(100 * share, LABELS + x, y, max(step - 1.5, 0.5), CELL_HEIGHT - 1.5, name, value)
     if step < 46:
         return cell
-    css = "on-heat" if share > 0.55 else "value"
+    css = "on-heat" if share > 0.65 else "value"
     middle = LABELS + x + step / 2
     return cell + _text(f"{value:.1%}", middle, y + 16, anchor="middle", css=css)
 

@@ -52,7 +52,7 @@ def evaluate_to(
 
     with ScorerPool(spec, on_progress=_paced(report)) as pool:
         first = to_choose(checkpoints, suites, spec)
-        pool.start(min(spec.resources.eval_actors, max(len(first), 1)))
+        pool.start(min(spec.resources.eval_actors, len(first)))
         # The metrics bring 6 s of imports (`evaluate` loads transformers): the actors load their
         # models meanwhile.
         from loray.evaluate.assemble import (  # noqa: PLC0415

@@ -4,13 +4,14 @@ import math
 from collections.abc import Sequence
 
 import torch
+from transformers import PreTrainedModel
 
 from loray.errors import EvaluationError
 from loray.evaluate.candidate_files import Files, unpacked
 from loray.evaluate.rows import BASE, Row, RowResult
 from loray.evaluate.work import WorkItem
-from loray.inference import Completion, Engine, GenerateRequest, SamplingParams
-from loray.models.chat import encode, encode_prompt, load_tokenizer
+from loray.inference import Completion, Engine, GenerateRequest, SamplingParams, Score
+from loray.models.chat import encode, encode_prompt, end_token_id, load_tokenizer
 from loray.models.load import load_base
 from loray.models.markup import Turn
 from loray.spec.run import RunSpec
@@ -60,7 +61,7 @@ class Scorer:
         scores = self._score_references(item.rows, adapter)
         answers = self._answer(item, adapter) if item.generate else {}
         return tuple(
-            _result(row, *score, answers.get(row.id))
+            _result(row, score, answers.get(row.id))
             for row, score in zip(item.rows, scores, strict=True)
         )
 
@@ -68,14 +69,16 @@ class Scorer:
         spec = self._spec
         base = spec.base_model.model_copy(update={"path": path, "revision": revision})
         model = load_base(base, device=self._device)
+        stop_at(model, end_token_id(self._tokenizer, spec.data.chat))
         longest = spec.data.sequence.max_tokens + spec.evaluate.max_new_tokens
+        self._max_context = min(longest, model.config.max_position_embeddings)
         return Engine(
             model,
             self._tokenizer,
             slots=1 if spec.method.kind == "lora" else 0,
             max_rank=spec.method.rank if spec.method.kind == "lora" else 0,
             max_batch=spec.evaluate.batch_size,
-            max_context=min(longest, model.config.max_position_embeddings),
+            max_context=self._max_context,
         )
 
     def _replace_engine(self, path: str, revision: str | None) -> None:
@@ -85,34 +88,24 @@ class Scorer:
             torch.cuda.empty_cache()
         self._engine = self._start_engine(path, revision)
 
-    def _score_references(
-        self, rows: Sequence[Row], adapter: str | None
-    ) -> list[tuple[float, int]]:
+    def _score_references(self, rows: Sequence[Row], adapter: str | None) -> list[Score]:
         chat = self._spec.data.chat
         encoded = [encode(_whole(row), self._tokenizer, chat) for row in rows]
-        # Sequences of like length share a batch: padding costs time and gives nothing.
-        order = sorted(range(len(rows)), key=lambda at: len(encoded[at].input_ids))
-        items = [(encoded[at].input_ids, encoded[at].target_mask) for at in order]
-        scores = self._engine.score(items, adapter)
-        found: dict[int, tuple[float, int]] = {
-            at: (score.nll_sum, score.num_targets) for at, score in zip(order, scores, strict=True)
-        }
-        return [found[at] for at in range(len(rows))]
+        return self._engine.score([(e.input_ids, e.target_mask) for e in encoded], adapter)
 
     def _answer(self, item: WorkItem, adapter: str | None) -> dict[str, Completion]:
         """The greedy answer of each row that has a prompt, by row id."""
         requests = [self._request(row, adapter) for row in item.rows if row.prompt]
-        requests.sort(key=lambda request: len(request.prompt_ids))
         completions = self._engine.generate(requests)
         return {r.request_id: c for r, c in zip(requests, completions, strict=True)}
 
     def _request(self, row: Row, adapter: str | None) -> GenerateRequest:
         prompt = encode_prompt(_turns(row), self._tokenizer, self._spec.data.chat)
-        room = self._engine.max_context - len(prompt)
+        room = self._max_context - len(prompt)
         if room < 1:
             raise EvaluationError(
                 f"row {row.id} has a prompt of {len(prompt)} tokens, but the model's context holds "
-                f"{self._engine.max_context}; lower data.sequence.max_tokens so that curation "
+                f"{self._max_context}; lower data.sequence.max_tokens so that curation "
                 "puts such rows aside"
             )
         sampling = SamplingParams(max_new_tokens=min(self._spec.evaluate.max_new_tokens, room))
@@ -130,14 +123,27 @@ def _whole(row: Row) -> list[Turn]:
     return [*_turns(row), {"role": "assistant", "content": row.reference}]
 
 
-def _result(row: Row, nll_sum: float, num_targets: int, answer: Completion | None) -> RowResult:
+def stop_at(model: PreTrainedModel, end_token: int) -> None:
+    """Make the engine end an answer at the token that training put at its end.
+
+    It stops where the model's generation config says; a base that was never tuned to chat does
+    not list its chat template's end of turn there.
+    """
+    config = model.generation_config
+    if config is not None:
+        known = config.eos_token_id
+        ids = known if isinstance(known, list) else [known]
+        config.eos_token_id = sorted({end_token, *(i for i in ids if i is not None)})
+
+
+def _result(row: Row, score: Score, answer: Completion | None) -> RowResult:
     if answer is None:
-        return RowResult(row.id, nll_sum, num_targets)
+        return RowResult(row.id, score.nll_sum, score.num_targets)
     is_known = math.isfinite(answer.mean_entropy)
     return RowResult(
         id=row.id,
-        nll_sum=nll_sum,
-        num_targets=num_targets,
+        nll_sum=score.nll_sum,
+        num_targets=score.num_targets,
         answer=answer.text,
         is_cut=answer.finish_reason == "length",
         mean_entropy=answer.mean_entropy if is_known else None,
