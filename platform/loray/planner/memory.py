@@ -25,7 +25,7 @@ NF4_BITS = 4 + 8 / NF4_BLOCK + 32 / (NF4_BLOCK * SCALE_BLOCK)
 """Bits a weight with double quantization: 4.127."""
 
 STATE_BYTES = {"master weight": 4, "first moment": 4, "second moment": 4, "gradient": 4}
-"""What Adam holds of a parameter in float32; ZeRO 1 and 2 share it out. Source: arXiv:1910.02054."""
+"""What Adam holds of a parameter in float32; ZeRO shares it out. Source: arXiv:1910.02054."""
 
 REDUCE_BUCKET = 500_000_000
 """Gradients that DeepSpeed averages at once (`reduce_bucket_size`)."""

@@ -1,0 +1,249 @@
+"""`loray registry`: look at versions, move aliases, carry adapters in and out, check and clean."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from loray.cli.exits import Exit
+from loray.cli.options import json_option
+from loray.cli.output import emit_json, say, show_table
+from loray.spec.run import StorageSpec
+
+if TYPE_CHECKING:
+    from loray.registry import Alias, Registry, Version
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which registry a command works on."""
+
+    url: str
+    root: str
+
+    def open(self) -> "Registry":
+        """The registry, its tables made if they are missing."""
+        from loray.registry import Registry
+
+        return Registry(self.url, self.root)
+
+
+@click.group()
+@click.option("--spec", type=click.Path(path_type=Path), help="Use the storage of this spec.")
+@click.option("--url", help="The database; that of a spec without `storage` when not given.")
+@click.option("--root", help="The storage root, likewise.")
+@click.pass_context
+def registry(context: click.Context, spec: Path | None, url: str | None, root: str | None) -> None:
+    """Versions of adapters, and the aliases that move between them.
+
+    A version is written name@3, name@alias, or name for its champion.
+    """
+    from loray.spec.load import load_run_spec
+
+    storage = load_run_spec(spec).storage if spec else StorageSpec()
+    context.obj = Place(url or storage.registry, root or storage.root)
+
+
+@registry.command("ls")
+@json_option
+@click.pass_obj
+def list_adapters(place: Place, *, as_json: bool) -> None:
+    """List the adapters with their aliases."""
+    adapters = place.open().adapters()
+    if as_json:
+        emit_json([adapter.model_dump(mode="json") for adapter in adapters])
+        return
+    show_table(
+        ("adapter", "versions", "aliases"),
+        [
+            (a.name, a.last_version, ", ".join(f"{k}: {v}" for k, v in sorted(a.aliases.items())))
+            for a in adapters
+        ],
+    )
+
+
+@registry.command()
+@click.argument("ref")
+@json_option
+@click.pass_obj
+def show(place: Place, ref: str, *, as_json: bool) -> None:
+    """Show a version with its scores and where it comes from; of a bare name, all versions."""
+    opened = place.open()
+    versions = opened.versions(ref) if "@" not in ref else (opened.resolve(ref),)
+    if not versions:
+        opened.resolve(ref)  # says that there is no such adapter
+    if as_json:
+        emit_json([version.model_dump(mode="json") for version in versions])
+    elif "@" in ref:
+        _tell(versions[0])
+    else:
+        show_table(
+            ("version", "state", "created", "scores"),
+            [(v.ref, v.state, v.created, _scores(v)) for v in versions],
+        )
+
+
+@registry.command()
+@click.argument("name")
+@click.argument("alias")
+@click.argument("number", type=click.IntRange(min=1), required=False)
+@click.option(
+    "--expect",
+    type=click.IntRange(min=0),
+    metavar="GENERATION",
+    help="Refuse unless the alias has moved this often.",
+)
+@json_option
+@click.pass_obj
+def alias(
+    place: Place, name: str, alias: str, *, number: int | None, expect: int | None, as_json: bool
+) -> None:
+    """Show where ALIAS of NAME points, or point it at version NUMBER."""
+    opened = place.open()
+    now = opened.alias(name, alias)
+    if number is not None:
+        generation = now.generation if expect is None else expect
+        now = opened.move_alias(name, alias, number, expected_generation=generation)
+    _tell_alias(now, as_json=as_json)
+
+
+@registry.command()
+@click.argument("ref")
+@click.option("--alias", default="champion", show_default=True)
+@click.option("--reason", default="", help="Written into the log.")
+@json_option
+@click.pass_obj
+def promote(place: Place, ref: str, *, alias: str, reason: str, as_json: bool) -> None:
+    """Point an alias at a version that passed its gates."""
+    opened = place.open()
+    moved = opened.promote(opened.resolve(ref), alias, reason=reason)
+    _tell_alias(moved, as_json=as_json)
+
+
+@registry.command()
+@click.argument("name")
+@click.option("--alias", default="champion", show_default=True)
+@click.option("--reason", default="", help="Written into the log.")
+@json_option
+@click.pass_obj
+def rollback(place: Place, name: str, *, alias: str, reason: str, as_json: bool) -> None:
+    """Point an alias back at the version that it named before."""
+    _tell_alias(place.open().rollback(name, alias, reason=reason), as_json=as_json)
+
+
+@registry.command()
+@click.argument("ref")
+@json_option
+@click.pass_obj
+def lineage(place: Place, ref: str, *, as_json: bool) -> None:
+    """Show what a version was made from, back to the beginning."""
+    versions = place.open().lineage(ref)
+    if as_json:
+        emit_json([version.model_dump(mode="json") for version in versions])
+        return
+    for version in versions:
+        _tell(version)
+
+
+@registry.command("export")
+@click.argument("ref")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--layout", type=click.Choice(["peft", "ray-serve-llm"]), default="peft", show_default=True
+)
+@click.pass_obj
+def export_version(place: Place, ref: str, folder: Path, *, layout: str) -> None:
+    """Write a version where plain PEFT, vLLM or Ray Serve LLM reads it."""
+    opened = place.open()
+    written = opened.export(
+        ref, folder, layout="ray-serve-llm" if layout == "ray-serve-llm" else "peft"
+    )
+    say(f"wrote {opened.resolve(ref).ref} to {written}")
+
+
+@registry.command("import")
+@click.argument("name")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--base-model", required=True, metavar="FOLDER_OR_ID", help="What it was trained on.")
+@click.option("--revision", help="Commit of a hub id.")
+@json_option
+@click.pass_obj
+def import_adapter(
+    place: Place, name: str, folder: Path, *, base_model: str, revision: str | None, as_json: bool
+) -> None:
+    """Take in an adapter that PEFT saved in FOLDER, as the next version of NAME."""
+    from loray.models.identity import base_digest
+
+    version = place.open().import_folder(
+        name, folder, base_model=base_model, base_digest=base_digest(base_model, revision)
+    )
+    if as_json:
+        emit_json(version.model_dump(mode="json"))
+    else:
+        say(f"{version.ref} holds the adapter; it is {version.state}")
+
+
+@registry.command()
+@json_option
+@click.pass_obj
+def fsck(place: Place, *, as_json: bool) -> Exit:
+    """Check every version down to its bytes; ends with 1 when something is wrong."""
+    faults = place.open().fsck()
+    if as_json:
+        emit_json([fault.model_dump(mode="json") for fault in faults])
+    elif faults:
+        show_table(("subject", "fault"), [(fault.subject, fault.what) for fault in faults])
+    else:
+        say("nothing is wrong")
+    return Exit.FAILED if faults else Exit.DONE
+
+
+@registry.command()
+@click.option("--delete", is_flag=True, help="Delete; without it, only say what would go.")
+@click.option(
+    "--grace-hours",
+    type=click.FloatRange(min=0),
+    default=24.0,
+    show_default=True,
+    help="Keep what is younger: it may belong to a publish under way.",
+)
+@json_option
+@click.pass_obj
+def gc(place: Place, *, delete: bool, grace_hours: float, as_json: bool) -> None:
+    """Delete files that no version needs."""
+    swept = place.open().gc(dry_run=not delete, grace_seconds=grace_hours * 3600)
+    if as_json:
+        emit_json(swept.model_dump(mode="json"))
+        return
+    would = "would go" if swept.dry_run else "are gone"
+    say(
+        f"{len(swept.blobs)} files ({swept.num_bytes:,} bytes) and {len(swept.partial)} leftovers "
+        f"of interrupted work {would}"
+    )
+
+
+def _scores(version: "Version") -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in sorted(version.scores.items()))
+
+
+def _tell(version: "Version") -> None:
+    say(f"{version.ref}  {version.state}, made {version.created}")
+    say(f"  digest      {version.digest}")
+    for name, value in version.lineage.model_dump(mode="json", exclude_none=True).items():
+        if value:
+            say(f"  {name:<15} {', '.join(value) if isinstance(value, list) else value}")
+    if version.scores:
+        say(f"  {'scores':<15} {_scores(version)}")
+
+
+def _tell_alias(alias: "Alias", *, as_json: bool) -> None:
+    if as_json:
+        emit_json(alias.model_dump(mode="json"))
+    elif alias.version is None:
+        say(f"{alias.name}@{alias.alias} points nowhere (generation {alias.generation})")
+    else:
+        say(
+            f"{alias.name}@{alias.alias} is {alias.name}@{alias.version} "
+            f"(generation {alias.generation})"
+        )

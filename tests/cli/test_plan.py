@@ -1,0 +1,59 @@
+import pytest
+
+
+def test_a_plan_names_every_stage_and_why_it_would_run(loray):
+    said = loray("plan", "spec.yaml")
+    assert said.code == 0
+    for kind in ("dataset", "training", "evaluation"):
+        assert any(line.startswith(kind) and "to make" in line for line in said.out.splitlines())
+    assert "never made" in said.out
+
+
+def test_a_plan_counts_parameters_tokens_and_memory(loray):
+    said = loray("plan", "spec.yaml", "--json")
+    taken = said.document["forecast"]
+    assert taken["base_parameters"] == 19_200 + 2 * (12_288 + 24_576 + 128) + 64
+    assert taken["learned_parameters"] == 2 * 16 * (2 * 128 + 2 * 96 + 3 * 192)
+    assert taken["tokens_per_step"] == 16 * 1024
+    assert taken["worker_bytes"]["total"] == pytest.approx(
+        sum(size for name, size in taken["worker_bytes"].items() if name != "total")
+    )
+    assert taken["fits"] is None
+
+
+@pytest.mark.parametrize(("gib", "verdict"), [("80", True), ("0.1", False)])
+def test_a_plan_says_whether_a_worker_fits_a_device(loray, gib: str, verdict: bool):
+    said = loray("plan", "spec.yaml", "--json", "--device-gib", gib)
+    assert said.document["forecast"]["fits"] is verdict
+    words = loray("plan", "spec.yaml", "--device-gib", gib).out
+    assert ("a worker fits a device" in words) is verdict
+
+
+def test_a_base_model_that_cannot_be_counted_does_not_stop_the_plan(loray, workplace):
+    (workplace / "base" / "config.json").write_text('{"model_type": "gpt2"}')
+    said = loray("plan", "spec.yaml")
+    assert said.code == 0
+    assert "what it takes is not known" in said.out
+    assert "the planner counts llama" in said.out
+
+
+def test_status_of_a_spec_that_never_ran_is_that_all_is_to_make(loray):
+    said = loray("status", "spec.yaml", "--json")
+    assert said.code == 0
+    assert [row["state"] for row in said.document["stages"]] == ["to make"] * 3
+
+
+def test_status_names_the_process_that_makes_a_stage(loray, workplace):
+    from loray.registry import RunLedger
+
+    dataset = loray("status", "spec.yaml", "--json").document["stages"][0]
+    with RunLedger("sqlite:///workspace/registry.db").acquire(dataset["artifact"]):
+        row = loray("status", "spec.yaml", "--json").document["stages"][0]
+    assert row["state"] == "being made"
+    assert row["about"].startswith("attempt 1 on ")
+
+
+def test_a_report_before_anything_was_scored_says_what_to_do(loray):
+    said = loray("report", "spec.yaml")
+    assert said.code == 1
+    assert "run `loray apply` to make it" in said.err
