@@ -1,0 +1,119 @@
+"""The Arrow batches that flow through curation, and the two marks a step may set.
+
+Columns, one row for each row of the corpus:
+
+    id: string             16 hex digits; null on a tally row
+    source: string         key of the file
+    line: int64            1-based; while rows flow, counted from the start of their block
+    block: int32           number of the block, which gives the line its base
+    group: string          rows of one group share a split
+    suite: string          `task` or `replay`
+    turns: list<struct<role, content>>      null when the row could not be read
+    changed_by: list<string>                steps that changed the turns
+    rejected_by: string    reason; null while the row is still in
+    raw: string            the line as it came, where turns could not be read
+    seconds: list<struct<name, value>>      time spent on the batch, on its first row
+
+A step marks, it never drops: row count and order hold, so every rejection can be counted.
+Each block ends with one tally row, whose `line` is the number of lines that the block holds.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Stage: TypeAlias = Callable[[pa.Table], pa.Table]
+
+TURN = pa.struct([("role", pa.string()), ("content", pa.string())])
+TURNS = pa.list_(TURN)
+SPENT = pa.list_(pa.struct([("name", pa.string()), ("value", pa.float64())]))
+ROWS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("source", pa.string()),
+        ("line", pa.int64()),
+        ("block", pa.int32()),
+        ("group", pa.string()),
+        ("suite", pa.string()),
+        ("turns", TURNS),
+        ("changed_by", pa.list_(pa.string())),
+        ("rejected_by", pa.string()),
+        ("raw", pa.string()),
+        ("seconds", SPENT),
+    ]
+)
+
+
+def put(batch: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:
+    """`batch` with the column `name` replaced, or added at the end."""
+    at = batch.schema.get_field_index(name)
+    if at < 0:
+        return batch.append_column(name, values)
+    return batch.set_column(at, batch.schema.field(at), values)
+
+
+def reject(batch: pa.Table, reasons: Sequence[str | None]) -> pa.Table:
+    """Write the reasons; the first step to reject a row keeps the credit."""
+    if not any(reasons):
+        return batch
+    found = pa.array(reasons, pa.string())
+    return put(batch, "rejected_by", pc.coalesce(batch["rejected_by"], found))
+
+
+def is_in(batch: pa.Table) -> np.ndarray:
+    """Which rows no step has rejected yet."""
+    alive = pc.and_(pc.is_null(batch["rejected_by"]), pc.is_valid(batch["id"]))
+    return np.asarray(alive, dtype=bool)
+
+
+def change_texts(batch: pa.Table, name: str, change: Callable[[list[str]], list[str]]) -> pa.Table:
+    """Put every turn's content through `change` and note who changed what."""
+    turns = batch["turns"].combine_chunks()
+    flat = turns.flatten()
+    before = flat.field("content").to_pylist()
+    after = change(before)
+    differs = np.fromiter(map(_differ, before, after), dtype=bool, count=len(before))
+    if not differs.any():
+        return batch
+    content = pa.array(after, pa.string())
+    rebuilt = pa.StructArray.from_arrays([flat.field("role"), content], fields=list(TURN))
+    offsets = _offsets(turns)
+    mask = pa.compute.is_null(turns)
+    batch = put(batch, "turns", pa.ListArray.from_arrays(offsets, rebuilt, TURNS, mask=mask))
+    counts = np.concatenate([[0], np.cumsum(differs)])
+    is_changed = counts[offsets[1:]] > counts[offsets[:-1]]
+    notes = batch["changed_by"].to_pylist()
+    noted = [[*note, name] if hit else note for note, hit in zip(notes, is_changed, strict=True)]
+    return put(batch, "changed_by", pa.array(noted, pa.list_(pa.string())))
+
+
+@contextmanager
+def spent(name: str, times: list[dict[str, str | float]]) -> Iterator[None]:
+    """Add the seconds that the body takes to `times`."""
+    began = time.perf_counter()
+    yield
+    times.append({"name": name, "value": time.perf_counter() - began})
+
+
+def put_times(batch: pa.Table, times: list[dict[str, str | float]]) -> pa.Table:
+    """Note `times` on the first row, after those that are there."""
+    if batch.num_rows == 0:
+        return batch
+    first = [[*(batch["seconds"][0].as_py() or []), *times]]
+    rest = batch["seconds"].slice(1).combine_chunks()
+    return put(batch, "seconds", pa.chunked_array([pa.array(first, SPENT), rest], SPENT))
+
+
+def _differ(before: str, after: str) -> bool:
+    return before is not after and before != after
+
+
+def _offsets(lists: pa.ListArray) -> np.ndarray:
+    """Offsets into `lists.flatten()`, which leaves out what null lists hide."""
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)

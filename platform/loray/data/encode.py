@@ -1,0 +1,137 @@
+"""Rows to token sequences: render, mask, check the length; raw text is cut into pieces.
+
+Columns added, each a list with one entry for each of a row's sequences (a chat has one, raw text
+one a piece); only rows of the training split have any:
+
+    input_ids: list<list<int32>>
+    labels: list<list<int32>>       the token, or -100 where nothing is learned
+    num_targets: list<int32>        labels that are learned
+    num_ends: list<int32>           end tokens that must be among them
+    texts: list<string>             pieces of raw text, of rows that are held out
+
+The first label of a sequence is never learned: once sequences are packed, the token before it
+belongs to another row.
+"""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from loray.data.batch import is_in, put, put_times, reject, spent
+from loray.data.cut import cut_text
+from loray.data.split import add_split
+from loray.errors import ModelError
+from loray.models.chat import Encoded, encode, load_tokenizer
+from loray.models.markup import markup_of
+from loray.spec.data import ChatSpec, SplitSpec
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+IGNORED = -100
+SEQUENCES = pa.list_(pa.list_(pa.int32()))
+COUNTS = pa.list_(pa.int32())
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """The last stage of a batch: its rows' splits and token sequences."""
+
+    tokenizer_path: str
+    revision: str | None
+    chat: ChatSpec
+    max_tokens: int
+    split: SplitSpec
+    seed: int
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """The batch with its splits and sequences; what does not fit is rejected."""
+        times: list[dict[str, str | float]] = []
+        with spent("encode", times):
+            batch = add_split(batch, split=self.split, seed=self.seed)
+            tokenizer = _tokenizer_of(self.tokenizer_path, self.revision)
+            rows = zip(
+                batch["turns"].to_pylist(), batch["split"].to_pylist(), is_in(batch), strict=True
+            )
+            found = [
+                self._encode(turns, split, tokenizer) if alive else _Sequences()
+                for turns, split, alive in rows
+            ]
+            batch = _put_sequences(reject(batch, [row.reason for row in found]), found)
+        return put_times(batch, times)
+
+    def _encode(
+        self, turns: list[dict[str, str]], split: str, tokenizer: "PreTrainedTokenizerFast"
+    ) -> "_Sequences":
+        if turns[0]["role"] == "text":
+            return self._encode_text(turns[0]["content"], split, tokenizer)
+        try:
+            encoded = encode(turns, tokenizer, self.chat)
+        except ModelError:
+            return _Sequences(reason="chat_template")
+        if len(encoded.input_ids) > self.max_tokens:
+            return _Sequences(reason="too_long")
+        if split != "train":
+            return _Sequences()
+        num_answers = sum(turn["role"] == "assistant" for turn in turns)
+        return _Sequences([encoded.input_ids], [_labels(encoded)], [num_answers])
+
+    def _encode_text(
+        self, text: str, split: str, tokenizer: "PreTrainedTokenizerFast"
+    ) -> "_Sequences":
+        pieces = cut_text(text, markup_of(tokenizer), self.max_tokens)
+        if split != "train":
+            return _Sequences(texts=[piece.text for piece in pieces])
+        return _Sequences(
+            [piece.input_ids for piece in pieces],
+            [[IGNORED, *piece.input_ids[1:]] for piece in pieces],
+            [int(piece.is_last) for piece in pieces],
+        )
+
+
+@dataclass
+class _Sequences:
+    """What becomes of one row."""
+
+    input_ids: list[list[int]] = field(default_factory=list)
+    labels: list[list[int]] = field(default_factory=list)
+    num_ends: list[int] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    reason: str | None = None
+
+
+@lru_cache(maxsize=1)
+def _tokenizer_of(path: str, revision: str | None) -> "PreTrainedTokenizerFast":
+    """One for each worker process, however many batches it takes."""
+    return load_tokenizer(path, revision)
+
+
+def _labels(encoded: Encoded) -> list[int]:
+    ids, mask = encoded.input_ids, encoded.target_mask
+    labels = [i if is_target else IGNORED for i, is_target in zip(ids, mask, strict=True)]
+    return [IGNORED, *labels[1:]]
+
+
+def _put_sequences(batch: pa.Table, rows: list[_Sequences]) -> pa.Table:
+    targets = [[sum(t != IGNORED for t in labels) for labels in row.labels] for row in rows]
+    batch = put(batch, "input_ids", _nested([row.input_ids for row in rows]))
+    batch = put(batch, "labels", _nested([row.labels for row in rows]))
+    batch = put(batch, "num_targets", pa.array(targets, COUNTS))
+    batch = put(batch, "num_ends", pa.array([row.num_ends for row in rows], COUNTS))
+    return put(batch, "texts", pa.array([row.texts for row in rows], pa.list_(pa.string())))
+
+
+def _nested(rows: list[list[list[int]]]) -> pa.Array:
+    """The lists of lists of `rows`; through numpy, which is several times as fast."""
+    sequences = [sequence for row in rows for sequence in row]
+    flat = [np.asarray(sequence, dtype=np.int32) for sequence in sequences]
+    values = pa.array(np.concatenate(flat) if flat else np.zeros(0, np.int32), pa.int32())
+    inner = pa.ListArray.from_arrays(_offsets(sequences), values)
+    return pa.ListArray.from_arrays(_offsets(rows), inner).cast(SEQUENCES)
+
+
+def _offsets(lists: list[Any]) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum([len(item) for item in lists])]).astype(np.int32)

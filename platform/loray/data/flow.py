@@ -1,0 +1,96 @@
+"""The one pass over the corpus, in Ray Data: read a block, clean it, encode it, hold the result.
+
+Ray fuses reading and all stages into one task a block, so a block crosses no process border until
+it is done. Results are held in the object store, which spills to disk.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import ray
+import ray.data
+from ray.data import DataContext, Datasource
+from ray.data.block import BlockMetadata
+from ray.data.datasource import ReadTask
+
+from loray.data.batch import Stage
+from loray.data.blocks import Block, read_block
+from loray.errors import LorayError, SourceError
+
+if TYPE_CHECKING:
+    from ray.data.dataset import MaterializedDataset
+
+
+class BlockSource(Datasource):
+    """One read task for each block."""
+
+    def __init__(self, blocks: Sequence[Block]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._blocks = blocks
+
+    def estimate_inmemory_data_size(self) -> int | None:
+        """Bytes on disk; rows and tokens take a few times as much."""
+        return sum(block.end - block.start for block in self._blocks)
+
+    def get_read_tasks(
+        self,
+        parallelism: int,  # noqa: ARG002 (blocks are cut already)
+        per_task_row_limit: int | None = None,
+        data_context: DataContext | None = None,  # noqa: ARG002
+    ) -> list[ReadTask]:
+        """As Ray asks for them."""
+        nothing = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
+        return [
+            ReadTask(partial(_read, block), nothing, per_task_row_limit=per_task_row_limit)
+            for block in self._blocks
+        ]
+
+
+def run_stages(blocks: Sequence[Block], stages: Iterable[Stage]) -> "MaterializedDataset[pa.Table]":
+    """All rows of the blocks, put through the stages batch by batch.
+
+    Raises:
+        SourceError: a file can no longer be read.
+    """
+    rows = ray.data.read_datasource(BlockSource(blocks), override_num_blocks=len(blocks))
+    for stage in stages:
+        rows = rows.map_batches(
+            stage, batch_format="pyarrow", batch_size=None, zero_copy_batch=True
+        )
+    try:
+        held: MaterializedDataset[pa.Table] = rows.materialize()
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, LorayError):
+            raise error.cause from error
+        raise
+    return held
+
+
+@contextmanager
+def quiet_ray_data() -> Iterator[None]:
+    """No progress bars and no log of plans; the caller's settings are back afterwards."""
+    context = DataContext.get_current().copy()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    logger = logging.getLogger("ray.data")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with DataContext.current(context):
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _read(block: Block) -> Iterator[pa.Table]:
+    try:
+        yield from read_block(block)
+    except OSError as error:
+        raise SourceError(
+            f"{block.file.key} at {block.file.path} cannot be read: {error}; check that every "
+            "worker can reach it"
+        ) from error

@@ -1,0 +1,51 @@
+"""What a corpus is, by its content: for the fingerprint of the dataset made from it."""
+
+import json
+import os
+from pathlib import Path
+
+from loray.artifacts.store import file_digest
+from loray.data.sources import SourceFile, find_files
+from loray.spec.data import DataSpec
+
+CACHED_BYTES = 64 << 20
+"""From this size on, a local file's digest is remembered until its size or time changes."""
+
+
+def source_identity(data: DataSpec) -> dict[str, str]:
+    """A digest or entity tag of every file that the spec names, by its key.
+
+    Raises:
+        SourceError: a file is missing.
+    """
+    return {file.key: _identity(file) for file in find_files(data)}
+
+
+def _identity(file: SourceFile) -> str:
+    if "://" in file.source.uri:
+        with file.filesystem().open_input_stream(file.path, compression=None) as stream:
+            tag = stream.metadata().get(b"ETag", b"").decode().strip('"')
+        return f"etag:{tag} size:{file.size}"
+    if file.size < CACHED_BYTES:
+        return f"sha256:{file_digest(Path(file.path))}"
+    return f"sha256:{_remembered_digest(file)}"
+
+
+def _remembered_digest(file: SourceFile) -> str:
+    """The digest, from the user's cache while the file's size and time are what they were."""
+    stamp = [file.path, file.size, file.mtime_ns]
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    name = file.path.strip("/").replace("/", "%")[-200:]
+    entry = home / "loray" / "digests" / f"{name}.json"
+    try:
+        remembered, digest = json.loads(entry.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        remembered = digest = None
+    if remembered == stamp and digest is not None:
+        return str(digest)
+    found = file_digest(Path(file.path))
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    partial = entry.with_suffix(f".{os.getpid()}.partial")
+    partial.write_text(json.dumps([stamp, found]), encoding="utf-8")
+    partial.replace(entry)
+    return found

@@ -1,0 +1,169 @@
+"""The driver's account of a corpus: some sixty bytes a row, where the rows themselves are large.
+
+What depends on the whole corpus is decided on it: duplicates, the share of replay, packing. Rows
+are known by their id as a 64-bit number; sequences by their row and their number within it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import chain, pairwise
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loray.data.blocks import Block
+from loray.data.steps import DIGEST_BYTES
+
+NARROW = (
+    "id", "line", "block", "suite", "split", "changed_by", "rejected_by", "seconds", "num_targets",
+)  # fmt: skip
+"""Columns that the account is made from; `input_ids` is there by its lengths only."""
+
+
+@dataclass
+class Sequences:
+    """Token sequences of the training split; arrays of one length, ordered by row and number."""
+
+    row: np.ndarray
+    """Index of the row in the ledger."""
+    number: np.ndarray
+    """Which of its row's sequences it is."""
+    length: np.ndarray
+    num_targets: np.ndarray
+    is_used: np.ndarray
+    """False once replay leaves it out."""
+    place: np.ndarray
+    """Rank among all sequences of the token file; -1 where unused."""
+    pack: np.ndarray
+    """Number of the training sequence that it is packed into; -1 where unused."""
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+@dataclass
+class Ledger:
+    """What is known of every row; arrays of one length, ordered by id."""
+
+    ids: np.ndarray
+    """uint64."""
+    label: np.ndarray
+    """`sources.0`, ..., `replay`."""
+    suite: np.ndarray
+    split: np.ndarray
+    """None where the row could not be read."""
+    rejected_by: np.ndarray
+    """Reason, or None for a row that is kept."""
+    digests: dict[str, tuple[np.ndarray, np.ndarray]]
+    """By column: the digests as bytes of a fixed length, and which rows have one."""
+    first_line: np.ndarray
+    """By block: how many lines of its file come before it."""
+    sequences: Sequences
+    changed_by: Counter[str] = field(default_factory=Counter)
+    seconds: Counter[str] = field(default_factory=Counter)
+    """Worker seconds by step."""
+
+    @property
+    def is_kept(self) -> np.ndarray:
+        """Which rows no step rejected."""
+        return np.array([reason is None for reason in self.rejected_by], dtype=bool)
+
+    def in_training(self, suite: str) -> np.ndarray:
+        """Which rows of a suite are kept and in the training split."""
+        return np.asarray(self.is_kept & (self.split == "train") & (self.suite == suite))
+
+
+def narrow(table: pa.Table) -> pa.Table:
+    """A batch without what is large."""
+    digests = [name for name in table.schema.names if name.startswith("digest_")]
+    inner = pc.list_value_length(pc.list_flatten(table["input_ids"]))
+    lengths = _like(table["num_targets"], inner)
+    return table.select([*NARROW, *digests]).append_column("lengths", lengths)
+
+
+def make_ledger(tables: Iterable[pa.Table], blocks: list[Block]) -> Ledger:
+    """The account of all batches, whatever their order."""
+    table = pa.concat_tables(tables).combine_chunks()
+    is_row = pc.is_valid(table["id"])
+    tallies, rows = table.filter(pc.invert(is_row)), table.filter(is_row)
+    rows = rows.sort_by("id")
+    labels = np.array([block.file.label for block in blocks], dtype=object)
+    names = [name for name in rows.schema.names if name.startswith("digest_")]
+    return Ledger(
+        ids=row_numbers(rows["id"]),
+        label=labels[rows["block"].to_numpy()],
+        suite=_objects(rows["suite"]),
+        split=_objects(rows["split"]),
+        rejected_by=_objects(rows["rejected_by"]),
+        digests={name: _digests(rows[name]) for name in names},
+        first_line=_first_lines(tallies, blocks),
+        sequences=_sequences(rows),
+        changed_by=Counter(pc.list_flatten(rows["changed_by"]).to_pylist()),
+        seconds=_sum_seconds(table["seconds"]),
+    )
+
+
+def row_numbers(ids: pa.ChunkedArray) -> np.ndarray:
+    """Ids, 16 hex digits each, as 64-bit numbers."""
+    digits = bytes.fromhex("".join(ids.to_pylist()))
+    return np.frombuffer(digits, dtype=">u8").astype(np.uint64)
+
+
+def mix(values: np.ndarray, seed: int) -> np.ndarray:
+    """A seeded scramble of 64-bit numbers, one to one. Source: splitmix64, Steele et al. 2014."""
+    with np.errstate(over="ignore"):
+        mixed = values.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15) * np.uint64(seed + 1)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(mixed ^ (mixed >> np.uint64(31)))
+
+
+def _like(lists: pa.ChunkedArray, values: pa.ChunkedArray) -> pa.Array:
+    """`values` in lists of the same lengths as `lists`."""
+    lengths = pc.list_value_length(lists).to_numpy()
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    return pa.ListArray.from_arrays(offsets, values.combine_chunks())
+
+
+def _objects(column: pa.ChunkedArray) -> np.ndarray:
+    return np.array(column.to_pylist(), dtype=object)
+
+
+def _digests(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    filled = b"".join(digest or bytes(DIGEST_BYTES) for digest in column.to_pylist())
+    has_one = np.asarray(pc.is_valid(column), dtype=bool)
+    return np.frombuffer(filled, dtype=f"S{DIGEST_BYTES}"), has_one
+
+
+def _first_lines(tallies: pa.Table, blocks: list[Block]) -> np.ndarray:
+    lines = np.zeros(len(blocks), dtype=np.int64)
+    lines[tallies["block"].to_numpy()] = tallies["line"].to_numpy()
+    first = np.zeros(len(blocks), dtype=np.int64)
+    for before, block in pairwise(blocks):
+        if before.file is block.file:
+            first[block.number] = first[before.number] + lines[before.number]
+    return first
+
+
+def _sequences(rows: pa.Table) -> Sequences:
+    counts = pc.list_value_length(rows["lengths"]).to_numpy()
+    total = int(counts.sum())
+    starts = np.cumsum(counts) - counts
+    return Sequences(
+        row=np.repeat(np.arange(len(counts)), counts),
+        number=np.arange(total) - np.repeat(starts, counts),
+        length=pc.list_flatten(rows["lengths"]).to_numpy().astype(np.int64),
+        num_targets=pc.list_flatten(rows["num_targets"]).to_numpy().astype(np.int64),
+        is_used=np.ones(total, dtype=bool),
+        place=np.full(total, -1, dtype=np.int64),
+        pack=np.full(total, -1, dtype=np.int64),
+    )
+
+
+def _sum_seconds(column: pa.ChunkedArray) -> Counter[str]:
+    sums: Counter[str] = Counter()
+    for entry in chain.from_iterable(entries or [] for entries in column.to_pylist()):
+        sums[entry["name"]] += entry["value"]
+    return sums

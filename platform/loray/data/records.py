@@ -1,0 +1,153 @@
+"""One record of a source to its turns, or to the reason why it has none.
+
+Reasons: `malformed_json`, `not_an_object`, `duplicate_key`, `invalid_utf8`, `lone_surrogate`,
+`missing_field`, `field_not_text`, `bad_messages`, `unknown_role`, `no_answer`, `empty_prompt`,
+`empty_completion`, `empty_text`; from the reader also `line_too_long` and `torn_gzip`.
+
+Nothing is guessed: what is learned must be text in the source. A number where text is wanted is a
+rejected row, since nobody knows how it should be spelled; only a group may be a number, and then
+it is its spelling in the file ("1.0" and "1" are two groups).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from loray.models.markup import Turn
+from loray.spec.data import FieldsSpec
+
+ROLES = frozenset({"system", "user", "assistant"})
+EMPTY_REASON = {
+    "system": "empty_prompt",
+    "user": "empty_prompt",
+    "assistant": "empty_completion",
+    "text": "empty_text",
+}
+
+
+class FaultError(Exception):
+    """A record cannot become a row; the message is the reason. Answered with a rejected row."""
+
+
+class Number(str):
+    """A JSON number as it is spelled."""
+
+    __slots__ = ()
+
+
+def parse_line(line: bytes) -> Mapping[str, Any]:
+    """The JSON object on a line; numbers keep their spelling.
+
+    Raises:
+        FaultError: the line is no JSON object, or one that says a thing twice.
+    """
+    try:
+        value = _DECODER.decode(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise FaultError("invalid_utf8") from error
+    except (ValueError, RecursionError) as error:
+        raise FaultError("malformed_json") from error
+    if not isinstance(value, dict):
+        raise FaultError("not_an_object")
+    return value
+
+
+def turns_of(record: Mapping[str, Any], fields: FieldsSpec) -> list[Turn]:
+    """The turns that a record holds.
+
+    Raises:
+        FaultError: a field is missing, is no text or is empty.
+    """
+    if fields.text is not None:
+        turns = [_turn("text", record, fields.text)]
+    elif fields.messages is not None:
+        turns = _messages(record, fields.messages)
+    elif fields.prompt is not None and fields.completion is not None:
+        turns = [
+            _turn("user", record, fields.prompt),
+            _turn("assistant", record, fields.completion),
+        ]
+    for turn in turns:
+        if is_blank(turn["content"]):
+            raise FaultError(EMPTY_REASON[turn["role"]])
+    return turns
+
+
+def group_of(record: Mapping[str, Any], fields: FieldsSpec) -> str | None:
+    """The value of the group's column; None when the spec names no column.
+
+    Raises:
+        FaultError: the column is missing, or neither text nor a number.
+    """
+    if fields.group is None:
+        return None
+    value = record.get(fields.group)
+    if value is None:
+        raise FaultError("missing_field")
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise FaultError("field_not_text")
+    return _written(str(value))
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing would be left to read or to learn."""
+    return not text or text.isspace()
+
+
+def _turn(role: str, record: Mapping[str, Any], column: str) -> Turn:
+    value = record.get(column)
+    if value is None:
+        raise FaultError("missing_field")
+    if not isinstance(value, str) or isinstance(value, Number):
+        raise FaultError("field_not_text")
+    return {"role": role, "content": _written(value)}
+
+
+def _messages(record: Mapping[str, Any], column: str) -> list[Turn]:
+    messages = record.get(column)
+    if messages is None:
+        raise FaultError("missing_field")
+    is_list = isinstance(messages, Sequence) and not isinstance(messages, str)
+    if not is_list or not all(isinstance(message, dict) for message in messages):
+        raise FaultError("bad_messages")
+    turns = [_turn(_role(message), message, "content") for message in messages]
+    if not any(turn["role"] == "assistant" for turn in turns):
+        raise FaultError("no_answer")
+    return turns
+
+
+def _role(message: Mapping[str, Any]) -> str:
+    role = message.get("role")
+    if not isinstance(role, str):
+        raise FaultError("bad_messages")
+    if role not in ROLES:
+        raise FaultError("unknown_role")
+    return role
+
+
+def _written(text: str) -> str:
+    """`text`, provided that it can be written as UTF-8."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise FaultError("lone_surrogate") from error
+    return text
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise FaultError("duplicate_key")
+    return found
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON number")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object,
+    parse_int=Number,
+    parse_float=Number,
+    parse_constant=_refuse_constant,
+)

@@ -1,0 +1,121 @@
+"""Curation from top to bottom: one streaming pass over the corpus, then decisions on its ledger."""
+
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loray.data.batch import Stage
+from loray.data.blocks import cut_into_blocks
+from loray.data.duplicates import mark_exact_duplicates
+from loray.data.encode import Encoder
+from loray.data.exchange import all_batches, in_order
+from loray.data.flow import quiet_ray_data, run_stages
+from loray.data.ledger import Ledger, make_ledger, narrow
+from loray.data.packing import place_sequences
+from loray.data.replay import draw_replay
+from loray.data.sources import find_files
+from loray.data.statistics import check_budget, describe_rejects, statistics_of
+from loray.data.steps import StepSetting, chain_of
+from loray.data.tokens import Place, write_tokens
+from loray.data.write import Settle, write_rows
+from loray.errors import SourceError
+from loray.models.chat import encode, end_token_id, load_tokenizer
+from loray.models.markup import markup_of
+from loray.spec.run import RunSpec
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from ray.data.dataset import MaterializedDataset
+    from transformers import PreTrainedTokenizerFast
+
+log = logging.getLogger(__name__)
+
+
+def curate_to(out: Path, spec: RunSpec) -> dict[str, Any]:
+    """Write the dataset of `spec` under the empty folder `out`.
+
+    The same corpus and spec give the same bytes, whatever the number of workers.
+
+    Returns:
+        statistics for the manifest.
+
+    Raises:
+        SourceError: a file is missing, or too many rows are bad.
+        DatasetError: nothing is left to learn from, or replay is too small.
+        ModelError: the tokenizer cannot be used.
+    """
+    began = time.perf_counter()
+    data = spec.data
+    files = find_files(data)
+    tokenizer = load_tokenizer(_absolute(spec.base_model.path), spec.base_model.revision)
+    stages = _stages(spec, tokenizer)
+    blocks = cut_into_blocks(files)
+    log.info("curating %d file(s) in %d block(s)", len(files), len(blocks))
+
+    with quiet_ray_data():
+        rows = run_stages(blocks, stages)
+        ledger = make_ledger(all_batches(rows, narrow), blocks)
+        mark_exact_duplicates(ledger, data.steps)
+        _check(ledger, spec, rows, out)
+        if data.replay is not None:
+            draw_replay(ledger, fraction=data.replay.fraction, seed=spec.seed)
+        num_packs = place_sequences(
+            ledger,
+            max_tokens=data.sequence.max_tokens,
+            is_packing=data.sequence.packing,
+            seed=spec.seed,
+        )
+        held_out = _write_rows(ledger, spec, rows, out)
+        write_tokens(
+            out / "tokens" / "train.arrow",
+            in_order(rows, Place.of(ledger), "place"),
+            end_token_id=end_token_id(tokenizer, data.chat),
+        )
+
+    found = statistics_of(
+        ledger, num_packs=num_packs, max_tokens=data.sequence.max_tokens, held_out=held_out
+    )
+    found["seconds"]["total"] = round(time.perf_counter() - began, 3)
+    log.info("curated %s", found["rows"])
+    return found
+
+
+def _stages(spec: RunSpec, tokenizer: "PreTrainedTokenizerFast") -> list[Stage]:
+    """What every batch goes through, once the chat template is known to render at all."""
+    data = spec.data
+    probe = [{"role": "user", "content": "ask"}, {"role": "assistant", "content": "reply"}]
+    encode(probe, tokenizer, data.chat)
+    setting = StepSetting(spec.seed, markup_of(tokenizer).texts)
+    encoder = Encoder(
+        _absolute(spec.base_model.path),
+        spec.base_model.revision,
+        data.chat,
+        data.sequence.max_tokens,
+        data.split,
+        spec.seed,
+    )
+    return [chain_of(data.steps, setting), encoder]
+
+
+def _check(ledger: Ledger, spec: RunSpec, rows: "MaterializedDataset[pa.Table]", out: Path) -> None:
+    """Hold the corpus to its budget; over it, the quarantine is written all the same."""
+    try:
+        check_budget(ledger, spec.data)
+    except SourceError as error:
+        _write_rows(ledger, spec, rows, out)
+        raise SourceError(
+            f"{error}\n{describe_rejects(out / 'quarantine')}\n  all are in {out / 'quarantine'}"
+        ) from error
+
+
+def _write_rows(
+    ledger: Ledger, spec: RunSpec, rows: "MaterializedDataset[pa.Table]", out: Path
+) -> dict[str, int]:
+    settled = in_order(rows, Settle.of(ledger), "id")
+    return write_rows(out, settled, has_replay=spec.data.replay is not None)
+
+
+def _absolute(path: str) -> str:
+    """A local folder by its full path, since workers may run elsewhere; a hub id as it is."""
+    return str(Path(path).absolute()) if Path(path).is_dir() else path

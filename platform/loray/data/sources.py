@@ -1,0 +1,124 @@
+"""The files that a data spec names, on local disk and S3 alike.
+
+A file goes by `<label>/<name>`: the label says which source of the spec it belongs to (`sources.0`,
+`replay`), the name is its path below the part of the URI that holds no wildcard. So a corpus that
+moves to another folder or bucket keeps its names, and with them the ids of its rows.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from loray.artifacts.filesystem import open_filesystem
+from loray.errors import SourceError
+from loray.spec.data import DataSpec, Source
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileInfo, FileSystem
+
+WILDCARDS = frozenset("*?[")
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file of a corpus."""
+
+    label: str
+    """`sources.0`, `sources.1`, ..., or `replay`."""
+    name: str
+    source: Source
+    path: str
+    """Within the source's file system."""
+    size: int
+    """Bytes, as stored."""
+    mtime_ns: int
+
+    @property
+    def key(self) -> str:
+        """What rows call the file they come from."""
+        return f"{self.label}/{self.name}"
+
+    @property
+    def suite(self) -> str:
+        """`task` or `replay`."""
+        return "replay" if self.label == "replay" else "task"
+
+    def filesystem(self) -> "FileSystem":
+        """The file system that `path` is in; cheap, so workers open their own."""
+        return filesystem_of(self.source)[0]
+
+
+def filesystem_of(source: Source) -> "tuple[FileSystem, str]":
+    """A source's file system and its path or glob within it."""
+    return open_filesystem(source.uri, endpoint=source.s3.endpoint, region=source.s3.region)
+
+
+def find_files(data: DataSpec) -> list[SourceFile]:
+    """Every file that the spec names, in the spec's order, then by name.
+
+    Raises:
+        SourceError: a path does not exist or cannot be reached, or a glob matches nothing.
+    """
+    labelled = [(f"sources.{number}", source) for number, source in enumerate(data.sources)]
+    if data.replay is not None:
+        labelled.append(("replay", data.replay.source))
+    return [file for label, source in labelled for file in _files_of(label, source)]
+
+
+def _files_of(label: str, source: Source) -> Iterator[SourceFile]:
+    filesystem, pattern = filesystem_of(source)
+    base = _fixed_folder(pattern)
+    try:
+        found = _matching(filesystem, pattern, base)
+    except OSError as error:
+        raise SourceError(
+            f"data.{label}: {source.uri} cannot be reached: {error}; check the path, the endpoint "
+            "and the credentials in the environment"
+        ) from error
+    if not found:
+        raise SourceError(
+            f"data.{label}: {source.uri} names no file; give the path of a file, or a glob such "
+            "as folder/*.jsonl (relative paths start where the command runs)"
+        )
+    for info in sorted(found, key=lambda info: info.path):
+        name = info.path[len(base) :].lstrip("/")
+        yield SourceFile(label, name, source, info.path, info.size, info.mtime_ns or 0)
+
+
+def _matching(filesystem: "FileSystem", pattern: str, base: str) -> "list[FileInfo]":
+    """Files at `pattern`: itself, or all that it matches as a glob."""
+    from pyarrow.fs import FileSelector, FileType  # noqa: PLC0415 (the plan of a run loads us)
+
+    itself = filesystem.get_file_info(pattern)
+    if itself.type == FileType.File or not WILDCARDS & set(pattern):
+        return [itself] if itself.type == FileType.File else []
+    is_deep = "/" in pattern[len(base) :].lstrip("/")
+    selector = FileSelector(base, allow_not_found=True, recursive=is_deep)
+    matches = glob_pattern(pattern).fullmatch
+    return [
+        info
+        for info in filesystem.get_file_info(selector)
+        if info.type == FileType.File and matches(info.path)
+    ]
+
+
+def _fixed_folder(pattern: str) -> str:
+    """The deepest folder above the first wildcard, without a slash at its end."""
+    parts = PurePosixPath(pattern).parts
+    fixed = next((at for at, part in enumerate(parts) if WILDCARDS & set(part)), len(parts) - 1)
+    return str(PurePosixPath(*parts[:fixed])).rstrip("/")
+
+
+def glob_pattern(glob: str) -> re.Pattern[str]:
+    """`*` and `?` stay within a folder, `**/` spans any number of them, `[...]` is a set."""
+    written = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    tokens = re.findall(r"\*\*/|\*\*|\*|\?|\[!?[^\]]+\]|.", glob, flags=re.DOTALL)
+    return re.compile("".join(written.get(token) or _literal(token) for token in tokens))
+
+
+def _literal(token: str) -> str:
+    if len(token) == 1:
+        return re.escape(token)
+    return token.replace("[!", "[^").replace("\\", "\\\\")

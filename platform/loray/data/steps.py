@@ -1,0 +1,153 @@
+"""The steps of a spec as stages: pure functions from one batch to the next.
+
+Adding a step takes a spec class in the union of `loray.spec.data`, a stage here and its arm in
+`stage_for`. A step that needs the whole corpus (duplicates) leaves what it compares by in a column
+of its own, and `loray.data.duplicates` decides once all batches are there.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import assert_never
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loray.data.batch import Stage, change_texts, is_in, put, put_times, reject, spent
+from loray.data.control import escape, escape_pattern
+from loray.data.pii import Entity, entities_named, scrub
+from loray.data.records import EMPTY_REASON, is_blank
+from loray.data.repair import repair
+from loray.spec.data import (
+    ControlTokensStep,
+    ExactDuplicatesStep,
+    LengthStep,
+    PiiStep,
+    Step,
+    UnicodeStep,
+)
+
+DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True)
+class StepSetting:
+    """What steps need to know beside their own spec."""
+
+    seed: int
+    control_texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Several stages as one, each timed; empty answers that they leave behind are rejected."""
+
+    named_stages: tuple[tuple[str, Stage], ...]
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """The batch after all stages, their times noted."""
+        times: list[dict[str, str | float]] = []
+        for name, stage in self.named_stages:
+            with spent(name, times):
+                batch = stage(batch)
+        return put_times(reject_blank(batch), times)
+
+
+def chain_of(steps: Sequence[Step], setting: StepSetting) -> Chain:
+    """The steps of a spec as one stage."""
+    named = ((step.kind, stage_for(step, at, setting)) for at, step in enumerate(steps))
+    return Chain(tuple(named))
+
+
+def stage_for(step: Step, number: int, setting: StepSetting) -> Stage:
+    """Bind a step's settings to its stage; the type checker proves that no step is forgotten.
+
+    Args:
+        number: the step's place in the spec.
+    """
+    match step:
+        case UnicodeStep():
+            return repair_unicode
+        case ControlTokensStep():
+            return partial(escape_control_tokens, control_texts=setting.control_texts)
+        case PiiStep():
+            salt = f"loray:{setting.seed}".encode()
+            return partial(scrub_pii, names=step.entities, salt=salt)
+        case LengthStep():
+            return partial(mark_length, min_chars=step.min_chars, max_chars=step.max_chars)
+        case ExactDuplicatesStep():
+            return partial(digest_turns, column=digest_column(number))
+        case _:
+            assert_never(step)
+
+
+def digest_column(number: int) -> str:
+    """The column in which the exact-duplicates step at place `number` leaves its digests."""
+    return f"digest_{number}"
+
+
+def repair_unicode(batch: pa.Table) -> pa.Table:
+    """Repair every turn's content; see `loray.data.repair`."""
+    return change_texts(batch, "unicode", lambda texts: [repair(text) for text in texts])
+
+
+def escape_control_tokens(batch: pa.Table, *, control_texts: Iterable[str]) -> pa.Table:
+    """Neutralise control tokens that a row holds as text; see `loray.data.control`."""
+    pattern = escape_pattern(control_texts)
+    return change_texts(
+        batch, "control_tokens", lambda texts: [escape(text, pattern) for text in texts]
+    )
+
+
+def scrub_pii(batch: pa.Table, *, names: Iterable[str], salt: bytes) -> pa.Table:
+    """Replace personal data by placeholders; see `loray.data.pii`."""
+    entities: tuple[Entity, ...] = entities_named(names)
+    return change_texts(batch, "pii", lambda texts: [scrub(t, entities, salt) for t in texts])
+
+
+def mark_length(batch: pa.Table, *, min_chars: int, max_chars: int) -> pa.Table:
+    """Reject rows whose turns together have too few or too many characters."""
+    turns = batch["turns"].combine_chunks()
+    lengths = pc.utf8_length(turns.flatten().field("content")).to_numpy(zero_copy_only=False)
+    sums = np.concatenate([[0], np.cumsum(lengths)])
+    ends = np.cumsum(pc.fill_null(pc.list_value_length(turns), 0).to_numpy(zero_copy_only=False))
+    chars = np.diff(sums[np.concatenate([[0], ends]).astype(int)])
+    alive = is_in(batch)
+    reasons = np.full(len(chars), None, dtype=object)
+    reasons[alive & (chars < min_chars)] = "too_few_chars"
+    reasons[alive & (chars > max_chars)] = "too_many_chars"
+    return reject(batch, list(reasons))
+
+
+def digest_turns(batch: pa.Table, *, column: str) -> pa.Table:
+    """A digest of each row's turns in `column`; null where a step has rejected the row before."""
+    digests = [
+        _digest(turns) if alive else None
+        for turns, alive in zip(batch["turns"].to_pylist(), is_in(batch), strict=True)
+    ]
+    return put(batch, column, pa.array(digests, pa.binary(DIGEST_BYTES)))
+
+
+def reject_blank(batch: pa.Table) -> pa.Table:
+    """Reject rows of which some turn has nothing left to read or to learn."""
+    contents = batch["turns"].combine_chunks().flatten().field("content")
+    visible = pc.utf8_length(pc.utf8_trim_whitespace(contents))
+    if pc.min(visible).as_py() != 0:
+        return batch
+    blank = (_blank_reason(turns) if turns else None for turns in batch["turns"].to_pylist())
+    return reject(batch, list(blank))
+
+
+def _blank_reason(turns: list[dict[str, str]]) -> str | None:
+    return next((EMPTY_REASON[t["role"]] for t in turns if is_blank(t["content"])), None)
+
+
+def _digest(turns: list[dict[str, str]]) -> bytes:
+    """Of roles and contents, each with its length before it, so that no two rows look alike."""
+    found = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    for turn in turns:
+        for part in (turn["role"].encode(), turn["content"].encode()):
+            found.update(len(part).to_bytes(8, "big") + part)
+    return found.digest()

@@ -1,0 +1,157 @@
+"""The dataset's row files: kept rows, quarantined rows, and held-out rows for scoring.
+
+Files depend on the rows and nothing else: rows come in order of id, and groups and parts end after
+a fixed number of rows.
+"""
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from loray.data.batch import TURNS, put
+from loray.data.exchange import in_groups
+from loray.data.ledger import Ledger, row_numbers
+
+GROUP_ROWS = 4096
+PART_GROUPS = 64
+
+KEPT = pa.schema(
+    [
+        ("id", pa.string()),
+        ("source", pa.string()),
+        ("line", pa.int64()),
+        ("group", pa.string()),
+        ("suite", pa.string()),
+        ("split", pa.string()),
+        ("turns", TURNS),
+        ("changed_by", pa.list_(pa.string())),
+    ]
+)
+QUARANTINED = KEPT.append(pa.field("rejected_by", pa.string())).append(pa.field("raw", pa.string()))
+HELD_OUT = pa.schema([("id", pa.string()), ("prompt", TURNS), ("reference", pa.string())])
+
+
+@dataclass(frozen=True)
+class Settle:
+    """Put what the ledger decided into a batch: lines counted in their file, final reasons."""
+
+    ids: np.ndarray
+    reason: np.ndarray
+    first_line: np.ndarray
+
+    @classmethod
+    def of(cls, ledger: Ledger) -> Self:
+        """Everything a batch needs from the ledger."""
+        return cls(ledger.ids, ledger.rejected_by, ledger.first_line)
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """The rows of a batch, without its tally."""
+        rows = batch.filter(pc.is_valid(batch["id"]))
+        at = np.searchsorted(self.ids, row_numbers(rows["id"]))
+        lines = rows["line"].to_numpy() + self.first_line[rows["block"].to_numpy()]
+        rows = put(rows, "line", pa.array(lines, pa.int64()))
+        rows = put(rows, "rejected_by", pa.array(self.reason[at], pa.string()))
+        return rows.select([*QUARANTINED.names, "texts"])
+
+
+class PartWriter:
+    """Parquet files of a fixed number of rows, or one file where a name is given."""
+
+    def __init__(self, folder: Path, schema: pa.Schema, name: str | None = None) -> None:
+        self.num_rows = 0
+        self._folder = folder
+        self._schema = schema
+        self._name = name
+        self._pending: list[pa.Table] = []
+        self._num_groups = 0
+        self._writer: pq.ParquetWriter | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def add(self, rows: pa.Table) -> None:
+        """Write `rows` once they fill a group; until then they wait."""
+        self.num_rows += rows.num_rows
+        self._pending.append(rows.select(self._schema.names).cast(self._schema))
+        if sum(table.num_rows for table in self._pending) < GROUP_ROWS:
+            return
+        *whole, rest = [*in_groups(self._pending, GROUP_ROWS), self._schema.empty_table()]
+        if whole[-1].num_rows < GROUP_ROWS:
+            rest = whole.pop()
+        for group in whole:
+            self._write(group)
+        self._pending = [rest]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        rest = pa.concat_tables([self._schema.empty_table(), *self._pending]).combine_chunks()
+        if rest.num_rows or self._num_groups == 0:
+            self._write(rest)
+        if self._writer is not None:
+            self._writer.close()
+
+    def _write(self, group: pa.Table) -> None:
+        if self._writer is None or (self._num_groups % PART_GROUPS == 0 and self._name is None):
+            if self._writer is not None:
+                self._writer.close()
+            name = self._name or f"part-{self._num_groups // PART_GROUPS:05d}.parquet"
+            self._writer = pq.ParquetWriter(self._folder / name, self._schema, compression="zstd")
+        self._writer.write_table(group)
+        self._num_groups += 1
+
+
+def write_rows(out: Path, batches: Iterable[pa.Table], *, has_replay: bool) -> dict[str, int]:
+    """Write settled batches, in order of id, to `rows`, `quarantine` and `eval`.
+
+    Returns:
+        rows of each file under `eval`, by its name.
+    """
+    suites = {"validation": ("task", "validation"), "test": ("task", "test")}
+    if has_replay:
+        suites["general"] = ("replay", "test")
+    with ExitStack() as stack:
+        kept = stack.enter_context(PartWriter(out / "rows", KEPT))
+        quarantined = stack.enter_context(PartWriter(out / "quarantine", QUARANTINED))
+        held_out = {
+            name: stack.enter_context(PartWriter(out / "eval", HELD_OUT, f"{name}.parquet"))
+            for name in suites
+        }
+        for batch in batches:
+            is_kept = pc.is_null(batch["rejected_by"])
+            good = batch.filter(is_kept)
+            kept.add(good)
+            quarantined.add(batch.filter(pc.invert(is_kept)))
+            for name, (suite, split) in suites.items():
+                is_in = pc.and_(pc.equal(good["suite"], suite), pc.equal(good["split"], split))
+                held_out[name].add(_held_out_rows(good.filter(is_in)))
+    return {name: writer.num_rows for name, writer in held_out.items()}
+
+
+def _held_out_rows(batch: pa.Table) -> pa.Table:
+    """What is asked and what is expected: the turns before the last answer, and that answer."""
+    rows: list[dict[str, Any]] = []
+    for record in batch.select(["id", "turns", "texts"]).to_pylist():
+        if record["texts"]:
+            pieces = enumerate(record["texts"])
+            rows += [
+                {"id": f"{record['id']}.{at}", "prompt": [], "reference": t} for at, t in pieces
+            ]
+            continue
+        turns = record["turns"]
+        last = max(at for at, turn in enumerate(turns) if turn["role"] == "assistant")
+        prompt, reference = turns[:last], turns[last]["content"]
+        rows.append({"id": record["id"], "prompt": prompt, "reference": reference})
+    return pa.Table.from_pylist(rows, HELD_OUT)
