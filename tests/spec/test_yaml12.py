@@ -60,11 +60,11 @@ def test_a_plain_scalar_is_read_by_the_core_schema_of_yaml_1_2(text: str, value:
         (".NaN", "wanted a finite number"),
         ("1e999", "beyond the largest double"),
         ("9" * 5000, "a number of 5000 characters"),
-        ("!!python/object:os.system x", "found the tag"),
-        ("!!str 12", "found the tag"),
-        ("! 12", "found the tag"),
-        ("&a 12", "found the anchor &a"),
-        ("*a", "found the alias *a"),
+        ("!!python/object:os.system x", "a tag; a spec has none"),
+        ("!!str 12", "a tag; a spec has none"),
+        ("! 12", "a tag; a spec has none"),
+        ("&a 12", "found &a, an anchor"),
+        ("*a", "found *a, an alias"),
     ],
 )
 def test_what_a_spec_cannot_mean_is_refused_where_it_stands(text: str, words: str):
@@ -132,6 +132,8 @@ def test_alias_bombs_do_not_expand():
         ("a: 1\n---\nb: 2", "found a second document"),
         ("? [a]\n: 1", "as a key; wanted plain text"),
         ("a: \x07", "not YAML"),
+        ("a: **/*.jsonl", "put text that begins with this sign in quotes"),
+        ("a: @here", "put text that begins with this sign in quotes"),
     ],
 )
 def test_text_that_is_no_spec_at_all_is_one_fault(text: str, words: str):

@@ -101,7 +101,7 @@ def _wrong_value(error: Details, node: shape.Node) -> str:
     value = error["input"]
     match error["type"]:
         case "literal_error":
-            return _wrong_word(value, list(map(str, node["enum"])))
+            return _wrong_word(value, list(map(str, node.get("enum", [node.get("const")]))))
         case "value_error":
             return str(error["ctx"]["error"])
         case "too_short":

@@ -42,7 +42,9 @@ def members(node: Node) -> list[Node]:
 
 def tags(node: Node) -> list[str]:
     """What `kind` may be, in a union that `kind` decides."""
-    return list(resolved(node).get("discriminator", {}).get("mapping", ()))
+    node = resolved(node)
+    named = {ref: tag for tag, ref in node.get("discriminator", {}).get("mapping", {}).items()}
+    return [named[member["$ref"]] for member in node.get("oneOf", ()) if named]
 
 
 def follow(location: Location) -> tuple[Path, Node]:
@@ -104,12 +106,12 @@ def _child(node: Node, step: str | int) -> Node:
 
 def stand_in(node: Node) -> object:
     """A value that `node` accepts, for use in the place of one that it refuses."""
-    if tags(node):
-        node = {key: value for key, value in resolved(node).items() if key != "default"}
+    if "default" in (whole := resolved(node)):
+        return _as_spec_value(whole["default"])
     node = members(node)[0]
     match node:
-        case {"default": given} | {"const": given} | {"enum": [given, *_]}:
-            value = _as_spec_value(given)
+        case {"const": given} | {"enum": [given, *_]}:
+            value = given
         case {"examples": [given, *_]}:
             value = _as_spec_value(given)
         case {"type": "object", "properties": fields}:
@@ -148,6 +150,8 @@ def in_words(node: Node) -> str:
     match node:
         case {"enum": [*words]}:
             wanted = choice(list(map(str, words)))
+        case {"const": word}:
+            wanted = str(word)
         case {"type": "integer" | "number" as number}:
             wanted = f"a {'whole ' if number == 'integer' else ''}number{_range(node)}"
         case {"type": "boolean"}:

@@ -149,7 +149,8 @@ class _Reader:
                 self.fault(
                     place,
                     self._path_of_next(),
-                    f"found the alias *{event.anchor}; a spec has no aliases; write the value out",
+                    f"found *{event.anchor}, an alias; a spec has none; write the value out, or put "
+                    "text that begins with * in quotes",
                 )
                 self._put(None, place)
             case yaml.ScalarEvent():
@@ -174,13 +175,15 @@ class _Reader:
             self.fault(
                 place,
                 self._path_of_next(),
-                f"found the tag {tag}; a spec has no tags; remove it, or put the text in quotes",
+                f"found {tag}, a tag; a spec has none; remove it, or put text that begins with ! "
+                "in quotes",
             )
         if event.anchor is not None:
             self.fault(
                 place,
                 self._path_of_next(),
-                f"found the anchor &{event.anchor}; a spec has no anchors; remove it",
+                f"found &{event.anchor}, an anchor; a spec has none; remove it, or put text that "
+                "begins with & in quotes",
             )
 
     def _take_scalar(self, event: yaml.ScalarEvent, place: Place) -> None:
@@ -259,10 +262,16 @@ class _Reader:
 def _syntax_fault(error: yaml.YAMLError, text: str, source: str) -> tuple[Place, Path, str]:
     place = _place_of_mark(getattr(error, "problem_mark", None), source)
     problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-    line = text.splitlines()[place.line - 1 : place.line]
-    has_tab = line and "\t" in line[0][: place.column]
-    remedy = "indent with spaces, not tabs" if has_tab else "correct this line"
-    return place, (), f"not YAML: {problem}; {remedy}"
+    return place, (), f"not YAML: {problem}; {_syntax_remedy(text, place)}"
+
+
+def _syntax_remedy(text: str, place: Place) -> str:
+    line = "".join(text.splitlines()[place.line - 1 : place.line])
+    if "\t" in line[: place.column]:
+        return "indent with spaces, not tabs"
+    if line[place.column - 1 : place.column] in {"*", "&", "!", "@", "`", "%"}:
+        return "put text that begins with this sign in quotes"
+    return "correct this line"
 
 
 def _place_of_mark(mark: object, source: str) -> Place:
