@@ -1,0 +1,107 @@
+import pytest
+import torch
+from torch import nn
+
+from loray.inference import lora
+from loray.inference.lora import BASE, LoraStack, SlottedLinear, dense_projection
+
+INPUTS, OUTPUTS, SLOTS, MAX_RANK = 24, 40, 5, 8
+RANKS = [8, 3, 0, 1, 5]
+
+
+def stack(dtype: torch.dtype = torch.float32) -> LoraStack:
+    generator = torch.Generator().manual_seed(3)
+    base = nn.Linear(INPUTS, OUTPUTS).to(dtype)
+    layer = SlottedLinear(
+        base,
+        dense_projection(base.weight.detach(), base.bias.detach()),
+        (SLOTS, MAX_RANK),
+        torch.empty(0),
+    )
+    found = LoraStack({"layer": layer})
+    for slot, rank in enumerate(RANKS):
+        a = torch.randn(INPUTS, rank, generator=generator)
+        b = torch.randn(rank, OUTPUTS, generator=generator)
+        found.fill(slot, {"layer": (a, b)} if rank else {})
+    return found
+
+
+def one_by_one(layer: SlottedLinear, x: torch.Tensor, slots: list[int]) -> torch.Tensor:
+    """The definition, y = W x + B A x, row after row in float64."""
+    rows = []
+    for row, slot in zip(x.double(), slots, strict=True):
+        y = nn.functional.linear(row, layer.base.weight.double(), layer.base.bias.double())
+        if slot != BASE:
+            y = y + row @ layer.a[slot].double() @ layer.b[slot].double()
+        rows.append(y)
+    return torch.stack(rows)
+
+
+BATCHES = {
+    "base": [BASE] * 4,
+    "one": [1] * 4,
+    "one beside the base": [1, BASE, 1, BASE],
+    "all": [4, 0, 3, 1, BASE, 2, 0, 4],
+    "an adapter that leaves the layer alone": [2, 2],
+    "single": [3],
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+@pytest.mark.parametrize("way", ["decode by copies", "decode by adapter", "prefill"])
+def test_every_way_of_computing_equals_the_definition(name, way, monkeypatch):
+    if way == "decode by adapter":
+        monkeypatch.setattr(lora, "ROW_WORK_PER_ADAPTER", 0)
+    slots = sorted(BATCHES[name]) if way == "prefill" else BATCHES[name]
+    found = stack()
+    x = torch.randn(len(slots), 7 if way == "prefill" else 1, INPUTS)
+    found.set_rows(slots, is_prefill=way == "prefill")
+    with torch.inference_mode():
+        y = found.layers["layer"](x)
+    assert torch.allclose(y.double(), one_by_one(found.layers["layer"], x, slots), atol=1e-4)
+
+
+def test_the_ways_are_those_that_the_table_says(monkeypatch):
+    found = stack()
+    layer = found.layers["layer"]
+
+    def chosen(slots, *, is_prefill=False):
+        found.set_rows(slots, is_prefill=is_prefill)
+        return type(layer._update).__name__
+
+    assert chosen([BASE, BASE]) == "NoneType"
+    assert chosen([2, BASE]) == "NoneType"
+    assert chosen([1, 1]) == "_Whole"
+    assert chosen([0, 1]) == "_Copied"
+    assert chosen([0, 1], is_prefill=True) == "_ByRun"
+    monkeypatch.setattr(lora, "MAX_COPIED_BYTES", 100)
+    assert chosen([1, 0]) == "_ByRun"
+
+
+@pytest.mark.parametrize("way", ["decode by copies", "decode by adapter", "prefill"])
+def test_a_bf16_base_gets_a_float32_update_rounded_once(way, monkeypatch):
+    if way == "decode by adapter":
+        monkeypatch.setattr(lora, "ROW_WORK_PER_ADAPTER", 0)
+    slots, found = [0, 1, 3, 4], stack(torch.bfloat16)
+    x = torch.randn(4, 1, INPUTS).bfloat16()
+    found.set_rows(slots, is_prefill=way == "prefill")
+    y = found.layers["layer"](x)
+    wanted = one_by_one(found.layers["layer"], x, slots)
+    assert y.dtype == torch.bfloat16
+    # Two roundings to 8 bits: of the base's product, and of the sum.
+    assert ((y.double() - wanted).abs() <= wanted.abs() * 2**-8 + 0.05).all()
+
+
+def test_a_refilled_slot_keeps_nothing_of_the_adapter_before():
+    found = stack()
+    layer = found.layers["layer"]
+    a, b = torch.randn(INPUTS, 1), torch.randn(1, OUTPUTS)
+    found.set_rows([0, 1], is_prefill=False)
+    found.fill(0, {"layer": (a, b)})
+    x = torch.randn(2, 1, INPUTS)
+    found.set_rows([0, 1], is_prefill=False)
+    update = (layer(x) - nn.functional.linear(x, layer.base.weight, layer.base.bias))[0]
+    assert torch.allclose(update, x[0] @ a @ b, atol=1e-4)
+    found.fill(0, {})
+    found.set_rows([0, 0], is_prefill=False)
+    assert torch.equal(layer(x), nn.functional.linear(x, layer.base.weight, layer.base.bias))

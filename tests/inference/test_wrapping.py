@@ -1,0 +1,42 @@
+import pytest
+import torch
+
+from loray.errors import ModelError
+from loray.inference.wrapping import check_model, unwrap, wrap
+from tests.inference.worlds import build_base
+
+
+def test_more_context_than_positions_is_refused():
+    with pytest.raises(ModelError, match="max_context is 257, the base model's max_position"):
+        check_model(build_base(), 257)
+
+
+def test_a_window_shorter_than_the_context_is_refused():
+    model = build_base("mistral", sliding_window=64)
+    with pytest.raises(ModelError, match="sliding_window is 64"):
+        check_model(model, 65)
+    check_model(model, 64)
+
+
+def test_rotary_embeddings_that_depend_on_the_batch_are_refused():
+    rope = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
+    with pytest.raises(ModelError, match="'dynamic' rotary"):
+        check_model(build_base(rope_parameters=rope), 64)
+
+
+def test_another_architecture_is_refused():
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    model = GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=8, n_head=2, vocab_size=10))
+    with pytest.raises(ModelError, match="'gpt2'; the engine runs llama"):
+        check_model(model, 16)
+
+
+def test_a_wrapped_model_computes_the_same_and_comes_back_unchanged():
+    model, ids = build_base(), torch.arange(20)[None]
+    before, modules = model(ids).logits, dict(model.named_modules())
+    stack = wrap(model, num_slots=2, max_rank=4)
+    assert len(stack.layers) == 14
+    assert torch.equal(model(ids).logits, before)
+    unwrap(model, stack)
+    assert dict(model.named_modules()) == modules
