@@ -16,13 +16,14 @@ or, with `--pretraining`, what models/tiny is pretrained on:
 import argparse
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from loray.data.split import split_of
 from loray.quickstart.corpus_modules import installed_packages, standard_library
 from loray.quickstart.corpus_pretraining import (
     PACKAGES,
+    Row,
     explanation_rows,
     routine_rows,
     text_rows,
@@ -75,15 +76,24 @@ def is_held_out(group: str) -> bool:
 def write_pretraining_corpus(folder: Path) -> dict[str, int]:
     """Write what the tiny base model reads; return the rows of each file."""
     library, packages = list(standard_library()), list(installed_packages(PACKAGES))
-    texts = [*text_rows(library), *routine_rows(library), *routine_rows(packages)]
-    explanations = [*explanation_rows(library), *explanation_rows(packages)]
+    judged = [r for m in library if is_held_out(m.name) for r in routines(m)]
+    texts = [
+        *_not_held_out([*text_rows(library), *routine_rows(library)]),
+        *routine_rows(packages),
+    ]
+    explanations = [*_not_held_out(explanation_rows(library)), *explanation_rows(packages)]
     return {
-        "pretrain.jsonl": _write(folder / "pretrain.jsonl", unseen(texts, library, is_held_out)),
-        "explain.jsonl": _write(folder / "explain.jsonl", unseen(explanations, library, is_held_out)),
+        "pretrain.jsonl": _write(folder / "pretrain.jsonl", unseen(texts, judged)),
+        "explain.jsonl": _write(folder / "explain.jsonl", unseen(explanations, judged)),
     }
 
 
-def _write(path: Path, rows: Iterable[Mapping[str, str]]) -> int:
+def _not_held_out(rows: Iterable[Row]) -> Iterator[Row]:
+    """Packages are not judged, so that this is asked of the library's rows only."""
+    return (row for row in rows if not is_held_out(row["module"]))
+
+
+def _write(path: Path, rows: Iterable[Row]) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     num_rows = 0
     with path.open("w", encoding="utf-8", newline="\n") as file:

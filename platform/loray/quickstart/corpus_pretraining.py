@@ -7,11 +7,11 @@ same summary as a held-out one: what the adapters are judged on stays unseen.
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from loray.quickstart.corpus_modules import Module
 from loray.quickstart.prose import prose
-from loray.quickstart.tasks import Definition, first_paragraph, routines, signature
+from loray.quickstart.tasks import Definition, Routine, first_paragraph, signature
 
 PACKAGES = (
     *("accelerate", "aiohttp", "click", "datasets", "fastapi", "fsspec", "huggingface_hub"),
@@ -59,14 +59,13 @@ def explanation_rows(modules: Iterable[Module]) -> Iterator[Row]:
                     yield {"module": module.name, "prompt": name, "completion": kept}
 
 
-def unseen(rows: Iterable[Row], modules: Iterable[Module], held: Callable[[str], bool]) -> Iterator[Row]:
-    """The rows that give nothing away about what is held out, each text once."""
-    judged = [r for module in modules if held(module.name) for r in routines(module)]
-    answers = {routine.summary for routine in judged} | {routine.prompt for routine in judged}
+def unseen(rows: Iterable[Row], judged: Iterable[Routine]) -> Iterator[Row]:
+    """Each text once, without those that give away the summary or signature of a judged routine."""
+    answers = {answer for routine in judged for answer in (routine.summary, routine.prompt)}
     seen: set[str] = set()
     for row in rows:
         text = row.get("text") or row["completion"]
-        if held(row["module"]) or text in seen or _tells(text, answers):
+        if text in seen or _tells(text, answers):
             continue
         seen.add(text)
         yield row
@@ -81,7 +80,8 @@ def _tells(text: str, answers: set[str]) -> bool:
     for node in ast.walk(tree):
         if isinstance(node, Definition):
             docstring = ast.get_docstring(node, clean=False)
-            if docstring and (first_paragraph(docstring) in answers or signature(node, None) in answers):
+            told = {first_paragraph(docstring or ""), signature(node, None)}
+            if docstring and told & answers:
                 return True
     return False
 
