@@ -149,7 +149,7 @@ class _Reader:
                 self.fault(
                     place,
                     self._path_of_next(),
-                    f"found *{event.anchor}, an alias; a spec has none; write the value out, or put "
+                    f"found *{event.anchor}, an alias; a spec has none; write it out, or put "
                     "text that begins with * in quotes",
                 )
                 self._put(None, place)
