@@ -24,7 +24,7 @@ def source_identity(data: DataSpec) -> dict[str, str]:
 def _identity(file: SourceFile) -> str:
     if "://" in file.source.uri:
         with file.filesystem().open_input_stream(file.path, compression=None) as stream:
-            tag = stream.metadata().get(b"ETag", b"").decode().strip('"')
+            tag = stream.metadata()["ETag"].decode().strip('"')
         return f"etag:{tag} size:{file.size}"
     if file.size < CACHED_BYTES:
         return f"sha256:{file_digest(Path(file.path))}"

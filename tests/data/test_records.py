@@ -1,0 +1,105 @@
+import pytest
+
+from loray.data.records import FaultError, group_of, parse_line, turns_of
+from loray.spec.data import FieldsSpec
+
+PAIR = FieldsSpec(prompt="p", completion="c")
+CHAT = FieldsSpec(messages="m")
+TEXT = FieldsSpec(text="t", group="g")
+
+
+def reason(call, *args) -> str:
+    with pytest.raises(FaultError) as caught:
+        call(*args)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        (b'{"p": "a", "c": ', "malformed_json"),
+        (b"not json", "malformed_json"),
+        (b'{"p": NaN}', "malformed_json"),
+        (b"[" * 100_000, "malformed_json"),
+        (b'["a"]', "not_an_object"),
+        (b'"007"', "not_an_object"),
+        (b'{"p": "a", "p": "b"}', "duplicate_key"),
+        (b'{"p": "\xff"}', "invalid_utf8"),
+        (b'{"p": "\xed\xa0\xbd"}', "invalid_utf8"),
+    ],
+)
+def test_a_line_that_is_no_sound_object_says_why(line, wanted):
+    assert reason(parse_line, line) == wanted
+
+
+@pytest.mark.parametrize(
+    ("record", "fields", "wanted"),
+    [
+        (b'{"p": "a"}', PAIR, "missing_field"),
+        (b'{"p": null, "c": "x"}', PAIR, "missing_field"),
+        (b'{"p": 7, "c": "x"}', PAIR, "field_not_text"),
+        (b'{"p": ["a"], "c": "x"}', PAIR, "field_not_text"),
+        (b'{"p": "a", "c": ""}', PAIR, "empty_completion"),
+        (b'{"p": "a", "c": " \\n"}', PAIR, "empty_completion"),
+        (b'{"p": "", "c": "x"}', PAIR, "empty_prompt"),
+        (b'{"p": "\\ud83d", "c": "x"}', PAIR, "lone_surrogate"),
+        (b'{"t": "  "}', TEXT, "empty_text"),
+        (b'{"m": "hello"}', CHAT, "bad_messages"),
+        (b'{"m": ["hello"]}', CHAT, "bad_messages"),
+        (b'{"m": [{"content": "x"}]}', CHAT, "bad_messages"),
+        (b'{"m": [{"role": "gpt", "content": "x"}]}', CHAT, "unknown_role"),
+        (b'{"m": [{"role": "user", "content": "x"}]}', CHAT, "no_answer"),
+        (b'{"m": []}', CHAT, "no_answer"),
+        (b'{"m": [{"role": "assistant", "content": null}]}', CHAT, "missing_field"),
+        (b'{"m": [{"role": "assistant", "content": [1]}]}', CHAT, "field_not_text"),
+    ],
+)
+def test_a_record_without_sound_turns_says_why(record, fields, wanted):
+    assert reason(lambda: turns_of(parse_line(record), fields)) == wanted
+
+
+def test_text_is_never_taken_for_a_number_or_a_date():
+    record = parse_line(b'{"p": "007", "c": "2024-01-01"}')
+    assert [turn["content"] for turn in turns_of(record, PAIR)] == ["007", "2024-01-01"]
+
+
+def test_a_pair_of_surrogates_is_one_character():
+    assert (
+        turns_of(parse_line(b'{"p": "\\ud83d\\ude00", "c": "x"}'), PAIR)[0]["content"]
+        == "\U0001f600"
+    )
+
+
+def test_a_conversation_keeps_its_turns():
+    line = (
+        b'{"m": [{"role": "user", "content": "a", "x": 1}, {"role": "assistant", "content": "b"}]}'
+    )
+    assert turns_of(parse_line(line), CHAT) == [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        (b'"a"', "a"),
+        (b"7", "7"),
+        (b"1.0", "1.0"),
+        (b"12345678901234567890123", "12345678901234567890123"),
+    ],
+)
+def test_a_group_is_text_or_a_number_as_it_is_spelled(value, wanted):
+    assert group_of(parse_line(b'{"t": "x", "g": ' + value + b"}"), TEXT) == wanted
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [(b"null", "missing_field"), (b"true", "field_not_text"), (b"[]", "field_not_text")],
+)
+def test_a_group_of_another_kind_is_a_fault(value, wanted):
+    assert reason(group_of, parse_line(b'{"g": ' + value + b"}"), TEXT) == wanted
+
+
+def test_an_unsound_field_that_no_one_asked_for_does_no_harm():
+    assert turns_of(parse_line(b'{"p": "a", "c": "b", "other": "\\ud83d"}'), PAIR)
