@@ -14,6 +14,7 @@ LorayError
         AliasMovedError   another writer moved the alias first
         NameRefusedError  a name or version that the registry cannot hold
     LeaseError            another process is working on the same stage
+    ClusterError          a cluster's nodes would not do the same work
     RequestError          a serving request is malformed (HTTP 400)
     EngineError           the inference engine failed or is closed (HTTP 503)
 
@@ -83,6 +84,10 @@ class NameRefusedError(RegistryError):
 
 class LeaseError(LorayError):
     """Another live process holds the stage; wait for it, or stop it first."""
+
+
+class ClusterError(LorayError):
+    """A cluster's nodes differ in their libraries, or do not share what they must share."""
 
 
 class RequestError(LorayError):

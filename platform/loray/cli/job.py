@@ -1,37 +1,70 @@
-"""What every file under `jobs/` does: read a spec, apply it, end with the right exit code."""
+"""What every file under `jobs/` does: read a spec, look at the cluster, apply, tell how it ended.
+
+A job's working directory is a copy that Ray deletes, so nothing may be kept in it.
+"""
 
 import argparse
 import sys
 from pathlib import Path
 
 from loray.artifacts.manifest import StageKind
-from loray.errors import LorayError, SpecError
-from loray.pipeline.apply import apply
+from loray.artifacts.store import Store
+from loray.cli.exits import Exit, exit_for
+from loray.cli.nodes import NodeReport, refuse_unfit, survey
+from loray.cli.output import complain, say, show_table
+from loray.errors import ClusterError, LorayError, SpecError
+from loray.pipeline.apply import Outcome, apply
+from loray.pipeline.cluster import cluster
 from loray.spec.load import load_checked
 from loray.spec.run import RunSpec
 
 
 def run_job(*, until: StageKind | None) -> None:
-    """Apply the spec named on the command line, up to and with the stage `until`.
+    """Apply the spec named on the command line, up to and with the stage `until`, and exit.
 
-    Exits with 0 when it passed, with 1 when a gate refused the adapter or a stage failed, and with
-    2 when the spec cannot be run.
+    The exit codes are those of `loray apply`; any but 0 makes the job FAILED.
+    """
+    try:
+        spec = read_job_spec()
+        with cluster(spec.resources):
+            scratch = Store(spec.storage.root).scratch
+            refuse_unfit(survey(scratch), scratch)
+            outcome = apply(spec, until=until, report=_report)
+    except LorayError as error:
+        _end_with(error)
+    _tell(outcome)
+    sys.exit(Exit.DONE if outcome.passed else Exit.REFUSED_BY_GATE)
+
+
+def run_check() -> None:
+    """Show every node, say whether a run of the spec could use the cluster, and exit."""
+    try:
+        spec = read_job_spec()
+        scratch = Store(spec.storage.root).scratch
+        with cluster(spec.resources):
+            nodes = survey(scratch)
+        show_nodes(nodes)
+        refuse_unfit(nodes, scratch)
+        refuse_small(nodes, spec)
+    except LorayError as error:
+        _end_with(error)
+    say(f"{len(nodes)} node(s) ready for {spec.name}")
+    sys.exit(Exit.DONE)
+
+
+def read_job_spec() -> RunSpec:
+    """The spec named on the command line, overrides laid over it, fit to run as a job.
+
+    Raises:
+        SpecError: the spec is wrong, or keeps something where a job's end would take it along.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("spec", type=Path, help="a run spec, relative to the working directory")
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE")
     arguments = parser.parse_args()
-    try:
-        spec = load_checked(arguments.spec, tuple(arguments.set))
-        check_storage(spec)
-        outcome = apply(spec, until=until, report=_say)
-    except SpecError as error:
-        _say(str(error))
-        sys.exit(2)
-    except LorayError as error:
-        _say(f"{type(error).__name__}: {error}")
-        sys.exit(1)
-    sys.exit(0 if outcome.passed else 1)
+    spec = load_checked(arguments.spec, tuple(arguments.set))
+    check_storage(spec)
+    return spec
 
 
 def check_storage(spec: RunSpec) -> None:
@@ -46,15 +79,69 @@ def check_storage(spec: RunSpec) -> None:
         raise SpecError(
             f"storage.root is {root!r}, which in a job lies in a copy of the working directory "
             "that Ray deletes; give an absolute path on storage that all nodes share, or "
-            "s3://bucket/prefix: --set storage.root=/mnt/shared/loray"
+            "s3://bucket/prefix: --set storage.root=s3://bucket/loray"
         )
     if registry.startswith("sqlite:///") and not registry.startswith("sqlite:////"):
         raise SpecError(
             f"storage.registry is {registry!r}, whose file in a job lies in a copy of the working "
-            "directory that Ray deletes; give an absolute path (four slashes) or PostgreSQL: "
-            "--set storage.registry=sqlite:////mnt/shared/loray/registry.db"
+            "directory that Ray deletes; give PostgreSQL, or an absolute path (four slashes) that "
+            "outlives the head: --set storage.registry=postgresql+psycopg://host/loray"
         )
 
 
-def _say(line: str) -> None:
-    print(line, flush=True)  # noqa: T201 (a job's output is its log)
+def refuse_small(nodes: tuple[NodeReport, ...], spec: RunSpec) -> None:
+    """Refuse a cluster whose live nodes hold fewer workers than the spec asks for.
+
+    Only the check refuses: for a run, an autoscaler may still bring what is missing.
+
+    Raises:
+        ClusterError: too few CPUs or GPUs.
+    """
+    asked = spec.resources
+    places = 0
+    for node in nodes:
+        by_cpu = int(node.cpus // asked.cpus_per_worker)
+        by_gpu = int(node.gpus // asked.gpus_per_worker) if asked.gpus_per_worker else by_cpu
+        places += min(by_cpu, by_gpu)
+    if places < asked.workers:
+        raise ClusterError(
+            f"the live nodes have room for {places} worker(s) of {asked.cpus_per_worker} CPU(s) "
+            f"and {asked.gpus_per_worker} GPU(s), resources.workers is {asked.workers}; lower it, "
+            "add nodes, or let the autoscaler bring them"
+        )
+
+
+def show_nodes(nodes: tuple[NodeReport, ...]) -> None:
+    """A line for each node: what it offers and what is installed there."""
+    shown = ("python", "loray", "ray", "torch", "transformers", "peft", "deepspeed")
+    rows = [
+        [
+            f"{node.address}{' (driver)' if node.is_drivers else ''}",
+            node.cpus,
+            node.gpus,
+            "yes" if node.sees_scratch else "no",
+            *(node.versions.get(name, "absent") for name in shown),
+        ]
+        for node in nodes
+    ]
+    show_table(("node", "cpus", "gpus", "shares scratch", *shown), rows)
+
+
+def _tell(outcome: Outcome) -> None:
+    for kind, folder in outcome.stages.items():
+        took = f"{outcome.seconds[kind]:.1f} s" if kind in outcome.seconds else "was fresh"
+        say(f"{kind}: {took}, {folder}")
+    if outcome.published is not None:
+        verdict = "passed its gates" if outcome.passed else "was refused by a gate"
+        say(f"{outcome.published.version.ref} {verdict}; report beside {outcome.scorecard}")
+
+
+def _report(line: str) -> None:
+    say(line)
+    sys.stdout.flush()  # a job's log is read while the job runs
+
+
+def _end_with(error: LorayError) -> None:
+    name = "" if isinstance(error, SpecError) else f"{type(error).__name__}: "
+    complain(f"{name}{error}")
+    sys.exit(exit_for(error))
