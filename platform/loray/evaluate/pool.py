@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import ray
 from ray.exceptions import (
@@ -25,8 +25,9 @@ from ray.exceptions import (
 )
 
 from loray.errors import EvaluationError
-from loray.evaluate.candidate_files import pack
+from loray.evaluate.candidate_files import Files, pack
 from loray.evaluate.rows import Candidate, RowResult
+from loray.evaluate.visible import one_line
 from loray.evaluate.work import WorkItem
 from loray.spec.run import RunSpec
 
@@ -49,15 +50,37 @@ class Progress:
     """The item that was just finished."""
 
 
+class ItemScorer(Protocol):
+    """What an actor runs; `loray.evaluate.scorer.Scorer` is the one that has a model."""
+
+    @property
+    def held(self) -> str:
+        """The candidate that can be scored without loading another."""
+        ...
+
+    def hold(self, name: str, files: Files | None) -> None:
+        """Make `name` the candidate at hand; `files` is None for the base."""
+        ...
+
+    def score(self, item: WorkItem) -> tuple[RowResult, ...]:
+        """Score every row of an item for the candidate at hand."""
+        ...
+
+
+def load_scorer(spec: RunSpec) -> ItemScorer:
+    """A scorer with the spec's base model."""
+    # Here and not at the module's top: the driver starts actors before it pays for torch.
+    from loray.evaluate.scorer import Scorer  # noqa: PLC0415
+
+    return Scorer(spec)
+
+
 class ScorerActor:
     """A scorer in a process of its own; made a Ray actor by the pool."""
 
-    def prepare(self, spec: RunSpec) -> int:
+    def prepare(self, spec: RunSpec, load: Callable[[RunSpec], ItemScorer]) -> int:
         """Load the base model; returns the process id."""
-        # Here and not at the module's top: the driver starts actors before it pays for torch.
-        from loray.evaluate.scorer import Scorer  # noqa: PLC0415
-
-        self._scorer = Scorer(spec)
+        self._scorer = load(spec)
         return os.getpid()
 
     def score(self, item: WorkItem, files: Sequence[Any]) -> tuple[RowResult, ...]:
@@ -108,10 +131,12 @@ class ScorerPool:
         self,
         spec: RunSpec,
         *,
+        load: Callable[[RunSpec], ItemScorer] = load_scorer,
         start_seconds: float = START_SECONDS,
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> None:
         self._spec = spec
+        self._load = load
         self._start_seconds = start_seconds
         self._on_progress = on_progress
         self._busy: dict[Any, _Actor] = {}
@@ -173,7 +198,7 @@ class ScorerPool:
             num_cpus=resources.cpus_per_worker, num_gpus=resources.gpus_per_worker
         )
         handle: Any = made.remote()
-        self._busy[handle.prepare.remote(self._spec)] = _Actor(handle)
+        self._busy[handle.prepare.remote(self._spec, self._load)] = _Actor(handle)
 
     def _hand_out(self, run: _Run) -> None:
         while self._idle and run.waiting:
@@ -207,9 +232,10 @@ class ScorerPool:
             self._failed_starts = 0
         else:
             run.done[actor.item] = answer
-            self._on_progress(Progress(len(run.done), run.total, actor.item))
-            actor.item = None
+        item, actor.item = actor.item, None
         self._idle.append(actor)
+        if item is not None:
+            self._on_progress(Progress(len(run.done), run.total, item))
 
     def _bury(self, actor: _Actor, error: Exception, run: _Run) -> None:
         """Put a dead actor's item back and start another actor."""
@@ -226,8 +252,9 @@ class ScorerPool:
         log.warning("a scorer died while %s; try %d of %d", doing, tries, MAX_TRIES)
         if tries >= MAX_TRIES:
             raise EvaluationError(
-                f"{tries} scorers died, each while {doing}: {error}; wanted one that lives. Most "
-                "often memory ran out: lower evaluate.batch_size or resources.eval_actors"
+                f"{tries} scorers died, each while {doing} ({one_line(str(error), longest=200)}); "
+                "wanted one that lives. Most often memory ran out: lower evaluate.batch_size or "
+                "resources.eval_actors"
             ) from error
         self._start_one()
 
