@@ -14,13 +14,12 @@ import json
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from loray.errors import ModelError
-from loray.models.markup import Markup, Tokens, Turn
+from loray.models.markup import Markup, Tokens, Turn, markup_of
 from loray.spec.data import ChatSpec
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ def encode(turns: Sequence[Turn], tokenizer: "PreTrainedTokenizerFast", chat: Ch
     Raises:
         ModelError: the template cannot render these turns, or nothing in them is learned.
     """
-    markup = _markup_of(tokenizer)
+    markup = markup_of(tokenizer)
     if [turn["role"] for turn in turns] == ["text"]:
         return _encode_text(turns[0]["content"], markup)
     if not any(turn["role"] == "assistant" for turn in turns):
@@ -103,7 +102,7 @@ def encode_prompt(
     Raises:
         ModelError: the template cannot render these turns.
     """
-    markup = _markup_of(tokenizer)
+    markup = markup_of(tokenizer)
     if not turns:
         return list(markup.opening)
     if chat.template == "plain":
@@ -118,14 +117,8 @@ def end_token_id(tokenizer: "PreTrainedTokenizerFast", chat: ChatSpec) -> int:
     Raises:
         ModelError: neither the template nor the tokenizer has one.
     """
-    markup = _markup_of(tokenizer)
+    markup = markup_of(tokenizer)
     return markup.template_end if chat.template == "base" else markup.eos
-
-
-@lru_cache(maxsize=8)
-def _markup_of(tokenizer: "PreTrainedTokenizerFast") -> Markup:
-    """The tokenizer's markup, worked out once."""
-    return Markup(tokenizer)
 
 
 def _is_generic(folder: Path) -> bool:
@@ -148,7 +141,7 @@ def _with_system(turns: Sequence[Turn], chat: ChatSpec) -> list[Turn]:
 
 
 def _encode_text(text: str, markup: Markup) -> Encoded:
-    ids = markup.plain_ids(text)
+    ids = markup.plain(text).ids
     opening = markup.opening
     return Encoded([*opening, *ids, markup.eos], [False] * len(opening) + [True] * (len(ids) + 1))
 
@@ -158,7 +151,7 @@ def _encode_plain(turns: Sequence[Turn], markup: Markup) -> Encoded:
     mask = [False] * len(ids)
     for turn in turns:
         is_answer = turn["role"] == "assistant"
-        more = markup.plain_ids(turn["content"]) + ([markup.eos] if is_answer else [])
+        more = markup.plain(turn["content"]).ids + ([markup.eos] if is_answer else [])
         ids += more
         mask += [is_answer] * len(more)
     return Encoded(ids, mask)

@@ -9,7 +9,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -145,11 +145,12 @@ class Markup:
             unveiled += starts[last : last + 1]
         return Tokens(ids, unveiled)
 
-    def plain_ids(self, text: str) -> list[int]:
+    def plain(self, text: str) -> Tokens:
         """Encode `text` so that nothing in it becomes a control token."""
         is_hostile = self._control.search(text) is not None
         encoder = self._without_control if is_hostile else self._backend
-        return list(encoder.encode(text, add_special_tokens=False).ids)
+        encoding = encoder.encode(text, add_special_tokens=False)
+        return Tokens(encoding.ids, [start for start, _ in encoding.offsets])
 
     def last_control(self, text: str) -> int | None:
         """The character at which the last control token of rendered text starts."""
@@ -179,10 +180,8 @@ class Markup:
         """Encode `run` with the real texts put back; starts are counted in `run` as it came."""
         origins = [at for at, sign in enumerate(run) for _ in veil.get(sign, sign)]
         text = "".join(veil.get(sign, sign) for sign in run)
-        is_hostile = len(text) != len(run) or self._control.search(text) is not None
-        encoder = self._without_control if is_hostile else self._backend
-        encoding = encoder.encode(text, add_special_tokens=False)
-        return Tokens(encoding.ids, [origins[start] for start, _ in encoding.offsets])
+        tokens = self.plain(text)
+        return Tokens(tokens.ids, [origins[start] for start in tokens.starts])
 
     @cached_property
     def _source(self) -> str:
@@ -210,6 +209,12 @@ class Markup:
         copy: Tokenizer = Tokenizer.from_str(json.dumps(recipe))
         copy.encode_special_tokens = True
         return copy
+
+
+@lru_cache(maxsize=8)
+def markup_of(tokenizer: "PreTrainedTokenizerFast") -> Markup:
+    """The tokenizer's markup, worked out once."""
+    return Markup(tokenizer)
 
 
 def _any_of(texts: Sequence[str] | set[str]) -> re.Pattern[str]:
