@@ -52,6 +52,9 @@ def test_asking_for_it_loads_neither_ray_nor_torch():
     import subprocess
     import sys
 
-    code = "import sys; from loray.data import source_identity; print('ray' in sys.modules, 'torch' in sys.modules)"
+    code = (
+        "import sys; from loray.data import source_identity\n"
+        "print('ray' in sys.modules, 'torch' in sys.modules)"
+    )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.split() == ["False", "False"]

@@ -1,5 +1,6 @@
 import gzip
 import zlib
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -29,7 +30,7 @@ def test_the_parts_of_a_file_hold_each_line_once(pieces, data):
         whole = list(read_lines(LocalFileSystem(), str(path), 0, len(text)))
         parts = [
             line
-            for start, end in zip(edges, edges[1:], strict=False)
+            for start, end in pairwise(edges)
             for line in read_lines(LocalFileSystem(), str(path), start, end)
         ]
     assert parts == whole

@@ -25,7 +25,7 @@ def test_sound_text_and_code_stay_as_they_are(text):
     ("broken", "whole"),
     [
         ("caf\u00c3\u00a9", "caf\u00e9"),
-        ("donÃ¢â‚¬â„¢t", "don\u2019t"),
+        ("don\u00c3\u00a2\u00e2\u201a\u00ac\u00e2\u201e\u00a2t", "don\u2019t"),
         ("cafe\u0301", "caf\u00e9"),
         ("one\r\ntwo\rthree", "one\ntwo\nthree"),
         ("nul\0 bell\x07 del\x7f", "nul bell del"),
