@@ -19,6 +19,7 @@ from loray.inference import Event, GenerateRequest, SamplingParams, TextStream
 from loray.models.chat import encode, encode_prompt
 from loray.serve.catalog import AdapterVersion
 from loray.serve.messages import Accepted, Answer, Ask, Finished, Piece, Refused
+from loray.serve.news import News
 from loray.serve.refusals import RefusedError, too_late, unavailable
 from loray.serve.residency import AdapterMemory, Residency
 from loray.spec.data import ChatSpec
@@ -27,18 +28,22 @@ from loray.spec.serve import ServeSpec
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+    from loray.inference.engine import EngineStats
     from loray.inference.text import Decoder
 
 logger = logging.getLogger(__name__)
 
-TOKENS_PER_PIECE = 8
-SECONDS_PER_PIECE = 0.01
 GRACE_SECONDS = 2.0
 """How much later than the engine's own deadline it is given up on."""
 
 
 class Engine(AdapterMemory, Protocol):
     """What is asked of an engine; `loray.inference.Engine` is one, another may stand in."""
+
+    @property
+    def end_tokens(self) -> frozenset[int]:
+        """Tokens that end an answer and are no part of its text."""
+        ...
 
     def submit(self, request: GenerateRequest, on_event: Callable[[Event], None]) -> None:
         """Queue a request; `on_event` is called from the engine's thread.
@@ -51,6 +56,10 @@ class Engine(AdapterMemory, Protocol):
 
     def cancel(self, request_id: str) -> None:
         """End a request early; its row is free for another at the next step."""
+        ...
+
+    def stats(self) -> "EngineStats":
+        """What the engine is doing, and did."""
         ...
 
 
@@ -76,7 +85,7 @@ class Answerer:
     async def answer(self, ask: Ask) -> AsyncGenerator[Answer, None]:
         """Everything the engine says to `ask`; closing the generator frees the engine's row."""
         deadline = time.monotonic() + ask.deadline_seconds
-        news = _News()
+        news = News()
         try:
             async with asyncio.timeout(ask.deadline_seconds):
                 request = await self._submit(ask, deadline, news)
@@ -108,7 +117,7 @@ class Answerer:
         """
         if time.monotonic() - self._last_news < within_seconds:
             return
-        news = _News()
+        news = News()
         sampling = SamplingParams(max_new_tokens=1)
         request = GenerateRequest(f"health-{uuid.uuid4().hex}", (0,), None, sampling)
         self._engine.submit(request, news.post)
@@ -121,7 +130,7 @@ class Answerer:
                 self._engine.cancel(request.request_id)
         self._last_news = time.monotonic()
 
-    async def _submit(self, ask: Ask, deadline: float, news: "_News") -> GenerateRequest:
+    async def _submit(self, ask: Ask, deadline: float, news: "News") -> GenerateRequest:
         loop = asyncio.get_running_loop()
         prompt_ids = await loop.run_in_executor(self._tokenizing, self._encode, ask)
         sampling = SamplingParams(
@@ -166,7 +175,7 @@ class Answerer:
         return wanted
 
     async def _listen(
-        self, ask: Ask, news: "_News", deadline: float
+        self, ask: Ask, news: "News", deadline: float
     ) -> AsyncGenerator[Answer, None]:
         stream = TextStream(cast("Decoder", self._tokenizer), ask.stop)
         entropies: list[float] = []
@@ -179,43 +188,12 @@ class Answerer:
                 return
             self._last_news = time.monotonic()
             entropies += event.entropies
-            text = stream.push(event.token_ids) + (stream.finish() if news.has_ended else "")
+            is_ended = self._engine.end_tokens.intersection(event.token_ids[-1:])
+            text = stream.push(event.token_ids[:-1] if is_ended else event.token_ids)
+            text += stream.finish() if news.has_ended else ""
             if text:
                 yield Piece(text)
         yield _ending(event, entropies, ask.deadline_seconds)
-
-
-class _News:
-    """Events on their way from the engine's thread; several are handed out as one."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._queue: asyncio.Queue[Event] = asyncio.Queue()
-        self.has_ended = False
-
-    def post(self, event: Event) -> None:
-        """Called from the engine's thread."""
-        self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
-
-    async def next(self) -> Event:
-        """The next event, with those that come soon after it."""
-        event = await self._queue.get()
-        until = time.monotonic() + SECONDS_PER_PIECE
-        while event.finish_reason is None and len(event.token_ids) < TOKENS_PER_PIECE:
-            try:
-                async with asyncio.timeout(until - time.monotonic()):
-                    more = await self._queue.get()
-            except TimeoutError:
-                break
-            event = Event(
-                event.request_id,
-                event.token_ids + more.token_ids,
-                event.entropies + more.entropies,
-                more.finish_reason,
-                more.error,
-            )
-        self.has_ended = event.finish_reason is not None
-        return event
 
 
 def _ending(event: Event, entropies: list[float], limit_seconds: float) -> Finished | Refused:
