@@ -73,6 +73,7 @@ def train_to(
         tokens=dataset / "tokens" / "train.arrow",
         checkpoints=store.uri,
         attempt=attempt,
+        working_folder=str(Path.cwd()),
         progress=progress,
     )
     with followed(progress, steps=spec.train.steps, report=report):

@@ -20,6 +20,8 @@ class WorkerTask:
     checkpoints: str
     """URI of the run's checkpoints."""
     attempt: int
+    working_folder: str
+    """Where the driver runs, and what the spec's relative paths are relative to."""
     progress: Any
     """Handle of a `ProgressActor`; hears of steps, and of an error that would only repeat itself."""
 
@@ -30,6 +32,8 @@ def train_worker(config: dict[str, Any]) -> None:
     failure: Any = ray.get(task.progress.failure.remote())
     if failure is not None:
         return  # Ray Train starts the workers again; the driver reads the failure and raises
+    if Path(task.working_folder).is_dir():
+        os.chdir(task.working_folder)  # Ray Train moved this worker to a folder of its own
     if not task.spec.resources.gpus_per_worker:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")  # spares DeepSpeed a search and a warning
     from loray.train.worker import train  # noqa: PLC0415 (torch and DeepSpeed: 10 s)
