@@ -10,11 +10,11 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q
 
-.PHONY: help setup setup-dev quickstart fmt check test-unit test models-tiny constraints
+.PHONY: help setup setup-dev quickstart fmt check test-unit test models-tiny reference constraints
 
 help:
 	@sed -n '1,5s/^# \{0,1\}//p' Makefile
-	@echo "targets: setup quickstart fmt check test-unit test bench-NAME models-tiny constraints"
+	@echo "targets: setup quickstart fmt check test-unit test bench-NAME models-tiny reference constraints"
 
 setup: .venv/installed
 setup-dev: .venv/installed-dev
@@ -62,6 +62,11 @@ bench-%: setup-dev
 # Pretrain models/tiny again; hours on two cores, minutes on a GPU.
 models-tiny: setup
 	$(BIN)/loray apply configs/runs/tiny-base.yaml
+
+# Write the generated pages again; a test says when they are not what the code says.
+reference: setup-dev
+	@$(BIN)/loray schema --markdown > docs/reference/spec.md
+	@$(BIN)/python -m loray.cli.reference > docs/reference/cli.md
 
 # Pin what .venv holds now; run it after raising a version there.
 constraints: setup-dev

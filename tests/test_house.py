@@ -25,7 +25,10 @@ TEXT_SUFFIXES = {".py", ".yaml", ".yml", ".toml", ".txt", ".sh", ".cfg", ".ipynb
 OUR_FOLDERS = (
     "platform", "jobs", "serve_apps", "configs", "tests", "docs", "benchmarks", "notebooks", ".ci",
 )  # fmt: skip
-MACHINE_PATH = re.compile(r"(?<![\w.$}-])/(?:home|root|work|Users|opt|mnt)/[a-z]")
+MACHINE_PATH = re.compile(
+    r"(?<![\w.$}-])/(?:home/(?!ray\b)|root/|work/|Users/|opt/|mnt/(?!shared\b))[a-z]"
+)
+"""A folder of whoever wrote the line; that of Ray's images and a shared mount are none."""
 
 
 def text_files() -> list[Path]:
