@@ -3,7 +3,8 @@
     PYTHONPATH=platform OMP_NUM_THREADS=1 python benchmarks/inference.py [--hidden 192] [--nf4]
 
 Random weights; every line is measured in the same run, in turn, so that a busy machine slows all of
-them. Times are the least of all rounds, and the median, in milliseconds.
+them. Times are the least of all rounds, and the median, in milliseconds; with one thread they are the
+thread's own processor time, which neighbours on the machine disturb less.
 """
 
 import argparse
@@ -75,13 +76,14 @@ def write_adapters(root: Path, base: PreTrainedModel, number: int, rank: int) ->
 
 def time_all(tasks: dict[str, Task], rounds: int) -> dict[str, tuple[float, float]]:
     """Least and median milliseconds of each task, run in turn."""
+    clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
     times: dict[str, list[float]] = {name: [] for name in tasks}
     for _ in range(rounds):
         for name, task in tasks.items():
             task()  # a change of adapters is paid here, as it is once per batch
-            begun = time.perf_counter()
+            begun = clock()
             task()
-            times[name].append((time.perf_counter() - begun) * 1e3)
+            times[name].append((clock() - begun) * 1e3)
     return {name: (min(values), statistics.median(values)) for name, values in times.items()}
 
 

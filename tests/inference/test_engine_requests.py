@@ -7,7 +7,7 @@ import pytest
 
 from loray.errors import AdapterNotFoundError, EngineError, RequestError
 from loray.inference import GenerateRequest, SamplingParams
-from tests.inference.worlds import ByteTokenizer, prompt, write_adapter
+from tests.inference.worlds import EOS, ByteTokenizer, prompt, write_adapter
 
 PROMPT = prompt(5, 8)
 
@@ -93,7 +93,9 @@ def test_an_end_token_stops_and_is_not_in_the_text(oracle, new_engine):
     [free] = oracle.generate([request()])
     tokenizer = ByteTokenizer()
     tokenizer.eos_token_id = free.token_ids[5]
-    [answer] = new_engine(tokenizer=tokenizer).generate([request()])
+    engine = new_engine(tokenizer=tokenizer)
+    assert engine.end_tokens == {tokenizer.eos_token_id, EOS}
+    [answer] = engine.generate([request()])
     length = free.token_ids.index(tokenizer.eos_token_id) + 1
     assert answer.finish_reason == "stop"
     assert answer.token_ids == free.token_ids[:length]

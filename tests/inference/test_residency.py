@@ -112,6 +112,13 @@ def test_loads_of_one_key_at_once_fill_one_slot(new_engine, world):
     assert engine.is_resident("a")
 
 
+def test_an_engine_without_slots_runs_the_base_alone(new_engine, world, oracle):
+    engine = new_engine(slots=0, max_rank=0)
+    assert engine.generate([ask(None)])[0].token_ids == oracle.generate([ask(None)])[0].token_ids
+    with pytest.raises(AdapterError, match="rank"):
+        engine.load_adapter("a", world.adapters["a"], wait_seconds=0.0)
+
+
 def test_an_adapter_held_is_not_evicted_and_who_waits_is_told_why(new_engine, world):
     engine = new_engine(slots=1)
     with engine.holding("a", world.adapters["a"]):

@@ -40,3 +40,14 @@ def test_a_wrapped_model_computes_the_same_and_comes_back_unchanged():
     assert torch.equal(model(ids).logits, before)
     unwrap(model, stack)
     assert dict(model.named_modules()) == modules
+
+
+def test_a_model_that_carries_adapters_already_is_refused():
+    from peft import LoraConfig, get_peft_model
+
+    model = build_base()
+    wrap(model, num_slots=2, max_rank=4)
+    with pytest.raises(ModelError, match="carries adapters already"):
+        wrap(model, num_slots=2, max_rank=4)
+    with pytest.raises(ModelError, match="carries adapters already"):
+        wrap(get_peft_model(build_base(), LoraConfig(r=2)), num_slots=2, max_rank=4)

@@ -94,6 +94,11 @@ class Engine:
         self._loop.close()
         self._runner.close()
 
+    @property
+    def end_tokens(self) -> frozenset[int]:
+        """Tokens that end an answer; the last of an answer's tokens may be one, its text not."""
+        return self._limits.end_tokens
+
     # Adapters
 
     def load_adapter(

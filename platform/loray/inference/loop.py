@@ -217,11 +217,11 @@ class EngineLoop:
 
     def _forget(self, sequence: RunningSequence) -> None:
         """Free all that the sequence holds, before it hears that it ended."""
-        if sequence in self._batch.rows:
-            self._batch.leave(sequence)
         with self._changed:
             del self._live[sequence.request.request_id]
-            if sequence in self._waiting:
+            if sequence in self._batch.rows:
+                self._batch.leave(sequence)
+            elif sequence in self._waiting:
                 self._waiting.remove(sequence)
         self._on_end(sequence)
 

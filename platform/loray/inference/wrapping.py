@@ -59,9 +59,15 @@ def check_model(model: PreTrainedModel, max_context: int) -> None:
 
 def wrap(model: PreTrainedModel, *, num_slots: int, max_rank: int) -> LoraStack:
     """Put a `SlottedLinear` in place of every linear layer but the output embedding."""
+    modules = dict(model.named_modules())
+    if any(isinstance(m, SlottedLinear) or n.endswith(".lora_A") for n, m in modules.items()):
+        raise ModelError(
+            "the base model carries adapters already, of PEFT or of another engine; "
+            "load it again, or close the other engine first"
+        )
     linears = {
         name: module
-        for name, module in model.named_modules()
+        for name, module in modules.items()
         if isinstance(module, nn.Linear) and module is not model.get_output_embeddings()
     }
     if not linears:
