@@ -154,7 +154,7 @@ class History(RuleBasedStateMachine):
 
 
 TestHistory = History.TestCase
-TestHistory.settings = settings(max_examples=4, stateful_step_count=20, deadline=None)
+TestHistory.settings = settings(max_examples=3, stateful_step_count=20, deadline=None)
 
 
 @pytest.mark.slow

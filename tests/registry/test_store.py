@@ -337,6 +337,15 @@ def test_rollback_returns_step_by_step_and_never_to_what_it_fled(registry: Regis
     assert last.reason == "it rambles"
 
 
+def test_reasons_cannot_upset_a_terminal_or_a_database(url: str, tmp_path: Path) -> None:
+    registry = Registry(url, str(tmp_path / "root"))
+    version = register(registry)
+    registry.set_state(version, "rejected", reason="bad\0\x1b[2J\ud800" + "x" * 5000, who="w" * 500)
+    event = registry.events("bot")[-1]
+    assert event.reason.startswith("bad  [2J x")
+    assert (len(event.reason), len(event.who)) == (2000, 200)
+
+
 def test_events_can_be_followed(registry: Registry) -> None:
     register(registry)
     seen = registry.events()[-1].id

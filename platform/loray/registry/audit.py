@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections import deque
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
@@ -10,7 +11,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from loray.errors import AdapterError
-from loray.registry.blobs import Blobs, copy_blob, scratch_folder
+from loray.registry.blobs import Blobs, verified_chunks
 from loray.registry.database import Database
 from loray.registry.events import alias_history
 from loray.registry.exchange import read_manifest
@@ -19,6 +20,8 @@ from loray.registry.schema import adapter, alias, meta, version
 from loray.registry.versions import read_versions
 
 _DELETIONS_A_LOCK = 500
+_PARTIAL_GRACE_SECONDS = 3600.0
+"""Work under way is never older: nothing tells it from what a killed process left."""
 
 
 def find_faults(database: Database, blobs: Blobs) -> tuple[Fault, ...]:
@@ -44,8 +47,7 @@ def _faults_of(blobs: Blobs, row: Version, sound: set[str]) -> Iterator[str]:
         if entry.sha256 in sound:
             continue
         try:
-            with scratch_folder(blobs) as folder:
-                copy_blob(blobs, entry.sha256, folder / "copy")
+            deque(verified_chunks(blobs, entry.sha256), maxlen=0)
         except AdapterError as error:
             yield f"{entry.path}: {error}"
         else:
@@ -80,9 +82,9 @@ def _alias_faults(connection: sa.Connection, row: Alias) -> Iterator[Fault]:
 def sweep(database: Database, blobs: Blobs, *, dry_run: bool, grace_seconds: float) -> Sweep:
     """Delete blobs that no version refers to, and what interrupted work left behind.
 
-    Younger ones than `grace_seconds` are spared. The sweep shuts publishers out while it deletes,
-    and a publisher looks for its blobs again inside its own transaction: a version can never lose
-    one, however short the grace.
+    Younger ones than `grace_seconds` are spared, and partial work for at least an hour. The sweep
+    shuts publishers out while it deletes, and a publisher looks for its blobs again inside its own
+    transaction: a version can never lose one, however short the grace.
 
     Raises:
         AdapterError: a manifest is damaged, so nobody knows what may go; nothing was deleted.
@@ -127,7 +129,7 @@ def _delete(
 def _sweep_partial(blobs: Blobs, *, dry_run: bool, grace_seconds: float) -> tuple[str, ...]:
     parent = blobs.scratch / "partial"
     found = sorted(parent.iterdir()) if parent.is_dir() else []
-    old = [path for path in found if _age(path) >= grace_seconds]
+    old = [path for path in found if _age(path) >= max(grace_seconds, _PARTIAL_GRACE_SECONDS)]
     for path in () if dry_run else old:
         shutil.rmtree(path, ignore_errors=True)
     return tuple(path.name for path in old)

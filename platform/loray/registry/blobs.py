@@ -45,8 +45,8 @@ class Blobs(Protocol):
     def open(self, digest: str) -> BinaryIO:
         """A reader of a blob; FileNotFoundError when there is none."""
 
-    def has(self, digest: str) -> bool:
-        """Whether there is a blob of that name; its bytes are not read."""
+    def has(self, digest: str, num_bytes: int) -> bool:
+        """Whether there is a blob of that name and size; its bytes are not read."""
 
     def entries(self) -> Iterator[BlobEntry]:
         """All blobs."""
@@ -83,9 +83,12 @@ class LocalBlobs:
         """A reader of a blob; FileNotFoundError when there is none."""
         return (self._folder / digest).open("rb")
 
-    def has(self, digest: str) -> bool:
-        """Whether there is a blob of that name."""
-        return (self._folder / digest).is_file()
+    def has(self, digest: str, num_bytes: int) -> bool:
+        """Whether there is a blob of that name and size."""
+        try:
+            return (self._folder / digest).stat().st_size == num_bytes
+        except FileNotFoundError:
+            return False
 
     def entries(self) -> Iterator[BlobEntry]:
         """All blobs."""
@@ -102,7 +105,11 @@ class LocalBlobs:
 
 
 class S3Blobs:
-    """Blobs under an S3 prefix; a put is all or nothing, and repeating it changes nothing."""
+    """Blobs under an S3 prefix.
+
+    A killed upload leaves nothing. One that is interrupted from within is completed short by
+    Arrow, so a blob counts only with its size, and one that is there is never written over.
+    """
 
     def __init__(self, root: str) -> None:
         from loray.artifacts.filesystem import open_filesystem  # noqa: PLC0415 (pyarrow is slow)
@@ -115,7 +122,9 @@ class S3Blobs:
         self.scratch.mkdir(parents=True, exist_ok=True)
 
     def put(self, source: Path, digest: str) -> None:
-        """Upload `source` under its digest, also over an equal blob: that makes it young."""
+        """Upload `source` under its digest, unless a blob of its size is there."""
+        if self.has(digest, source.stat().st_size):
+            return
         with source.open("rb") as reader, self._fs.open_output_stream(self._key(digest)) as writer:
             shutil.copyfileobj(reader, writer, 8 * _CHUNK_BYTES)
 
@@ -124,9 +133,10 @@ class S3Blobs:
         stream: BinaryIO = self._fs.open_input_stream(self._key(digest))
         return stream
 
-    def has(self, digest: str) -> bool:
-        """Whether there is a blob of that name."""
-        return bool(self._fs.get_file_info(self._key(digest)).is_file)
+    def has(self, digest: str, num_bytes: int) -> bool:
+        """Whether there is a blob of that name and size."""
+        info = self._fs.get_file_info(self._key(digest))
+        return bool(info.is_file and info.size == num_bytes)
 
     def entries(self) -> Iterator[BlobEntry]:
         """All blobs."""
@@ -173,13 +183,7 @@ def read_bytes(blobs: Blobs, digest: str) -> bytes:
     Raises:
         AdapterError: it is missing or damaged.
     """
-    try:
-        with blobs.open(digest) as stream:
-            data = bytes(stream.read())
-    except FileNotFoundError:
-        raise missing(digest) from None
-    _compare(hashlib.sha256(data).hexdigest(), digest)
-    return data
+    return b"".join(verified_chunks(blobs, digest))
 
 
 def copy_blob(blobs: Blobs, digest: str, target: Path) -> None:
@@ -188,31 +192,38 @@ def copy_blob(blobs: Blobs, digest: str, target: Path) -> None:
     Raises:
         AdapterError: it is missing or damaged; `target` is then not to be used.
     """
+    with target.open("xb") as writer:
+        for chunk in verified_chunks(blobs, digest):
+            writer.write(chunk)
+
+
+def verified_chunks(blobs: Blobs, digest: str) -> Iterator[bytes]:
+    """A blob's bytes; only their end tells whether they were right.
+
+    Raises:
+        AdapterError: it is missing; or, after its last byte, it is damaged.
+    """
     found = hashlib.sha256()
     try:
-        with blobs.open(digest) as stream, target.open("xb") as writer:
+        with blobs.open(digest) as stream:
             while chunk := stream.read(_CHUNK_BYTES):
                 found.update(chunk)
-                writer.write(chunk)
+                yield chunk
     except FileNotFoundError:
-        raise missing(digest) from None
-    _compare(found.hexdigest(), digest)
+        raise _missing(digest) from None
+    if found.hexdigest() != digest:
+        raise AdapterError(
+            f"the registry's blob {digest} is damaged, its bytes have SHA-256 "
+            f"{found.hexdigest()}; restore it from a backup, or withdraw the versions that "
+            "`loray registry fsck` names"
+        )
 
 
-def missing(digest: str) -> AdapterError:
-    """The error for a blob that is not there."""
+def _missing(digest: str) -> AdapterError:
     return AdapterError(
         f"the registry's blob {digest} is missing; restore it from a backup, "
         "or withdraw the versions that `loray registry fsck` names"
     )
-
-
-def _compare(found: str, wanted: str) -> None:
-    if found != wanted:
-        raise AdapterError(
-            f"the registry's blob {wanted} is damaged, its bytes have SHA-256 {found}; restore it "
-            "from a backup, or withdraw the versions that `loray registry fsck` names"
-        )
 
 
 def _sync(path: Path) -> None:

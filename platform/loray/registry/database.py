@@ -175,7 +175,15 @@ def _unescape(mount: str) -> str:
 def _open_engine(url: URL) -> sa.Engine:
     """An engine that keeps no connection between transactions: none can leak through a fork."""
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, poolclass=sa.NullPool, connect_args={"connect_timeout": 10})
+        try:
+            return sa.create_engine(
+                url, poolclass=sa.NullPool, connect_args={"connect_timeout": 10}
+            )
+        except ModuleNotFoundError:
+            raise SpecError(
+                "a registry in PostgreSQL needs psycopg; install it with: pip install "
+                "'loray[postgres]'"
+            ) from None
     engine = sa.create_engine(
         url, poolclass=sa.NullPool, connect_args={"timeout": BUSY_TIMEOUT_SECONDS}
     )

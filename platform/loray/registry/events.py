@@ -38,11 +38,19 @@ def append_event(
     **values: str | int | None,
 ) -> None:
     """Write one event; `values` are the other columns."""
+    for field, limit in (("who", 200), ("reason", 2000)):
+        if field in values:
+            values[field] = _plain(str(values[field]), limit)
     row = {
         "operation": operation, "kind": kind, "name": name, "at": timestamp(),
         "who": current_user(), "reason": "",
     }  # fmt: skip
     connection.execute(event.insert().values(row | values))
+
+
+def _plain(text: str, limit: int) -> str:
+    """`text` without what could upset a database or a terminal."""
+    return "".join(c if c.isprintable() else " " for c in text[:limit])
 
 
 def is_done(connection: sa.Connection, operation: str) -> bool:
@@ -52,10 +60,10 @@ def is_done(connection: sa.Connection, operation: str) -> bool:
 
 
 def read_events(
-    connection: sa.Connection, name: str | None, *, after: int = 0, limit: int = 1000
+    connection: sa.Connection, name: str | None, *, after: int = 0
 ) -> tuple[Event, ...]:
     """Events with an id above `after`, oldest first, of one adapter or of all."""
-    statement = sa.select(event).where(event.c.id > after).order_by(event.c.id).limit(limit)
+    statement = sa.select(event).where(event.c.id > after).order_by(event.c.id)
     if name is not None:
         statement = statement.where(event.c.name == name)
     return tuple(_event(row) for row in connection.execute(statement).mappings())

@@ -45,8 +45,8 @@ def take_in(
         )
         for entry in manifest.files:
             blobs.put(staged / entry.path, entry.sha256)
-    digest = put_bytes(blobs, manifest.model_dump_json(indent=1).encode())
-    return NewVersion(manifest, digest, key)
+    data = manifest.model_dump_json(indent=1).encode()
+    return NewVersion(manifest, put_bytes(blobs, data), len(data), key)
 
 
 def check_base(named: str | None, wanted: str) -> None:

@@ -154,6 +154,6 @@ def _held(key: str, holder: Holder, at: float) -> LeaseError:
     since = datetime.fromtimestamp(holder.acquired, UTC).isoformat(timespec="seconds")
     return LeaseError(
         f"{key} is held by {_who(holder)} since {since} (attempt {holder.attempt}), last heard of "
-        f"{at - holder.heartbeat:.0f} s ago; wait until it ends, or stop it: once it is dead on "
-        f"this host the lease is free at once, elsewhere after {holder.expires - at:.0f} s"
+        f"{at - holder.heartbeat:.0f} s ago; wait until it ends, or stop it: then the lease is "
+        f"free at once when it ran on this host, else {holder.expires - at:.0f} s from now"
     )

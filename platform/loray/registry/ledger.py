@@ -120,7 +120,10 @@ class Lease:
         """Stop renewing and let others take the lease; may be called again."""
         self._stop.set()
         self._thread.join(timeout=self._ttl_seconds)
-        self._database.write(lambda c: leases.release_lease(c, self.token))
+        try:
+            self._database.write(lambda c: leases.release_lease(c, self.token))
+        except RegistryError as error:  # it runs out by itself
+            logger.warning("the lease on %s was not released: %s", self.key, error)
 
     def __enter__(self) -> Self:
         return self

@@ -10,8 +10,8 @@ from loray.spec.base import StrictModel
 State = Literal["registered", "evaluated", "promotable", "rejected", "withdrawn"]
 EventKind = Literal["registered", "state", "alias", "rollback"]
 
-Text = Annotated[str, Field(min_length=1, max_length=1024)]
-Scores = dict[Annotated[str, Field(min_length=1, max_length=128)], float]
+Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,1024}$")]
+Scores = dict[Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,128}$")], float]
 
 
 class Lineage(StrictModel):

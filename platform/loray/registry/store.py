@@ -97,11 +97,11 @@ class Registry:
         fence = lease.check_within if lease else None
         operation, tries_left = new_operation(), _PUT_TRIES
         while True:
-            new = exchange.take_in(self._blobs, name, folder, idempotency_key, lineage, scores)
-            commit = partial(
-                add_version, new=new, operation=operation, has_blob=self._blobs.has, fence=fence
-            )
             try:
+                new = exchange.take_in(self._blobs, name, folder, idempotency_key, lineage, scores)
+                commit = partial(
+                    add_version, new=new, operation=operation, has_blob=self._blobs.has, fence=fence
+                )
                 added = self._database.write(commit)
             except BlobsSweptError:
                 tries_left -= 1
@@ -131,9 +131,9 @@ class Registry:
             AdapterError: the folder is not what an adapter may be, or names another base model.
             NameRefusedError: the name is of a form that the registry cannot hold.
         """
+        lineage = Lineage(base_model=base_model, base_digest=base_digest)
         check_adapter_folder(folder)
         key = idempotency_key or f"import:{name}:{base_digest}:{adapter_digest(folder)}"[:200]
-        lineage = Lineage(base_model=base_model, base_digest=base_digest)
         return self.register(name, folder, idempotency_key=key, lineage=lineage, scores={})
 
     def set_state(
@@ -261,7 +261,7 @@ class Registry:
         return self._database.read(partial(read_versions, name=check_name(name)))
 
     def events(self, name: str | None = None, *, after: int = 0) -> tuple[Event, ...]:
-        """Up to 1000 events with an id above `after`, oldest first, of one adapter or of all."""
+        """The log above the id `after`, oldest first, of one adapter or of all."""
         if name is not None:
             check_name(name)
         return self._database.read(partial(read_events, name=name, after=after))

@@ -28,12 +28,15 @@ class NewVersion:
 
     manifest: VersionManifest
     digest: str
+    num_bytes: int
+    """Size of the manifest's blob."""
     idempotency_key: str
 
     @property
-    def blobs(self) -> tuple[str, ...]:
-        """Every blob that the version needs."""
-        return (self.digest, *(entry.sha256 for entry in self.manifest.files))
+    def blobs(self) -> dict[str, int]:
+        """The size of every blob that the version needs, by digest."""
+        files = {entry.sha256: entry.size for entry in self.manifest.files}
+        return files | {self.digest: self.num_bytes}
 
 
 class BlobsSweptError(RegistryError):
@@ -45,7 +48,7 @@ def add_version(
     new: NewVersion,
     operation: str,
     *,
-    has_blob: Callable[[str], bool],
+    has_blob: Callable[[str, int], bool],
     fence: Callable[[sa.Connection], None] | None,
 ) -> Version:
     """Commit a version under the next number; the one already there when the key was used before.
@@ -70,7 +73,7 @@ def add_version(
         return there
     for parent in lineage.parents:
         _check_parent(connection, parent)
-    if not all(has_blob(digest) for digest in new.blobs):
+    if not all(has_blob(digest, size) for digest, size in new.blobs.items()):
         raise BlobsSweptError(f"blobs of {name} were swept before they were committed; try again")
     row = Version(
         name=name,
