@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from ray.data.dataset import MaterializedDataset
 
 
+QUIET_LEVELS = {
+    "ray.data": logging.WARNING,
+    "ray.data._internal.progress": logging.ERROR,  # it warns that there are no progress bars
+}
+
+
 class BlockSource(Datasource):
     """One read task for each block."""
 
@@ -76,14 +82,16 @@ def quiet_ray_data() -> Iterator[None]:
     context = DataContext.get_current().copy()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    logger = logging.getLogger("ray.data")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
+    loggers = {logging.getLogger(name): level for name, level in QUIET_LEVELS.items()}
+    before = {logger: logger.level for logger in loggers}
+    for logger, level in loggers.items():
+        logger.setLevel(level)
     try:
         with DataContext.current(context):
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in before.items():
+            logger.setLevel(level)
 
 
 def _read(block: Block) -> Iterator[pa.Table]:
