@@ -43,6 +43,8 @@ class EngineStats:
     num_steps: int
     num_prompt_tokens: int
     num_new_tokens: int
+    max_adapters_in_step: int
+    """Most adapters that shared one decode step so far; the base is none."""
 
 
 class Engine:
@@ -250,6 +252,7 @@ class Engine:
             num_steps=counters.num_steps,
             num_prompt_tokens=counters.num_prompt_tokens,
             num_new_tokens=counters.num_new_tokens,
+            max_adapters_in_step=counters.max_adapters_in_step,
         )
 
     def _release(self, sequence: RunningSequence) -> None:

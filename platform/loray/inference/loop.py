@@ -35,6 +35,8 @@ class Counters:
     num_steps: int = 0
     num_prompt_tokens: int = 0
     num_new_tokens: int = 0
+    max_adapters_in_step: int = 0
+    """Most adapters that shared a decode step; the base is none."""
 
 
 @dataclass(order=True)
@@ -148,6 +150,9 @@ class EngineLoop:
             self._pass(newcomers, lambda: self._batch.join(newcomers))
         if self._batch.rows:
             self.counters.num_steps += 1
+            num_adapters = len({row.slot for row in self._batch.rows} - {None})
+            most = max(self.counters.max_adapters_in_step, num_adapters)
+            self.counters.max_adapters_in_step = most
             self._pass(list(self._batch.rows), self._batch.step)
         return True
 
