@@ -10,9 +10,9 @@ from transformers import AutoTokenizer, GenerationConfig
 from loray.errors import AdapterError, EvaluationError
 from loray.evaluate.candidate_files import pack
 from loray.evaluate.rows import BASE, Candidate, Row, RowResult, list_checkpoints
-from loray.evaluate.scorer import Scorer, stop_at
+from loray.evaluate.scorer import Scorer
 from loray.evaluate.work import WorkItem
-from loray.models.load import load_base
+from loray.models.load import load_base, stop_at
 from loray.spec.evaluate import EvalSpec
 from loray.spec.run import RunSpec
 from loray.spec.train import FullMethod

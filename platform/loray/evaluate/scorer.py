@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 
 import torch
-from transformers import PreTrainedModel
 
 from loray.errors import EvaluationError
 from loray.evaluate.candidate_files import Files, unpacked
@@ -12,7 +11,7 @@ from loray.evaluate.rows import BASE, Row, RowResult
 from loray.evaluate.work import WorkItem
 from loray.inference import Completion, Engine, GenerateRequest, SamplingParams, Score
 from loray.models.chat import encode, encode_prompt, end_token_id, load_tokenizer
-from loray.models.load import load_base
+from loray.models.load import load_base, stop_at
 from loray.models.markup import Turn
 from loray.spec.run import RunSpec
 
@@ -121,19 +120,6 @@ def _whole(row: Row) -> list[Turn]:
     if not row.prompt:
         return [{"role": "text", "content": row.reference}]
     return [*_turns(row), {"role": "assistant", "content": row.reference}]
-
-
-def stop_at(model: PreTrainedModel, end_token: int) -> None:
-    """Make the engine end an answer at the token that training put at its end.
-
-    It stops where the model's generation config says; a base that was never tuned to chat does
-    not list its chat template's end of turn there.
-    """
-    config = model.generation_config
-    if config is not None:
-        known = config.eos_token_id
-        ids = known if isinstance(known, list) else [known]
-        config.eos_token_id = sorted({end_token, *(i for i in ids if i is not None)})
 
 
 def _result(row: Row, score: Score, answer: Completion | None) -> RowResult:

@@ -41,6 +41,19 @@ def load_base(spec: BaseModelSpec, *, device: str = "cpu") -> PreTrainedModel:
     return model.eval()  # type: ignore[no-any-return]
 
 
+def stop_at(model: PreTrainedModel, end_token: int) -> None:
+    """Make the engine end an answer at the token that training put at its end.
+
+    It stops where the model's generation config says; a base that was never tuned to chat does
+    not list its chat template's end of turn there.
+    """
+    config = model.generation_config
+    if config is not None:
+        known = config.eos_token_id
+        ids = known if isinstance(known, list) else [known]
+        config.eos_token_id = sorted({end_token, *(i for i in ids if i is not None)})
+
+
 def _quantization(spec: BaseModelSpec) -> BitsAndBytesConfig | None:
     if spec.quantization == "none":
         return None

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -129,6 +130,10 @@ class Answerer:
             if not news.has_ended:
                 self._engine.cancel(request.request_id)
         self._last_news = time.monotonic()
+
+    async def stats(self) -> dict[str, object]:
+        """The engine's counters."""
+        return asdict(self._engine.stats())
 
     async def _submit(self, ask: Ask, deadline: float, news: "News") -> GenerateRequest:
         loop = asyncio.get_running_loop()

@@ -63,7 +63,7 @@ class Api:
         """`GET /v1/models/{id}`."""
         return model_card(model_id, self.base, await self._resolve(model_id))
 
-    async def stats(self) -> dict[str, float]:
+    async def stats(self) -> dict[str, object]:
         """`GET /v1/stats`: counters of one engine replica."""
         return await self.engine.stats()
 

@@ -6,9 +6,7 @@ wait (0 switches the server's limit off), whether a client that hangs up is noti
 names it; behind a proxy without it they come off here, where deadline and watch are our own.
 """
 
-import logging
 import re
-import traceback
 import uuid
 from typing import TYPE_CHECKING
 
@@ -16,12 +14,11 @@ from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 
+from loray.serve.outcomes import log_failure
 from loray.serve.refusals import error_body, server_fault
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-logger = logging.getLogger(__name__)
 
 PROXY_CALLBACK = ("RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH", f"{__name__}.proxy_middlewares")
 """Environment of Ray's proxy that makes it call `proxy_middlewares`."""
@@ -95,15 +92,9 @@ class Edge:
         try:
             await self._app(scope, receive, send_named)
         except Exception as error:  # noqa: BLE001 - the last wall: a client gets a 500 in shape
-            _log_without_values(request_id, error)
+            log_failure(request_id, error)
             if not has_started:
                 await JSONResponse(error_body(server_fault()), 500)(scope, receive, send_named)
-
-
-def _log_without_values(request_id: str, error: Exception) -> None:
-    """Where it failed and with what kind of error; messages may quote a prompt."""
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    logger.error("request %s failed with %s\n%s", request_id, type(error).__name__, frames)
 
 
 def _is_sound_id(value: bytes) -> bool:

@@ -30,7 +30,7 @@ class EngineClient(Protocol):
         """What the engine has to say, to the end; closing it early stops the engine."""
         ...
 
-    async def stats(self) -> dict[str, float]:
+    async def stats(self) -> dict[str, object]:
         """Counters of one replica."""
         ...
 

@@ -1,10 +1,13 @@
 """Prometheus metrics of the serving room; Ray adds application, deployment and replica to each."""
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ray.serve import metrics
 
 from loray.serve.outcomes import Outcome
+
+if TYPE_CHECKING:
+    from loray.inference.engine import EngineStats
 
 SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0]
 NATS = [0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0]
@@ -17,12 +20,12 @@ class RequestMeasures:
         self._requests = metrics.Counter(
             "loray_requests",
             description="Requests for text, by outcome.",
-            tag_keys=("model", "status"),
+            tag_keys=("model", "status"),  # type: ignore[arg-type] # Ray says Tuple[str]
         )
         self._tokens = metrics.Counter(
             "loray_tokens",
             description="Tokens read (kind=prompt) and written (kind=answer).",
-            tag_keys=("model", "kind"),
+            tag_keys=("model", "kind"),  # type: ignore[arg-type]
         )
         self._seconds = metrics.Histogram(
             "loray_request_seconds",
@@ -65,15 +68,20 @@ class EngineMeasures:
         self._resident = metrics.Gauge(
             "loray_adapters_resident", description="Adapters in this replica's memory."
         )
-        self._rows = metrics.Gauge(
-            "loray_rows", description="Requests being decoded (state=running) or waiting.",
+        self._requests = metrics.Gauge(
+            "loray_engine_requests",
+            description="Requests in the engine, by state (running, waiting).",
             tag_keys=("state",),
         )
         self._steps = metrics.Gauge("loray_engine_steps", description="Decode steps so far.")
         self._mixed = metrics.Gauge(
-            "loray_batch_adapters_max",
-            description="Most adapters that shared one decode step so far.",
+            "loray_step_adapters_max", description="Most adapters that shared a decode step so far."
         )
 
-    def show(self, stats: dict[str, float], resident: Sequence[str]) -> None:
-        """Take over the engine's counters."""
+    def show(self, stats: "EngineStats") -> None:
+        """Set the gauges."""
+        self._resident.set(len(stats.resident))
+        self._requests.set(stats.num_running, tags={"state": "running"})
+        self._requests.set(stats.num_waiting, tags={"state": "waiting"})
+        self._steps.set(stats.num_steps)
+        self._mixed.set(stats.max_adapters_in_step)

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import secrets
+import traceback
 from dataclasses import dataclass
 
 logger = logging.getLogger(__name__)
@@ -55,3 +56,9 @@ def log_outcome(outcome: Outcome) -> None:
         outcome.num_prompt_tokens,
         outcome.num_new_tokens,
     )
+
+
+def log_failure(request_id: str, error: Exception) -> None:
+    """Where it failed and with what kind of error; an error's message may quote a prompt."""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("request %s failed with %s\n%s", request_id, type(error).__name__, frames)

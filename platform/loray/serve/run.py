@@ -1,0 +1,122 @@
+"""From a run spec and a catalog to a running Ray Serve application."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from ray import serve
+from ray.serve.config import HTTPOptions
+
+from loray.serve.catalog import Catalog
+from loray.serve.edge import PROXY_CALLBACK
+from loray.serve.engine_server import (
+    HEALTH_PERIOD_SECONDS,
+    HEALTH_TIMEOUT_SECONDS,
+    EngineServer,
+)
+from loray.serve.ingress_server import IngressServer
+from loray.spec.run import RunSpec
+from loray.spec.serve import ServeSpec
+from loray.spec.train import BaseModelSpec
+
+logger = logging.getLogger(__name__)
+
+APP_NAME = "loray"
+PROXY_GRACE_SECONDS = 10.0
+"""How much later than our own deadline Ray's proxy gives up, should ours fail."""
+DRAIN_SECONDS = 5.0
+"""Beyond the longest request, for a replica that is to go."""
+INGRESS_CPUS = 0.1
+INGRESS_SLACK = 64
+"""For requests that need no engine, and for those being refused."""
+RETRY_AFTER_SECONDS = 1
+
+
+def build_application(spec: RunSpec, catalog: Catalog) -> serve.Application:
+    """The ingress and engine deployments, bound to `spec`; nothing starts yet.
+
+    Args:
+        spec: a path of a local base model is made absolute: replicas may run elsewhere.
+        catalog: knows the adapters; it is pickled to the replicas.
+    """
+    name = served_name(spec.base_model)
+    base = spec.base_model
+    if Path(base.path).is_dir():
+        base = base.model_copy(update={"path": str(Path(base.path).absolute())})
+    placed = spec.model_copy(update={"base_model": base})
+    engine = serve.deployment(
+        name="engine",
+        num_replicas=spec.serve.replicas,
+        ray_actor_options={
+            "num_cpus": spec.resources.cpus_per_worker,
+            "num_gpus": spec.resources.gpus_per_worker,
+        },
+        max_ongoing_requests=engine_capacity(spec.serve),
+        **_waiting(spec.serve),
+    )(EngineServer)
+    ingress = serve.deployment(
+        name="ingress",
+        num_replicas=1,
+        ray_actor_options={"num_cpus": INGRESS_CPUS},
+        max_ongoing_requests=_ingress_capacity(spec.serve),
+        **_waiting(spec.serve),
+    )(serve.ingress()(IngressServer))
+    return ingress.bind(placed, name, catalog, engine.bind(placed, catalog))
+
+
+def serve_spec(
+    spec: RunSpec, catalog: Catalog, *, host: str = "127.0.0.1", port: int = 8000
+) -> str:
+    """Start or renew the application on the Ray cluster this process is connected to.
+
+    Running again with another spec replaces the deployments without a gap; host and port stay
+    those of the first time, as long as Serve runs.
+
+    Returns:
+        the server's address, once every deployment is healthy.
+
+    Raises:
+        RuntimeError: a deployment did not come up; Ray's message says why.
+    """
+    timeout = spec.serve.request_timeout_seconds + PROXY_GRACE_SECONDS
+    serve.start(http_options=HTTPOptions(host=host, port=port, request_timeout_s=timeout))
+    serve.run(build_application(spec, catalog), name=APP_NAME, route_prefix="/")
+    address = f"http://{host}:{port}"
+    logger.info("serving %s and its adapters on %s", served_name(spec.base_model), address)
+    return address
+
+
+def proxy_environment() -> dict[str, str]:
+    """What Ray's proxies need in their environment to take off headers that steer Ray.
+
+    They inherit it from the process that starts the local cluster, from the runtime environment of
+    the job that starts Serve, or from `ray start`'s own environment.
+    """
+    return dict([PROXY_CALLBACK])
+
+
+def served_name(base: BaseModelSpec) -> str:
+    """What clients call the base model: its hub id, or the last part of a local folder's path."""
+    return Path(base.path).name if base.revision is None else base.path
+
+
+def engine_capacity(spec: ServeSpec) -> int:
+    """Requests a replica may have: those being decoded, and as many that can join at once."""
+    return 2 * spec.max_batch
+
+
+def _ingress_capacity(spec: ServeSpec) -> int:
+    """All that the engines may have and all that may wait for them; more is refused in shape."""
+    return spec.replicas * engine_capacity(spec) + spec.max_queued_requests + INGRESS_SLACK
+
+
+def _waiting(spec: ServeSpec) -> dict[str, Any]:
+    """Options of both deployments: what waits, what is refused, and how replicas come and go."""
+    return {
+        "max_queued_requests": spec.max_queued_requests,
+        "backpressure_config": {"status_code": 429, "retry_after_s": RETRY_AFTER_SECONDS},
+        "max_surge_percent": 100,
+        "graceful_shutdown_timeout_s": spec.request_timeout_seconds + DRAIN_SECONDS,
+        "health_check_period_s": HEALTH_PERIOD_SECONDS,
+        "health_check_timeout_s": HEALTH_TIMEOUT_SECONDS,
+    }
