@@ -2,8 +2,9 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 
 import ray
 
@@ -18,13 +19,18 @@ QUIET_ENVIRONMENT = {
 
 
 @contextmanager
-def cluster(resources: ResourceSpec) -> Iterator[None]:
+def cluster(
+    resources: ResourceSpec, *, environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[None]:
     """Be connected to Ray while the body runs.
 
     A driver that is connected already stays so. `RAY_ADDRESS` names a cluster to join. Otherwise a
     local one is started with at least the CPUs that the spec asks for (Ray's CPUs are a count, so
     more workers than cores run slower, not never), and stopped at the end; its workers inherit
     this process's environment, credentials included, which Ray's own records then never hold.
+
+    Args:
+        environment: variables that a local cluster's own processes need besides.
     """
     if ray.is_initialized():
         yield
@@ -33,6 +39,7 @@ def cluster(resources: ResourceSpec) -> Iterator[None]:
     if address:
         ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
     else:
+        os.environ.update(environment)
         wanted = resources.cpus_per_worker * max(resources.workers, resources.eval_actors)
         ray.init(
             address="local",
