@@ -51,7 +51,9 @@ def test_token_limits_are_whole_numbers_within_the_servers_range(field, value):
 def test_a_bad_value_is_refused_by_name(field, value):
     refused = refusal(**{field: value})
     assert refused.param.split(".")[0] == field
-    assert "wanted" in refused.message or "leave it out" in refused.message or "end" in refused.message
+    assert (
+        "wanted" in refused.message or "leave it out" in refused.message or "end" in refused.message
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from loray.errors import AdapterNotFoundError
+from loray.errors import AdapterError, AdapterNotFoundError
 from loray.models.identity import base_digest
 from loray.registry import Registry, Version
 from loray.serve.catalog import AdapterVersion
@@ -56,8 +56,19 @@ class RegistryCatalog:
         return found
 
     def folder(self, version: AdapterVersion) -> Path:
-        """A local folder with the version's verified files."""
-        return self._registry.fetch(self._registry.resolve(version.ref))
+        """A local folder with the version's verified files.
+
+        Raises:
+            AdapterError: a file is missing or damaged, or this replica sees another registry.
+            RegistryError: it was withdrawn, or the database does not answer.
+        """
+        found = self._registry.resolve(version.ref)
+        if found.digest != version.digest:
+            raise AdapterError(
+                f"{version.ref} is {found.digest[:12]} in the registry that this replica sees, "
+                f"wanted {version.digest[:12]}; give all replicas the same registry"
+            )
+        return self._registry.fetch(found)
 
 
 def catalog_of(spec: RunSpec) -> RegistryCatalog:

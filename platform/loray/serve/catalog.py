@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from loray.errors import AdapterNotFoundError, LorayError
+from loray.errors import AdapterNotFoundError, LorayError, NameRefusedError
 from loray.serve.single_flight import SingleFlight
 from loray.spec.base import NAME_PATTERN
 
@@ -53,6 +53,7 @@ class Catalog(Protocol):
 
         Raises:
             AdapterNotFoundError: there is none, or it is not for the served base.
+            NameRefusedError: there can be none of that name.
             LorayError: the catalog cannot be asked at present.
         """
 
@@ -108,7 +109,7 @@ class RecentCatalog:
         asked = self._clock()
         try:
             version = await asyncio.to_thread(self._catalog.resolve, ref)
-        except AdapterNotFoundError:
+        except (AdapterNotFoundError, NameRefusedError):
             self._remember(ref, asked, None)
             return None
         except LorayError as error:

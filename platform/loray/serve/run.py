@@ -26,7 +26,8 @@ PROXY_GRACE_SECONDS = 10.0
 """How much later than our own deadline Ray's proxy gives up, should ours fail."""
 DRAIN_SECONDS = 5.0
 """Beyond the longest request, for a replica that is to go."""
-INGRESS_CPUS = 0.1
+INGRESS_CPUS = 0
+"""Reserved; it mostly waits, and a one-core machine has to serve too."""
 INGRESS_SLACK = 64
 """For requests that need no engine, and for those being refused."""
 RETRY_AFTER_SECONDS = 1
