@@ -22,8 +22,9 @@ setup-dev: .venv/installed-dev
 .venv/installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "no python3 found; install Python 3.11 or newer"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "installing loray and what it runs on into .venv (torch and Ray are large)"
+	@echo "1/2 installing torch into .venv"
 	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "$$(grep '^torch==' constraints.txt)"
+	@echo "2/2 installing loray and what it runs on (Ray, transformers, ...: some minutes)"
 	@$(PIP) hatchling editables
 	@$(PIP) --no-build-isolation --editable '.[all]'
 	@touch $@

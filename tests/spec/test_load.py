@@ -154,6 +154,8 @@ def _as_lists(value: object) -> object:
         ("storage: {root: 'file:///etc'}", "found the scheme file://"),
         ('storage: {root: "a\\0b"}', "without control characters"),
         ("storage: {registry: mysql://host/db}", "wanted sqlite:///PATH or postgresql://"),
+        ("serve: {alias: '3'}", "reads as a version number; use a word"),
+        ("serve: {alias: a..b}", "wanted a name without '..'"),
         ("serve: {max_rank: 8}", "serve.max_rank: found 8, less than method.rank 16"),
         ("resources: {gpus_per_worker: 2}", "wanted a whole number from 0 to 1"),
         ("method: {kind: full}", "base_model.quantization: found nf4, but method.kind is full"),
@@ -196,6 +198,12 @@ SECRET = "hunter2"
 )
 def test_credentials_are_refused_and_never_repeated(line: str):
     assert SECRET not in one_fault(f"{SOUND}{line}\n")
+
+
+def test_a_base_model_is_no_url_and_its_password_is_not_repeated():
+    told = one_fault(SOUND, f"base_model.path=https://me:{SECRET}@host/model")
+    assert "wanted a local folder, or a hub id" in told
+    assert SECRET not in told
 
 
 def test_credentials_in_an_override_are_never_repeated():

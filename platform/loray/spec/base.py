@@ -43,7 +43,25 @@ class RuleError(ValueError):
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 """Names of runs, adapters and aliases: lower case, 1 to 64 characters, no separators."""
 
-Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)]
+
+def _has_no_double_dot(name: str) -> str:
+    if ".." in name:
+        raise ValueError(f"found {name!r}; wanted a name without '..'; use one dot")
+    return name
+
+
+def _is_no_number(alias: str) -> str:
+    if alias.isdigit():
+        raise ValueError(f"found {alias!r}, which reads as a version number; use a word")
+    return alias
+
+
+Name = Annotated[
+    str, Field(pattern=NAME_PATTERN, max_length=64), AfterValidator(_has_no_double_dot)
+]
+AliasName = Annotated[Name, AfterValidator(_is_no_number)]
+Column = Annotated[str, Field(min_length=1, max_length=256)]
+"""Name of a column of a source."""
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -67,6 +85,12 @@ def _lies_where_we_read(location: str) -> str:
     return location
 
 
+def _is_a_folder_or_hub_id(path: str) -> str:
+    if not path or not path.isprintable() or "://" in path:
+        raise ValueError("wanted a local folder, or a hub id such as org/model; write one")
+    return path
+
+
 def _is_a_plain_server_url(url: str) -> str:
     parts = urlsplit(url)
     if "@" in parts.netloc or parts.query:
@@ -87,6 +111,7 @@ def _is_a_database_without_password(url: str) -> str:
     return url
 
 
+ModelPath = Annotated[str, Field(max_length=4096), AfterValidator(_is_a_folder_or_hub_id)]
 Location = Annotated[str, Field(max_length=4096), AfterValidator(_lies_where_we_read)]
 ServerUrl = Annotated[str, Field(max_length=4096), AfterValidator(_is_a_plain_server_url)]
 DatabaseUrl = Annotated[

@@ -4,7 +4,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from loray.spec.base import Count, Finding, Fraction, Location, RuleError, ServerUrl, StrictModel
+from loray.spec.base import (
+    Column,
+    Count,
+    Finding,
+    Fraction,
+    Location,
+    RuleError,
+    ServerUrl,
+    StrictModel,
+)
 
 
 class FieldsSpec(StrictModel):
@@ -14,15 +23,15 @@ class FieldsSpec(StrictModel):
         json_schema_extra={"examples": [{"prompt": "question", "completion": "answer"}]}
     )
 
-    prompt: str | None = None
+    prompt: Column | None = None
     """Column with what the user asks."""
-    completion: str | None = None
+    completion: Column | None = None
     """Column with the answer that is learned."""
-    messages: str | None = None
+    messages: Column | None = None
     """Column with a list of `{role, content}` turns; every assistant turn is learned."""
-    text: str | None = None
+    text: Column | None = None
     """Column with raw text that is learned whole."""
-    group: str | None = None
+    group: Column | None = None
     """Column whose equal values stay in one split; the row itself when not named."""
 
     @model_validator(mode="after")

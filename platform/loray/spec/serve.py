@@ -4,13 +4,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from loray.spec.base import Count, Name, StrictModel
+from loray.spec.base import AliasName, Count, StrictModel
 
 
 class ServeSpec(StrictModel):
     """How adapters are served over one base model."""
 
-    alias: Name = "champion"
+    alias: AliasName = "champion"
     """The alias that a bare adapter name stands for, and that `apply` moves to what passed."""
     slots: Annotated[int, Field(ge=1, le=4096)] = 8
     """Adapters held in memory at once, per replica."""

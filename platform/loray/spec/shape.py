@@ -85,7 +85,7 @@ def _chosen(node: Node, data: object) -> Node:
     """The member of a union that `data` is, by its `kind` or by being a list."""
     mapping = resolved(node).get("discriminator", {}).get("mapping", {})
     kind = data.get("kind") if isinstance(data, dict) else None
-    if kind in mapping:
+    if isinstance(kind, str) and kind in mapping:
         return resolved({"$ref": mapping[kind]})
     wanted = "array" if isinstance(data, tuple) else "object"
     alternatives = members(node)

@@ -4,13 +4,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from loray.spec.base import Count, StrictModel
+from loray.spec.base import Count, ModelPath, StrictModel
 
 
 class BaseModelSpec(StrictModel):
     """The frozen model that adapters learn on top of."""
 
-    path: str
+    path: ModelPath
     """A local folder, relative to where the command runs, or a hub id."""
     revision: str | None = None
     """Commit of a hub id; needed for one, refused for a local folder."""
