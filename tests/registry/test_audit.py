@@ -1,12 +1,13 @@
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from loray.errors import AdapterError
 from loray.registry import Registry
-from loray.registry.blobs import LocalBlobs
+from loray.registry.blobs import BlobEntry, LocalBlobs
 from loray.registry.database import Database
 from tests.registry.versions import promotable, register
 
@@ -69,6 +70,21 @@ def test_a_sweep_between_put_and_commit_cannot_break_a_version(
     version = register(registry)
     assert [len(s.blobs) for s in sweeps] == [3, 3]
     assert version.number == 1
+    assert registry.fsck() == ()
+
+
+def test_a_version_committed_while_the_sweep_lists_blobs_is_spared(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = orphan(registry)
+    listing = LocalBlobs.entries
+
+    def register_then_list(blobs: LocalBlobs) -> Iterator[BlobEntry]:
+        register(registry)
+        return listing(blobs)
+
+    monkeypatch.setattr(LocalBlobs, "entries", register_then_list)
+    assert registry.gc(dry_run=False, grace_seconds=0).blobs == (lost,)
     assert registry.fsck() == ()
 
 

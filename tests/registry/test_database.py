@@ -1,3 +1,5 @@
+import contextlib
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +68,18 @@ def test_sqlite_is_opened_for_durability(local_url: str) -> None:
     assert Database(local_url).read(pragmas) == {
         "journal_mode": "wal", "synchronous": 2, "busy_timeout": 30_000, "foreign_keys": 1,
     }  # fmt: skip
+
+
+def test_a_write_shuts_other_writers_out_from_its_beginning(local_url: str, tmp_path: Path) -> None:
+    """A transaction that reads first and locks later could fail when it comes to write."""
+
+    def work(_: sa.Connection) -> None:
+        with contextlib.closing(sqlite3.connect(tmp_path / "registry.db", timeout=0)) as other:
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                other.execute("BEGIN IMMEDIATE")
+            assert other.execute("SELECT count(*) FROM adapter").fetchone() == (0,)
+
+    Database(local_url).write(work)
 
 
 @pytest.mark.parametrize("kind", ["nfs4", "cifs", "lustre", "fuse.sshfs"])

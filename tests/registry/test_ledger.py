@@ -1,5 +1,6 @@
 import os
 import pickle
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,12 @@ import pytest
 from loray.errors import LeaseError, NameRefusedError
 from loray.registry import Registry, RunLedger
 from loray.registry.database import Database
-from loray.registry.process import ProcessIdentity, is_surely_dead, this_process
+from loray.registry.process import (
+    ProcessIdentity,
+    _state_and_start,
+    is_surely_dead,
+    this_process,
+)
 from tests.registry import versions
 from tests.registry.versions import drain, register, start
 
@@ -163,3 +169,18 @@ def test_only_what_is_known_to_be_dead_counts_as_dead(
     here = this_process()
     values = {"host": here.host, "pid": here.pid, "started": here.started} | change
     assert is_surely_dead(ProcessIdentity(**values)) is is_dead
+
+
+def test_a_killed_process_that_nobody_waited_for_counts_as_dead() -> None:
+    """A supervisor in a container may never reap what it started."""
+    child = subprocess.Popen(["sleep", "600"])
+    _, started = _state_and_start(child.pid)
+    identity = ProcessIdentity(this_process().host, child.pid, started)
+    assert not is_surely_dead(identity)
+    child.kill()
+    deadline = time.monotonic() + 10
+    while not is_surely_dead(identity) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert is_surely_dead(identity)
+    os.kill(child.pid, 0)  # it is still listed
+    child.wait()
