@@ -49,11 +49,11 @@ def rows_table(outcomes: dict[str, "Outcome"]) -> Table:
     for column in ("adapter", "read", "kept", "quarantined", "why"):
         table.add_column(column, justify="left" if column in ("adapter", "why") else "right")
     for name, outcome in outcomes.items():
-        counts = _statistics(outcome)
+        counts = _statistics(outcome)["rows"]
         why = ", ".join(f"{n} {reason}" for reason, n in sorted(counts["rejected_by"].items()))
         table.add_row(
-            name, f"{counts['rows_in']:,}", f"{counts['rows_kept']:,}",
-            f"{counts['rows_quarantined']:,}", why or "-",
+            name, f"{counts['in']:,}", f"{counts['kept']:,}", f"{counts['quarantined']:,}",
+            why or "-",
         )  # fmt: skip
     return table
 
