@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from loray.errors import AdapterError, AdapterNotFoundError, LorayError, RegistryError
+from loray.errors import AdapterError, AdapterNotFoundError, LorayError
 from loray.inference import Event, GenerateRequest
 from loray.serve.catalog import AdapterVersion
 
@@ -111,16 +111,19 @@ class EchoEngine:
         self._thread.join()
 
     def _make_room(self) -> None:
-        if len(self._users) < self._slots:
-            return
-        idle = [key for key, users in self._users.items() if users == 0]
-        if not idle:
-            raise RegistryError("all slots are in use")
-        del self._users[idle[0]]
+        """Wait for an adapter that nobody uses, when all slots are taken."""
+        full = self._slots
+        if not self._lock.wait_for(
+            lambda: len(self._users) < full or 0 in self._users.values(), timeout=5
+        ):
+            raise AdapterError("all slots are in use")
+        if len(self._users) >= full:
+            del self._users[next(key for key, users in self._users.items() if users == 0)]
 
     def _give_back(self, key: str) -> None:
         with self._lock:
             self._users[key] -= 1
+            self._lock.notify_all()
 
     def _run(self) -> None:
         made: dict[str, int] = {}
