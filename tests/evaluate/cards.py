@@ -72,6 +72,7 @@ def scorecard(**changes: object) -> Scorecard:
     )
     card = Scorecard(
         name="pydoc-assistant",
+        trained="adapter",
         passed=True,
         verdict="Passed: 1 gate cleared. On 200 held-out rows the adapter of step 300 reaches "
         "perplexity 128 against the base's 539 (better) and ROUGE-L 0.312 against the base's "

@@ -4,8 +4,10 @@ import pytest
 
 from loray.errors import EvaluationError
 from loray.evaluate.assemble import build_scorecard, choose_checkpoint
+from loray.evaluate.report import render_report
 from loray.evaluate.rows import BASE, Row, RowResult
 from loray.spec.evaluate import EvalSpec, GateSpec
+from loray.spec.train import FullMethod
 from tests.evaluate.evaluations import checkpoint, evaluation, make_rows, results_of, run_spec
 
 
@@ -93,7 +95,7 @@ def test_a_refused_scorecard_names_the_gate() -> None:
 def test_no_gates_pass_with_a_remark() -> None:
     card = build_scorecard(evaluation(run_spec()), checkpoint(20), digest="0" * 64)
     assert card.passed
-    assert "no gate is declared, so nothing was required" in card.verdict
+    assert "no gate is declared, so nothing was required of it" in card.verdict
 
 
 def test_an_adapter_without_finite_likelihoods_is_refused_even_without_gates() -> None:
@@ -146,7 +148,7 @@ def test_answers_that_never_end_are_pointed_out() -> None:
     )
     found.results["step-000020", "test"] = cut
     card = build_scorecard(found, checkpoint(20), digest="0" * 64)
-    assert any("30 of 30 answers of the adapter were cut at 64 tokens" in n for n in card.notes)
+    assert any("30 of 30 of its answers were cut at 64 tokens" in n for n in card.notes)
 
 
 def test_the_same_results_give_the_same_scorecard() -> None:
@@ -226,3 +228,12 @@ def test_long_texts_are_cut_in_the_scorecard_and_the_cut_is_marked() -> None:
     answer = build_scorecard(found, checkpoint(20), digest="0" * 64).samples[0].best_answer
     assert answer is not None
     assert answer.endswith("x [... 1000 more characters]")
+
+
+def test_a_whole_model_is_not_called_an_adapter() -> None:
+    spec = run_spec(method=FullMethod(kind="full"))
+    card = build_scorecard(evaluation(spec), checkpoint(20), digest="0" * 64)
+    assert card.trained == "model"
+    assert "the model of step 20 reaches" in card.verdict
+    text = render_report(card, losses=[(1, 2.0)], vitals=[], counts=None)
+    assert "adapter" not in text

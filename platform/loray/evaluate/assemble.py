@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from loray.errors import EvaluationError
 from loray.evaluate.compare import compare
@@ -79,6 +80,7 @@ def build_scorecard(found: Evaluation, best: Candidate, *, digest: str) -> Score
         digest: SHA-256 that names the best checkpoint's weights.
     """
     spec = found.spec
+    trained: Literal["adapter", "model"] = "model" if spec.method.kind == "full" else "adapter"
     base_scores = _scores(found, BASE)
     best_scores = _scores(found, best.name)
     gates = judge(spec.gates, base=base_scores, best=best_scores)
@@ -86,8 +88,10 @@ def build_scorecard(found: Evaluation, best: Candidate, *, digest: str) -> Score
     is_sound = all(score.metrics["perplexity"] is not None for score in best_scores.values())
     return Scorecard(
         name=spec.name,
+        trained=trained,
         passed=is_sound and all(gate.passed for gate in gates),
         verdict=verdict(
+            trained=trained,
             step=best.step,
             gates=gates,
             comparisons=comparisons,
@@ -174,7 +178,7 @@ def _notes(found: Evaluation, best_scores: Mapping[str, SuiteScore]) -> list[str
         )
     if test.answered and test.answers_cut > MANY_CUT * test.answered:
         notes.append(
-            f"{test.answers_cut} of {test.answered} answers of the adapter were cut at "
+            f"{test.answers_cut} of {test.answered} of its answers were cut at "
             f"{found.spec.evaluate.max_new_tokens} tokens (evaluate.max_new_tokens): it rambles, "
             "or the limit is too low for this task."
         )

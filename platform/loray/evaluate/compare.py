@@ -65,14 +65,19 @@ def _interval(
         after = _row_values(metric, best, references)
     if len(before) < FEWEST_ROWS:
         return None
-    drawn = np.random.default_rng(0).multinomial(
-        len(before), np.full(len(before), 1 / len(before)), size=RESAMPLES
-    )
-    differences = _mean(drawn @ after, metric) - _mean(drawn @ before, metric)
+    sums = _resampled(np.hstack([before, after]))
+    differences = _mean(sums[:, 2:], metric) - _mean(sums[:, :2], metric)
     low, high = np.quantile(differences, (0.025, 0.975))
     if finite(low) is None or finite(high) is None:
         return None
     return Interval(low=float(low), high=float(high))
+
+
+def _resampled(rows: Numbers) -> Numbers:
+    """Sums over rows drawn with replacement, a line per resample; one at a time for memory."""
+    generator = np.random.default_rng(0)
+    chances = np.full(len(rows), 1 / len(rows))
+    return np.stack([generator.multinomial(len(rows), chances) @ rows for _ in range(RESAMPLES)])
 
 
 def _row_values(

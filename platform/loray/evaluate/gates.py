@@ -120,7 +120,7 @@ def exact(value: float, bound: float, *, sign: str = "") -> str:
 
 def _why(base_value: float | None, best_value: float | None) -> str:
     if best_value is None:
-        return "the adapter has no finite value there"
+        return "it has no finite value there"
     if base_value is None:
         return "the base has no finite value there"
     return "the base's value is 0, so there is no ratio to it"

@@ -9,7 +9,7 @@ import math
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import evaluate
@@ -42,12 +42,12 @@ class UnicodeWords(Tokenizer):  # type: ignore[misc]
 
 def rouge1(prediction: str, reference: str) -> float:
     """F1 of shared words. Source: Lin 2004, ROUGE, sec. 2."""
-    return float(_rouge_scorer().score(reference, prediction)["rouge1"].fmeasure)
+    return _rouge(prediction, reference)[0]
 
 
 def rouge_l(prediction: str, reference: str) -> float:
     """F1 of the longest common subsequence of words. Source: Lin 2004, ROUGE, sec. 3.1."""
-    return float(_rouge_scorer().score(reference, prediction)["rougeL"].fmeasure)
+    return _rouge(prediction, reference)[1]
 
 
 def sentence_bleu(prediction: str, reference: str) -> float:
@@ -71,6 +71,13 @@ def perplexity(nll_sum: float, num_targets: int) -> float:
 def _share(percent: float) -> float:
     """A percentage as a share; sacreBLEU's logarithms can end a hair above 100."""
     return min(float(percent) / 100.0, 1.0)
+
+
+@lru_cache(maxsize=1 << 16)
+def _rouge(prediction: str, reference: str) -> tuple[float, float]:
+    """ROUGE-1 and ROUGE-L, remembered: on long texts they take time, and both are asked for."""
+    scores = _rouge_scorer().score(reference, prediction)
+    return float(scores["rouge1"].fmeasure), float(scores["rougeL"].fmeasure)
 
 
 @cache

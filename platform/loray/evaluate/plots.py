@@ -115,39 +115,42 @@ def _points(points: Iterable[Point], x_axis: Axis, y_axis: Axis) -> str:
 
 @dataclass(frozen=True)
 class BarPair:
-    """The base's and the adapter's value of one thing."""
+    """The base's value of one thing, and that of the best checkpoint."""
 
     name: str
     base: float | None
     best: float | None
 
 
-def bar_pairs(pairs: Sequence[BarPair]) -> Markup:
-    """Two horizontal bars per pair, base above adapter, on one scale from 0."""
+def bar_pairs(pairs: Sequence[BarPair], *, trained: str) -> Markup:
+    """Two horizontal bars per pair, the base's above that of what was trained, from 0.
+
+    Args:
+        trained: how the latter is called.
+    """
     longest = max((v for pair in pairs for v in (pair.base, pair.best) if v is not None), default=0)
     room = WIDTH - LABELS - 70
     parts: list[Markup] = []
     for place, pair in enumerate(pairs):
         top = place * (2 * BAR + GAP) + 4
         parts.append(_text(pair.name, LABELS - 12, top + BAR + 4, anchor="end", css="name"))
-        for line, (who, value) in enumerate((("base", pair.base), ("best", pair.best))):
+        for line, (who, value) in enumerate((("base", pair.base), (trained, pair.best))):
             width = 0.0 if value is None or longest == 0 else room * value / longest
             y = top + line * (BAR + 1)
             parts.append(_bar(who, pair.name, value, width, y))
     height = len(pairs) * (2 * BAR + GAP) - GAP + 10
-    return _svg(WIDTH, height, parts, title="base and adapter: " + ", ".join(p.name for p in pairs))
+    return _svg(
+        WIDTH, height, parts, title=f"base and {trained}: " + ", ".join(p.name for p in pairs)
+    )
 
 
 def _bar(who: str, name: str, value: float | None, width: float, y: float) -> Markup:
+    css = "base" if who == "base" else "best"
     bar = Markup(
         '<rect class="bar {}" x="{}" y="{}" width="{:.1f}" height="{}" rx="2">'
         "<title>{} of the {}: {}</title></rect>"
-    ).format(who, LABELS, y, max(width, 1.5), BAR, name, _who(who), number(value))
+    ).format(css, LABELS, y, max(width, 1.5), BAR, name, who, number(value))
     return bar + _text(number(value), LABELS + max(width, 1.5) + 7, y + BAR - 4, css="value")
-
-
-def _who(css: str) -> str:
-    return "base" if css == "base" else "adapter"
 
 
 def heat_map(

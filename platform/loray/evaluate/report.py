@@ -190,7 +190,7 @@ def bar_plots(card: Scorecard) -> list[tuple[str, Markup]]:
             (answers if comparison.metric in GENERATED else surprise).append(pair)
     found = [("Surprise at the true answer (lower is better)", surprise)]
     found.append(("Likeness to the true answer, 0 to 1 (higher is better)", answers))
-    return [(title, bar_pairs(pairs)) for title, pairs in found if pairs]
+    return [(title, bar_pairs(pairs, trained=card.trained)) for title, pairs in found if pairs]
 
 
 def heat_plot(vitals: Sequence[Vital], best_step: int) -> Markup:

@@ -124,6 +124,8 @@ class Scorecard(StrictModel):
     version: Literal[1] = 1
     name: str
     """The run's name."""
+    trained: Literal["adapter", "model"]
+    """What was trained: an adapter over the base, or the whole model."""
     passed: bool
     """Every gate was cleared; true also when none is declared."""
     verdict: str

@@ -12,6 +12,7 @@ HEADLINE_METRICS: tuple[MetricName, ...] = ("perplexity", "rougeL", "rouge1", "e
 
 def verdict(
     *,
+    trained: str,
     step: int,
     gates: Sequence[GateResult],
     comparisons: Sequence[Comparison],
@@ -19,8 +20,12 @@ def verdict(
     is_sound: bool,
 ) -> str:
     """Two to four sentences: cleared or not, better or not on the task, what was forgotten."""
-    sentences = [_gates(gates, is_sound=is_sound), _task(comparisons, step, test_rows)]
-    sentences.append(_forgetting(comparisons))
+    subject = f"the {trained} of step {step}"
+    sentences = (
+        _gates(gates, is_sound=is_sound),
+        _task(comparisons, subject, test_rows),
+        _forgetting(comparisons),
+    )
     return " ".join(sentence for sentence in sentences if sentence)
 
 
@@ -30,15 +35,15 @@ def _gates(gates: Sequence[GateResult], *, is_sound: bool) -> str:
         names = ", ".join(f"{TITLES[gate.metric]} on {gate.suite}" for gate in failed)
         return f"Refused: {len(failed)} of {_count(len(gates), 'gate')} not cleared ({names})."
     if not is_sound:
-        return "Refused: the adapter's likelihoods on held-out rows are not finite numbers."
+        return "Refused: its likelihoods on held-out rows are not finite numbers."
     if not gates:
-        return "Passed, but no gate is declared, so nothing was required of the adapter."
+        return "Passed, but no gate is declared, so nothing was required of it."
     return f"Passed: {'all ' if len(gates) > 1 else ''}{_count(len(gates), 'gate')} cleared."
 
 
-def _task(comparisons: Sequence[Comparison], step: int, test_rows: int) -> str:
+def _task(comparisons: Sequence[Comparison], subject: str, test_rows: int) -> str:
     if test_rows == 0:
-        return f"No row was held out for testing, so the adapter of step {step} was not judged."
+        return f"No row was held out for testing, so {subject} was not judged."
     known = {c.metric: c for c in comparisons if c.suite == "test" and c.difference is not None}
     chosen = [known[name] for name in HEADLINE_METRICS if name in known][:2]
     if not chosen:
@@ -48,7 +53,7 @@ def _task(comparisons: Sequence[Comparison], step: int, test_rows: int) -> str:
         for c in chosen
     ]
     rows = _count(test_rows, "held-out row")
-    return f"On {rows} the adapter of step {step} reaches {' and '.join(parts)}."
+    return f"On {rows} {subject} reaches {' and '.join(parts)}."
 
 
 def _quality(comparison: Comparison) -> str:
