@@ -1,7 +1,13 @@
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
+import hypothesis
 import pytest
+
+# A busy machine is slow at times; how long one example takes proves nothing.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 # Set before any cluster starts, so that Ray's workers have them; a moto server takes any.
 os.environ.setdefault("AWS_ACCESS_KEY_ID", "testing")
@@ -30,3 +36,13 @@ def lake(s3_endpoint):
     from pyarrow.fs import S3FileSystem
 
     return S3FileSystem(endpoint_override=s3_endpoint.removeprefix("http://"), scheme="http")
+
+
+@pytest.fixture(scope="session")
+def tokenizer_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A byte-level tokenizer with a chat template; all that curation needs of a base model."""
+    from loray.quickstart.initialise import train_tokenizer
+
+    folder = tmp_path_factory.mktemp("tokenizer")
+    train_tokenizer(None, 300, 512).save_pretrained(folder)
+    return folder

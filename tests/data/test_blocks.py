@@ -33,7 +33,7 @@ def test_a_row_keeps_its_file_its_line_and_its_text(tmp_path):
     assert rows[0]["rejected_by"] is None
 
 
-@pytest.mark.parametrize("size", [1, 100, 1000])
+@pytest.mark.parametrize("size", [37, 100, 1000])
 def test_rows_are_the_same_however_a_file_is_cut(tmp_path, monkeypatch, size):
     path = write_jsonl(tmp_path / "x.jsonl", [*pairs(50), "broken", "", *pairs(20, 50)])
     whole = read(source(path))

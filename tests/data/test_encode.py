@@ -12,8 +12,8 @@ NO_SPLIT = SplitSpec(validation=0.0, test=0.0)
 
 
 @pytest.fixture
-def encoder(tiny_model_dir):
-    return Encoder(str(tiny_model_dir), None, ChatSpec(), 64, NO_SPLIT, 0)
+def encoder(tokenizer_dir):
+    return Encoder(str(tokenizer_dir), None, ChatSpec(), 64, NO_SPLIT, 0)
 
 
 def column(batch: pa.Table, name: str) -> list:
@@ -26,10 +26,10 @@ def with_text(batch: pa.Table, at: int, text: str) -> pa.Table:
     return put(batch, "turns", pa.array(turns, batch["turns"].type))
 
 
-def test_a_chat_is_one_sequence_whose_answer_is_learned(encoder, tiny_model_dir):
+def test_a_chat_is_one_sequence_whose_answer_is_learned(encoder, tokenizer_dir):
     batch = encoder(batch_of(["ask", "reply"]))
     turns = [{"role": "user", "content": "ask"}, {"role": "assistant", "content": "reply"}]
-    expected = encode(turns, load_tokenizer(str(tiny_model_dir)), ChatSpec())
+    expected = encode(turns, load_tokenizer(str(tokenizer_dir)), ChatSpec())
     ((ids,),), ((labels,),) = column(batch, "input_ids"), column(batch, "labels")
     assert ids == expected.input_ids
     assert [label != IGNORED for label in labels] == expected.target_mask
@@ -73,9 +73,9 @@ def test_rows_that_are_out_have_no_sequences(encoder):
     assert column(batch, "rejected_by") == ["malformed_json", None, "malformed_json"]
 
 
-def test_held_out_rows_are_checked_but_have_no_sequences(tiny_model_dir):
+def test_held_out_rows_are_checked_but_have_no_sequences(tokenizer_dir):
     split = SplitSpec(validation=0.5, test=0.49)
-    encoder = Encoder(str(tiny_model_dir), None, ChatSpec(), 64, split, 0)
+    encoder = Encoder(str(tokenizer_dir), None, ChatSpec(), 64, split, 0)
     batch = encoder(with_text(batch_of(*[["a", "x" * 70]] * 30), 0, "word " * 60))
     splits = [split_of(f"g{n}", split, 0) for n in range(30)]
     assert column(batch, "split") == splits

@@ -15,7 +15,7 @@ def in_chunks(data: bytes, size: int) -> list[bytes]:
     return [data[at : at + size] for at in range(0, len(data), size)]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.sampled_from([b"", b"a", b"bc", b"\n", b"\r\n", b"longer line"])), st.data())
 def test_the_parts_of_a_file_hold_each_line_once(pieces, data):
     import tempfile

@@ -102,7 +102,7 @@ texts = st.one_of(
 rows = st.one_of(st.none(), st.lists(texts, min_size=2, max_size=4))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(rows, max_size=8), st.data())
 def test_no_step_drops_or_moves_a_row_and_batches_do_not_matter(conversations, data):
     stage = chain(*ALL_STEPS)

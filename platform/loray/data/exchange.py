@@ -19,11 +19,9 @@ LOCAL_BYTES = 256 << 20
 """Up to this size a dataset is small."""
 
 
-def all_batches(
-    rows: "MaterializedDataset[pa.Table]", prepare: Stage, *, local_bytes: int = LOCAL_BYTES
-) -> Iterator[pa.Table]:
+def all_batches(rows: "MaterializedDataset[pa.Table]", prepare: Stage) -> Iterator[pa.Table]:
     """Every batch, put through `prepare`, in no certain order."""
-    if is_small(rows, local_bytes):
+    if is_small(rows):
         for ref in rows.to_arrow_refs():
             yield prepare(ray.get(ref))
     else:
@@ -33,16 +31,10 @@ def all_batches(
         yield from prepared.iter_batches(batch_format="pyarrow", batch_size=None)
 
 
-def in_order(
-    rows: "MaterializedDataset[pa.Table]",
-    prepare: Stage,
-    key: str,
-    *,
-    local_bytes: int = LOCAL_BYTES,
-) -> Iterator[pa.Table]:
+def in_order(rows: "MaterializedDataset[pa.Table]", prepare: Stage, key: str) -> Iterator[pa.Table]:
     """Every batch, put through `prepare`, with the rows of all in the order of `key`."""
-    if is_small(rows, local_bytes):
-        batches = list(all_batches(rows, prepare, local_bytes=local_bytes))
+    if is_small(rows):
+        batches = list(all_batches(rows, prepare))
         yield pa.concat_tables(batches).sort_by(key)
     else:
         prepared = rows.map_batches(
@@ -51,9 +43,9 @@ def in_order(
         yield from prepared.sort(key).iter_batches(batch_format="pyarrow", batch_size=None)
 
 
-def is_small(rows: "MaterializedDataset[pa.Table]", local_bytes: int) -> bool:
+def is_small(rows: "MaterializedDataset[pa.Table]") -> bool:
     """Whether all rows fit well into the driver's memory."""
-    return (rows.size_bytes() or 0) <= local_bytes
+    return (rows.size_bytes() or 0) <= LOCAL_BYTES
 
 
 def in_groups(tables: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:

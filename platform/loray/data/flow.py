@@ -79,17 +79,17 @@ def run_stages(blocks: Sequence[Block], stages: Iterable[Stage]) -> "Materialize
 @contextmanager
 def quiet_ray_data() -> Iterator[None]:
     """No progress bars and no log of plans; the caller's settings are back afterwards."""
-    context = DataContext.get_current().copy()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
+    context = DataContext.get_current()
+    shown = context.enable_progress_bars, context.print_on_execution_start
+    context.enable_progress_bars = context.print_on_execution_start = False
     loggers = {logging.getLogger(name): level for name, level in QUIET_LEVELS.items()}
     before = {logger: logger.level for logger in loggers}
     for logger, level in loggers.items():
         logger.setLevel(level)
     try:
-        with DataContext.current(context):
-            yield
+        yield
     finally:
+        context.enable_progress_bars, context.print_on_execution_start = shown
         for logger, level in before.items():
             logger.setLevel(level)
 

@@ -1,0 +1,46 @@
+"""Ledgers for tests, without a corpus behind them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from loray.data.ledger import Ledger, Sequences
+
+
+def ledger_of(
+    lengths: Sequence[Sequence[int]],
+    *,
+    suites: Sequence[str] | None = None,
+    splits: Sequence[str] | None = None,
+    digests: dict[str, list[bytes | None]] | None = None,
+) -> Ledger:
+    """A row for each entry of `lengths`, with sequences of these lengths, all learned but one."""
+    count = len(lengths)
+    counts = np.array([len(row) for row in lengths], dtype=np.int64)
+    flat = np.array([n for row in lengths for n in row], dtype=np.int64)
+    total = len(flat)
+    sequences = Sequences(
+        row=np.repeat(np.arange(count), counts),
+        number=np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts),
+        length=flat,
+        num_targets=flat - 1,
+        is_used=np.ones(total, dtype=bool),
+        place=np.full(total, -1),
+        pack=np.full(total, -1),
+    )
+    return Ledger(
+        ids=np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C),
+        label=np.array(suites or ["sources.0"] * count, dtype=object),
+        suite=np.array(suites or ["task"] * count, dtype=object),
+        split=np.array(splits or ["train"] * count, dtype=object),
+        rejected_by=np.full(count, None, dtype=object),
+        digests={
+            name: (
+                np.array([value or b"" for value in values], dtype="S16"),
+                np.array([value is not None for value in values], dtype=bool),
+            )
+            for name, values in (digests or {}).items()
+        },
+        first_line=np.zeros(1, dtype=np.int64),
+        sequences=sequences,
+    )
