@@ -3,8 +3,8 @@
     PYTHONPATH=platform OMP_NUM_THREADS=1 python benchmarks/inference.py [--hidden 192] [--nf4]
 
 Random weights; every line is measured in the same run, in turn, so that a busy machine slows all of
-them. Times are the least of all rounds, and the median, in milliseconds; with one thread they are the
-thread's own processor time, which neighbours on the machine disturb less.
+them. Times are the least of all rounds, and the median, in milliseconds; with one thread they are
+the thread's own processor time, which neighbours on the machine disturb less.
 """
 
 import argparse

@@ -51,7 +51,7 @@ BATCHES = {
 @pytest.mark.parametrize("way", ["decode by copies", "decode by adapter", "prefill"])
 def test_every_way_of_computing_equals_the_definition(name, way, monkeypatch):
     if way == "decode by adapter":
-        monkeypatch.setattr(lora, "ROW_WORK_PER_ADAPTER", 0)
+        monkeypatch.setattr(lora, "ELEMENTS_PER_ADAPTER", -1)
     slots = sorted(BATCHES[name]) if way == "prefill" else BATCHES[name]
     found = stack()
     x = torch.randn(len(slots), 7 if way == "prefill" else 1, INPUTS)
@@ -74,6 +74,9 @@ def test_the_ways_are_those_that_the_table_says(monkeypatch):
     assert chosen([1, 1]) == "_Whole"
     assert chosen([0, 1]) == "_Copied"
     assert chosen([0, 1], is_prefill=True) == "_ByRun"
+    monkeypatch.setattr(lora, "ELEMENTS_PER_ADAPTER", 8 * (INPUTS + OUTPUTS))
+    assert chosen([0, 1, 1]) == "_Copied"
+    assert chosen([0, BASE, 0]) == "_ByRun"
     monkeypatch.setattr(lora, "MAX_COPIED_BYTES", 100)
     assert chosen([1, 0]) == "_ByRun"
 
@@ -81,7 +84,7 @@ def test_the_ways_are_those_that_the_table_says(monkeypatch):
 @pytest.mark.parametrize("way", ["decode by copies", "decode by adapter", "prefill"])
 def test_a_bf16_base_gets_a_float32_update_rounded_once(way, monkeypatch):
     if way == "decode by adapter":
-        monkeypatch.setattr(lora, "ROW_WORK_PER_ADAPTER", 0)
+        monkeypatch.setattr(lora, "ELEMENTS_PER_ADAPTER", -1)
     slots, found = [0, 1, 3, 4], stack(torch.bfloat16)
     x = torch.randn(4, 1, INPUTS).bfloat16()
     found.set_rows(slots, is_prefill=way == "prefill")

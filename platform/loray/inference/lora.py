@@ -14,7 +14,7 @@ How the update is computed is chosen per layer, when the rows of the batch chang
 
 The copies live until a request joins or leaves. Copying anew in every step would take eight times
 as long as the products themselves (one core, N = 16, I = O = 512, r = 16: 280 against 33
-microseconds); `benchmarks/inference.py` measures it.
+microseconds). What is left is reading every row's adapter once a step, which is memory's speed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -27,11 +27,12 @@ from torch.nn import functional
 BASE = -1
 """The slot of rows that ask the bare base model: the last one of every stack."""
 
-ROW_WORK_PER_ADAPTER = 360_000
-"""A product per adapter costs about as much time as copied rows of this many r (I + O) elements.
+ELEMENTS_PER_ADAPTER = 80_000
+"""Reading this many elements of A and B takes as long as the extra calls for one more adapter.
 
-Measured on one AVX2 core, float32, N = 4 to 32, r = 8 to 64, I = O = 192 to 2048: batched products
-take 0.10 ns an element, products by adapter 0.05 ns and 18 microseconds for each adapter.
+Copies are read for every row, weights by adapter once for each. Measured within whole decode steps
+on one AVX2 core, float32, N = 8 and 16, r = 8 to 64, I + O = 400 to 2000: 0.4 ns an element read,
+32 microseconds for each adapter's own calls.
 """
 MAX_COPIED_BYTES = 256 << 20
 """Most memory for the copies of one batch; beyond it, products by adapter need none."""
@@ -124,8 +125,8 @@ class SlottedLinear(nn.Module):
         if rows.only_slot is not None:
             return _Whole(*self._weights(rows.only_slot))
         rank = max(self.ranks[run.slot] for run in runs)
-        work = len(rows.slots) * rank * (self.num_inputs + self.num_outputs)
-        if rows.is_prefill or not may_copy or work > ROW_WORK_PER_ADAPTER * len(runs):
+        saved = (len(rows.slots) - len(runs)) * rank * (self.num_inputs + self.num_outputs)
+        if rows.is_prefill or not may_copy or saved > ELEMENTS_PER_ADAPTER * len(runs):
             return _ByRun([(run.rows, _Whole(*self._weights(run.slot))) for run in runs])
         return _Copied(self.a[rows.index, :, :rank], self.b[rows.index, :rank])
 
