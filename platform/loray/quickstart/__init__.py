@@ -1,1 +1,1 @@
-"""The embedded default: a corpus, two tasks and a small model from the Python installation itself."""
+"""The embedded default: corpus, tasks and a small model from the Python installation itself."""

@@ -1,13 +1,14 @@
 """What the tiny base model reads: sources, documented routines and explanations of names.
 
-Nothing of a held-out module is in it, nor any routine elsewhere that has the same signature or the
-same summary as a held-out one: what the adapters are judged on stays unseen.
+Nothing of a held-out module is in it, nor any documented routine elsewhere that has the signature
+or the summary of a held-out one: what the adapters are judged on stays unseen.
 """
 
 import ast
 import inspect
 import textwrap
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 from loray.quickstart.corpus_modules import Module
 from loray.quickstart.prose import prose
@@ -91,7 +92,7 @@ def source_pieces(module: Module) -> Iterator[str]:
     lines = module.source.splitlines(keepends=True)
     cuts = sorted({0, *_statement_starts(module.tree), len(lines)})
     held = ""
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in pairwise(cuts):
         block = "".join(lines[start:end])
         if held and len(held) + len(block) > MAX_PIECE_CHARS:
             yield held
@@ -109,8 +110,10 @@ def _statement_starts(tree: ast.Module) -> Iterator[int]:
 
 
 def _first_line(statement: ast.stmt) -> int:
-    decorators = getattr(statement, "decorator_list", [])
-    return min([statement.lineno, *(d.lineno for d in decorators)]) - 1
+    """Counted from 0; a decorator belongs to what it decorates."""
+    if isinstance(statement, Definition | ast.ClassDef):
+        return min([statement.lineno, *(d.lineno for d in statement.decorator_list)]) - 1
+    return statement.lineno - 1
 
 
 def _routine_text(node: Definition, lines: list[str]) -> str:

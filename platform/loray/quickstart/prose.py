@@ -30,7 +30,7 @@ def prose(module: Module) -> Iterator[tuple[str, str]]:
 
 
 def pieces(text: str) -> Iterator[str]:
-    """Paragraphs joined to `MIN_CHARS` to `MAX_CHARS` characters; shorter and longer are left out."""
+    """Paragraphs joined to `MIN_CHARS` to `MAX_CHARS`; shorter and longer ones are left out."""
     held = ""
     for paragraph in text.split("\n\n"):
         joined = f"{held}\n\n{paragraph}" if held else paragraph

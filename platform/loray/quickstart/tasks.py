@@ -16,7 +16,10 @@ from loray.quickstart.corpus_modules import Module
 MAX_PROMPT_CHARS = 200
 MIN_SUMMARY_CHARS = 10
 MAX_SUMMARY_CHARS = 120
+BINDINGS = ("staticmethod", "classmethod")
+"""Decorators that are part of a signature: they say what the first argument is."""
 UNCALLED = frozenset({"property", "cached_property", "setter", "getter", "deleter", "overload"})
+"""Decorators of what is not called by its name, or is not the routine itself."""
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -67,8 +70,8 @@ def first_paragraph(docstring: str) -> str:
 def signature(node: Definition, owner: str | None) -> str:
     """The `def` line without its colon and annotations, after the class of a method."""
     keyword = "async def" if isinstance(node, ast.AsyncFunctionDef) else "def"
-    known = [n for n in map(_last_name, node.decorator_list) if n in {"staticmethod", "classmethod"}]
-    marks = "".join(f"@{name} " for name in known)
+    decorators = map(_last_name, node.decorator_list)
+    marks = "".join(f"@{name} " for name in decorators if name in BINDINGS)
     place = f"class {owner}: " if owner else ""
     returned = ast.unparse(_without_annotations(node.args))
     return f"{place}{marks}{keyword} {node.name}({returned})"
