@@ -6,6 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+
+from loray.errors import AdapterError
+from loray.models.adapter_files import check_adapter_folder
 
 MODULES = ("model.layers.0.self_attn.q_proj", "model.layers.0.self_attn.v_proj")
 RANK, WIDTH = 4, 8
@@ -67,6 +71,22 @@ def write_adapter(
     weights |= tensors or {}
     write_weights(folder, {k: v for k, v in weights.items() if v is not None}, dtype=dtype)
     return folder
+
+
+def change(folder: Path, **values: Any) -> None:
+    """Set keys of the folder's `adapter_config.json`."""
+    path = folder / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def refused(folder: Path, *words: str) -> None:
+    """Assert that the folder is refused, in ASCII and with these words."""
+    with pytest.raises(AdapterError) as caught:
+        check_adapter_folder(folder)
+    message = str(caught.value)
+    assert message.isascii()
+    for word in words:
+        assert word in message
 
 
 def write_weights(

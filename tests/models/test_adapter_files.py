@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.adapters import adapter_document, write_adapter, write_weights
 
 from loray.errors import AdapterError
-from loray.models.adapter_config import parse_config
 from loray.models.adapter_files import adapter_digest, check_adapter_folder, tensor_entries
+from tests.adapters import adapter_document, change, refused, write_adapter, write_weights
 
 QUERY = "model.layers.0.self_attn.q_proj"
 A = f"base_model.model.{QUERY}.lora_A.weight"
@@ -27,20 +26,6 @@ B = f"base_model.model.{QUERY}.lora_B.weight"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return write_adapter(tmp_path / "adapter")
-
-
-def change(folder: Path, **values: Any) -> None:
-    path = folder / "adapter_config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
-
-
-def refused(folder: Path, *words: str) -> None:
-    with pytest.raises(AdapterError) as caught:
-        check_adapter_folder(folder)
-    message = str(caught.value)
-    assert message.isascii()
-    for word in words:
-        assert word in message
 
 
 def test_what_peft_writes_is_taken(folder: Path) -> None:
@@ -188,90 +173,6 @@ def test_row_10_a_target_without_tensors_is_refused(folder: Path) -> None:
     refused(folder, "'o_proj'", "no tensor")
 
 
-@pytest.mark.parametrize(
-    ("values", "word"),
-    [
-        ({"r": 0}, "'r' is 0"),
-        ({"r": -1}, "'r' is -1"),
-        ({"r": 1025}, "at most 1024"),
-        ({"r": 10**30}, "at most 1024"),
-        ({"r": "8"}, "'r' is '8'"),
-        ({"r": 4.0}, "'r' is 4.0"),
-        ({"r": True}, "'r' is True"),
-        ({"r": None}, "'r' is None"),
-        ({"lora_alpha": 0}, "lora_alpha"),
-        ({"lora_alpha": "16"}, "lora_alpha"),
-        ({"lora_dropout": 1.0}, "lora_dropout"),
-        ({"peft_type": "LOHA"}, "peft_type"),
-        ({"r_max": 4}, "'r_max' is a key that PEFT 0.21 does not write"),
-        ({"target_modules": "all-linear"}, "target_modules"),
-        ({"target_modules": "(a+)+$"}, "target_modules"),
-        ({"target_modules": ["(a+)+$"]}, "target_modules"),
-        ({"target_modules": ["q_proj\n"]}, "target_modules"),
-        ({"target_modules": []}, "target_modules"),
-        ({"target_modules": None}, "target_modules"),
-        ({"exclude_modules": ".*"}, "exclude_modules"),
-        ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
-        ({"layer_replication": [[0, 2], [0, 2]]}, "layer_replication"),
-        ({"layers_pattern": "(a+)+$"}, "layers_pattern"),
-        ({"rank_pattern": {"q_proj": 1025}}, "at most 1024"),
-        ({"rank_pattern": {"q_proj": 0}}, "rank_pattern"),
-        ({"rank_pattern": {"(a+)+$": 4}}, "rank_pattern"),
-        ({"alpha_pattern": {"q.*": 4}}, "alpha_pattern"),
-        ({"bias": "all"}, "bias"),
-        ({"lora_bias": True}, "lora_bias"),
-        ({"lora_bias": 0}, "lora_bias"),
-        ({"use_qalora": True}, "use_qalora"),
-        ({"init_lora_weights": "pissa"}, "init_lora_weights"),
-        ({"loftq_config": {"loftq_bits": 4}}, "loftq_config"),
-        ({"megatron_core": "os"}, "megatron_core"),
-        ({"megatron_config": {}}, "megatron_config"),
-        ({"trainable_token_indices": [1]}, "trainable_token_indices"),
-        ({"alora_invocation_tokens": [1]}, "alora_invocation_tokens"),
-        ({"revision": "main\x1b[2J"}, "revision"),
-    ],
-)
-def test_row_11_a_config_that_is_no_plain_lora_is_refused(
-    folder: Path, values: dict[str, Any], word: str
-) -> None:
-    change(folder, **values)
-    refused(folder, word)
-
-
-def test_row_11_every_fault_is_named_at_once(folder: Path) -> None:
-    change(folder, r=0, bias="all", rr=1)
-    refused(folder, "'r'", "'bias'", "'rr'")
-
-
-@pytest.mark.parametrize("text", ['{"r": 4, "r": 8}', '{"lora_alpha": NaN}', "[" * 100_000, "\xff"])
-def test_row_11_a_config_that_is_wild_json_is_refused(folder: Path, text: str) -> None:
-    (folder / "adapter_config.json").write_text(text, encoding="latin-1")
-    refused(folder, "adapter_config.json is no JSON to trust")
-
-
-@pytest.mark.parametrize(
-    "mapping",
-    [
-        {"base_model_class": "Evil", "parent_library": "evil"},
-        {"base_model_class": "Evil", "parent_library": "transformers_evil"},
-        {"base_model_class": "a-b", "parent_library": "transformers"},
-        {"base_model_class": "A", "parent_library": "transformers", "code": "x"},
-        {"AutoModel": "modeling.Evil"},
-    ],
-)
-def test_row_13_a_class_that_is_not_of_transformers_is_refused(
-    folder: Path, mapping: dict[str, str]
-) -> None:
-    change(folder, auto_mapping=mapping)
-    refused(folder, "auto_mapping")
-
-
-@pytest.mark.parametrize("key", ["trust_remote_code", "auto_map"])
-def test_row_13_keys_that_ask_for_code_are_refused(folder: Path, key: str) -> None:
-    change(folder, **{key: True})
-    refused(folder, key)
-
-
 def test_row_13_a_python_file_is_refused(folder: Path) -> None:
     (folder / "modeling.py").write_text("print()")
     refused(folder, "modeling.py")
@@ -336,37 +237,6 @@ def test_the_digest_knows_what_matters_and_nothing_else(folder: Path, tmp_path: 
     assert adapter_digest(folder) != first
     other = write_adapter(tmp_path / "other", tensors={B: np.full((8, 4), 2, np.float32)})
     assert adapter_digest(other) != first
-
-
-@pytest.mark.parametrize(
-    ("values", "module", "rank", "scaling"),
-    [
-        ({}, "model.layers.0.mlp.up_proj", 4, 2.0),
-        ({"use_rslora": True}, "x", 4, 4.0),
-        ({"rank_pattern": {"up_proj": 2}}, "model.layers.0.mlp.up_proj", 2, 4.0),
-        ({"rank_pattern": {"up_proj": 2}}, "model.layers.0.mlp.gate_up_proj", 4, 2.0),
-        ({"rank_pattern": {"^up_proj": 2}}, "model.up_proj", 4, 2.0),
-        ({"rank_pattern": {"^up_proj": 2}}, "up_proj", 2, 4.0),
-        ({"alpha_pattern": {"layers.1.up": 2}}, "model.layers.1.up", 4, 0.5),
-        ({"rank_pattern": {"a.up": 1, "up": 2}}, "b.a.up", 1, 8.0),
-    ],
-)
-def test_rank_and_scaling_follow_pefts_patterns(
-    values: dict[str, Any], module: str, rank: int, scaling: float
-) -> None:
-    document = adapter_document() | values
-    config = parse_config(json.dumps(document).encode())
-    assert (config.rank(module), config.scaling(module)) == (rank, scaling)
-
-
-@pytest.mark.parametrize(
-    ("layers", "hits"), [(None, (0, 1, 2)), ([], (0, 1, 2)), ([0, 2], (0, 2)), (1, (1,)), (0, (0,))]
-)
-def test_layers_to_transform_narrows_the_targets(layers: Any, hits: tuple[int, ...]) -> None:
-    document = adapter_document() | {"layers_to_transform": layers}
-    config = parse_config(json.dumps(document).encode())
-    names = [f"model.layers.{n}.self_attn.q_proj" for n in range(3)]
-    assert tuple(n for n in range(3) if config.is_target(names[n])) == hits
 
 
 @settings(

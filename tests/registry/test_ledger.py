@@ -53,6 +53,7 @@ def test_row_28_a_second_holder_is_told_who_and_since_when(local_url: str) -> No
     assert ledger.acquire("run").attempt == 2
 
 
+@pytest.mark.slow
 def test_a_killed_holder_on_this_host_is_taken_over_at_once(local_url: str) -> None:
     ledger = RunLedger(local_url)
     process, receiver = start(versions.hold_lease, 0, local_url)
