@@ -86,6 +86,14 @@ def test_what_would_steer_a_terminal_is_shown_instead():
     assert harmless("a\x1b[31mred\x07\nb\u202e") == "a\\x1b[31mred\\x07\nb\\u202e"
 
 
+def test_a_verb_whose_libraries_are_not_installed_says_which_extra_has_them(loray, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "loray.pipeline.cluster", raising=False)
+    said = loray("apply", "spec.yaml")
+    assert said.code == Exit.FAILED
+    assert said.err == "found no module ray; this verb needs it; pip install 'loray[all]'\n"
+
+
 def test_a_reader_that_closes_early_gets_no_traceback(workplace: Path):
     script = "import sys; from loray.cli.main import main; sys.exit(main(['schema']))"
     with subprocess.Popen(

@@ -59,16 +59,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except click.Abort:
-        complain("interrupted; apply again to continue where it stopped")
-        return Exit.INTERRUPTED
     except LorayError as error:
         _tell(error, as_json="--json" in words)
         return exit_for(error)
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.FAILED
+    except (click.Abort, BrokenPipeError, ModuleNotFoundError) as error:
+        return _end(error)
     return int(code or Exit.DONE)
+
+
+def _end(error: Exception) -> Exit:
+    """What to do about an end that is neither ours nor a fault in the code.
+
+    Raises:
+        ModuleNotFoundError: it is a fault in the code after all.
+    """
+    match error:
+        case click.Abort():
+            complain("interrupted; apply again to continue where it stopped")
+            return Exit.INTERRUPTED
+        case ModuleNotFoundError(name=str(module)) if module.partition(".")[0] != "loray":
+            complain(f"found no module {module}; this verb needs it; pip install 'loray[all]'")
+        case BrokenPipeError():  # whoever read our output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        case _:
+            raise error
+    return Exit.FAILED
 
 
 def _tell(error: LorayError, *, as_json: bool) -> None:
