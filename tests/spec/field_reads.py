@@ -53,7 +53,7 @@ class Code:
         classes = [n for tree in self.trees for n in ast.walk(tree) if isinstance(n, ast.ClassDef)]
         for node in classes:
             self.attributes.setdefault(node.name, {})
-        for node in classes:
+        for node in [*classes, *classes]:  # one class may hold what another was made from
             self._learn_class(node)
         for tree in self.trees:
             for node in ast.walk(tree):
@@ -101,7 +101,8 @@ class Walk:
     def statement(self, node: ast.stmt, known: dict[str, Kind]) -> None:
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef():
-                inner = {a.arg: self.code.kind_of(a.annotation) for a in _arguments(node)}
+                given = [a for a in _arguments(node) if a.annotation]
+                inner = {a.arg: self.code.kind_of(a.annotation) for a in given}
                 self.block(node.body, {**known, **inner})
             case ast.ClassDef():
                 self.block(node.body, {**known, "self": Kind(frozenset({node.name}))})
