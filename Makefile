@@ -46,7 +46,7 @@ check: setup-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/codespell platform tests jobs serve_apps configs docs benchmarks Makefile *.md *.toml *.yaml
+	$(BIN)/codespell
 	@$(BIN)/python -m tests.house
 
 # Everything that needs neither Ray nor a GPU: under a minute.
@@ -62,7 +62,11 @@ bench-%: setup-dev
 
 # Pretrain models/tiny again; hours on two cores, minutes on a GPU.
 models-tiny: setup
-	$(BIN)/loray apply configs/runs/tiny-base.yaml
+	$(BIN)/python -m loray.quickstart.corpus workspace/pretraining --pretraining
+	$(BIN)/python -m loray.quickstart.initialise workspace/pretraining/pretrain.jsonl workspace/tiny-init
+	$(BIN)/loray apply configs/runs/pretrain-tiny.yaml
+	$(BIN)/python -m loray.quickstart.release \
+	  "$$(ls -d workspace/trainings/pretrain-tiny-*/checkpoints/step-* | tail -n 1)" models/tiny
 
 # Write the generated pages again; a test says when they are not what the code says.
 reference: setup-dev
