@@ -8,8 +8,8 @@ import yaml
 
 from tests.jobs.head import Head, started_head
 
-ANIMALS = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay")
 COLOURS = ("red", "blue", "green", "white", "black", "grey")
+NUM_ANIMALS = 30  # groups; by their hash some fall into each split
 
 
 @pytest.fixture(scope="session")
@@ -49,11 +49,11 @@ def run_document(rows: str, base_model: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def job_spec(tmp_path_factory: pytest.TempPathFactory, tiny_model_dir: Path) -> Path:
-    """A run spec over 60 rows and a random model; it does not say where to keep things."""
+    """A run spec over 180 rows and a random model; it does not say where to keep things."""
     folder = tmp_path_factory.mktemp("job")
     rows = [
-        {"prompt": f"What colour is the {animal}?", "completion": colour, "animal": animal}
-        for animal in ANIMALS
+        {"prompt": f"What colour is {animal}?", "completion": colour, "animal": animal}
+        for animal in (f"animal {number}" for number in range(NUM_ANIMALS))
         for colour in COLOURS
     ]
     text = "".join(json.dumps(row) + "\n" for row in rows)

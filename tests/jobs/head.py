@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,15 @@ import psutil
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RAY = Path(sys.executable).parent / "ray"
-START_SECONDS = 60
+TRIES = 4
+START_SECONDS = 120
+END_SECONDS = 6  # Ray's own patience with workers is longer; nothing here is worth it
 
 
 @dataclass(frozen=True)
 class Head:
     """A running cluster of one node."""
 
-    gcs_port: int
     dashboard: str
     token: str
     folder: Path
@@ -63,6 +64,10 @@ class Head:
         words += ["--submission-id", job] if job else []
         return self.ray(*words, "--", *entrypoint, token=token, timeout=timeout)
 
+    def log(self) -> str:
+        """What `ray start` printed."""
+        return (self.folder / "head.log").read_text(encoding="utf-8", errors="replace")
+
     def get(self, path: str, *, token: str | None) -> tuple[int, Any]:
         """Status and JSON of a request to the dashboard."""
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
@@ -75,26 +80,50 @@ class Head:
 
 
 @contextmanager
-def started_head(*, cpus: int, memory_mib: int = 200) -> Iterator[Head]:
+def started_head(*, cpus: int) -> Iterator[Head]:
     """`ray start --head --block` as a child of ours, and its end by the ids of its processes."""
     folder = Path(tempfile.mkdtemp(prefix="loray-"))  # short: a socket's path holds 107 characters
-    ports = free_ports(5)
+    try:
+        head, process = start_patiently(folder, cpus)
+        try:
+            yield head
+            if process.poll() is not None:
+                raise RuntimeError(f"the head ended by itself:\n{head.log()}")
+        finally:
+            end(process)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def start_patiently(folder: Path, cpus: int) -> tuple[Head, subprocess.Popen[bytes]]:
+    """A head that is up; on a busy machine it may take more than one try.
+
+    A raylet aborts when its agent is not up within 15 s, which no option of Ray's changes.
+    """
+    for number in range(TRIES):
+        head, process = launch(folder / str(number), cpus)
+        if is_up_in_time(head, process):
+            return head, process
+        end(process)
+    raise RuntimeError(f"no head after {TRIES} tries; the last one said:\n{head.log()}")
+
+
+def launch(folder: Path, cpus: int) -> tuple[Head, subprocess.Popen[bytes]]:
+    """Start the processes, with everything they write under `folder`."""
+    folder.mkdir()
+    ports = free_ports(7)
     token = secrets.token_hex(32)
     words = ["start", "--head", "--block", "--disable-usage-stats", f"--num-cpus={cpus}"]
     words += ["--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", f"--port={ports[0]}"]
     words += [f"--dashboard-port={ports[1]}", f"--ray-client-server-port={ports[2]}"]
     words += [f"--dashboard-agent-listen-port={ports[3]}", f"--metrics-export-port={ports[4]}"]
-    words += [f"--temp-dir={folder / 'ray'}", f"--object-store-memory={memory_mib << 20}"]
+    words += [f"--dashboard-agent-grpc-port={ports[5]}", f"--runtime-env-agent-port={ports[6]}"]
+    words += [f"--temp-dir={folder / 'ray'}", f"--object-store-memory={200 << 20}"]
     environment = head_environment(folder, token)
+    head = Head(f"http://127.0.0.1:{ports[1]}", token, folder, environment)
     with (folder / "head.log").open("w") as log:
         process = subprocess.Popen([str(RAY), *words], env=environment, stdout=log, stderr=log)
-        head = Head(ports[0], f"http://127.0.0.1:{ports[1]}", token, folder, environment)
-        try:
-            wait_until_up(head, process)
-            yield head
-        finally:
-            end(process)
-            shutil.rmtree(folder, ignore_errors=True)
+    return head, process
 
 
 def head_environment(folder: Path, token: str) -> dict[str, str]:
@@ -112,20 +141,16 @@ def head_environment(folder: Path, token: str) -> dict[str, str]:
     }
 
 
-def wait_until_up(head: Head, process: subprocess.Popen[bytes]) -> None:
-    """Until the job server answers its token's holder."""
+def is_up_in_time(head: Head, process: subprocess.Popen[bytes]) -> bool:
+    """The dashboard answers its token's holder and knows a living node."""
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        log = (head.folder / "head.log").read_text(encoding="utf-8", errors="replace")
-        if process.poll() is not None:
-            raise RuntimeError(f"ray start ended with {process.returncode}:\n{log}")
-        try:
-            if head.get("/api/jobs/", token=head.token)[0] == 200:
-                return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            pass
+    while process.poll() is None and time.monotonic() < deadline:
+        with suppress(urllib.error.URLError, OSError):
+            _, answer = head.get("/nodes?view=summary", token=head.token)
+            if '"ALIVE"' in json.dumps(answer):
+                return True
         time.sleep(0.5)
-    raise RuntimeError(f"the job server did not answer in {START_SECONDS} s:\n{log}")
+    return False
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -133,10 +158,11 @@ def end(process: subprocess.Popen[bytes]) -> None:
     family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
     process.terminate()
     try:
-        process.wait(timeout=20)
+        process.wait(timeout=END_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
-    _, left = psutil.wait_procs(family, timeout=10)
+        process.wait()
+    _, left = psutil.wait_procs(family, timeout=1)
     for orphan in left:
         orphan.kill()
     psutil.wait_procs(left, timeout=10)

@@ -1,6 +1,7 @@
 """What `ray job submit` would carry to a cluster, made by Ray's own code."""
 
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,10 @@ def test_every_job_says_how_it_is_submitted(path: Path):
     text = path.read_text(encoding="utf-8")
     assert "ray job submit --working-dir . --runtime-env jobs/runtime_env.yaml --" in text
     assert f"python jobs/{path.name} " in text
+
+
+def test_no_job_takes_the_name_of_an_installed_module():
+    # Its folder comes first on the path of the driver, and Ray hands that on to the workers.
+    taken = [p.stem for p in (REPOSITORY / "jobs").glob("*.py") if find_spec(p.stem) is not None]
+    assert taken == []
+    assert find_spec("evaluate") is not None
