@@ -1,5 +1,7 @@
 import math
 import socket
+import subprocess
+import sys
 
 import pytest
 from rouge_score.rouge_scorer import RougeScorer
@@ -156,3 +158,11 @@ def test_metrics_work_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(socket.socket, "connect", refuse)
     rows, references = results(*PREDICTIONS)
     assert measure(["rougeL", "bleu"], rows, references)["bleu"] is not None
+
+
+def test_settings_are_told_where_no_bleu_was_computed():
+    script = "from loray.evaluate.metrics import describe_settings; print(describe_settings())"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "nrefs:1" in done.stdout
