@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 
+from loray.artifacts.store import Store
 from tests.cluster.conftest import TOKEN
 from tests.cluster.launch import (
     REPOSITORY,
@@ -38,10 +39,12 @@ def test_commands_come_in_the_order_that_a_node_needs(commands: list[str]):
         "/.ray/auth_token ubuntu@",
         "dist/ ubuntu@",
         "ray_bootstrap_config.yaml",
+        "mount -t nfs4",
         "docker pull rayproject/ray:",
         "docker run ",
         "torch ninja",
         "loray-*.whl)[all]",
+        "ln -sfn /mnt/loray",
         "boto3)",
         "ray stop)",
         "ray start --head",
@@ -57,6 +60,15 @@ def test_ray_starts_inside_the_container_with_a_token_and_without_cpus(commands:
     assert "docker exec" in start
     assert '{"CPU":0}' in start
     assert "--dashboard-host=127.0.0.1" in start
+
+
+def test_work_in_progress_lies_on_the_disk_that_all_nodes_mount(commands: list[str]):
+    mount, run = (commands[i] for i in positions(commands, "mount -t nfs4", "docker run "))
+    assert "docker" not in mount  # the host mounts it
+    assert "-v /mnt/loray:/mnt/loray" in run
+    setup = "".join(MemoryProvider.processes.bootstrap["worker_setup_commands"])
+    scratch = Store("s3://bucket/prefix").scratch.relative_to(Path.home())
+    assert f"ln -sfn /mnt/loray ~/{scratch}" in setup
 
 
 def test_ray_is_never_stopped_outside_the_container(commands: list[str]):
@@ -112,7 +124,7 @@ def test_the_setup_commands_install_this_checkout_with_the_pinned_libraries(tmp_
         "PIP_NO_INDEX": "1",  # what is asked for must be what the tests run with
         "PIP_REPORT": str(tmp_path / "report.json"),
     }
-    command = read_cluster()["setup_commands"][-1]
+    (command,) = (c for c in read_cluster()["setup_commands"] if "loray-*.whl" in c)
     subprocess.run(["bash", "-c", command], env=environment, check=True, timeout=120)
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     installed = {item["metadata"]["name"]: item for item in report["install"]}
