@@ -156,3 +156,23 @@ def test_rows_in_a_bucket_are_those_on_disk(tmp_path, lake, s3_endpoint, monkeyp
         stream.write((tmp_path / name).read_bytes())
     there = source(f"s3://lake/rows/{name}", kind, s3={"endpoint": s3_endpoint})
     assert read(there) == read(source(tmp_path / name, kind))
+
+
+def test_long_texts_end_a_batch_early(tmp_path, monkeypatch):
+    monkeypatch.setattr(blocks, "BATCH_CHARS", 1000)
+    rows = [{"text": "x" * 400} for _ in range(7)]
+    path = write_jsonl(tmp_path / "x.jsonl.gz", rows)
+    spec = data_spec(source(path, fields={"text": "text"}))
+    (block,) = cut_into_blocks(find_files(spec))
+    assert [table.num_rows for table in read_block(block)] == [3, 3, 2]
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.parquet"])
+def test_a_corpus_of_empty_files_is_refused_at_once(tmp_path, name):
+    kind = "parquet" if name.endswith("parquet") else "jsonl"
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(pairs(1)).slice(0, 0), tmp_path / name)
+    else:
+        write_jsonl(tmp_path / name, [])
+    with pytest.raises(SourceError, match=r"no row at all: sources\.0/x"):
+        cut_into_blocks(find_files(data_spec(source(tmp_path / name, kind))))

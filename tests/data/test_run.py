@@ -208,6 +208,35 @@ def test_raw_text_is_learned_whole_in_pieces(tokenizer_dir, tmp_path):
     assert all(row["prompt"] == [] for row in validation)
 
 
+def test_raw_text_needs_no_chat_template(tokenizer_dir, tmp_path):
+    from loray.models.chat import load_tokenizer
+
+    tokenizer = load_tokenizer(str(tokenizer_dir))
+    tokenizer.chat_template = None
+    tokenizer.save_pretrained(tmp_path / "base")
+    write_jsonl(tmp_path / "x.jsonl", [{"text": f"document {n}"} for n in range(200)])
+    prose = source(tmp_path / "x.jsonl", fields={"text": "text"})
+    assert curate(tmp_path / "out", run_spec(tmp_path / "base", prose))["rows"]["kept"] == 200
+    write_jsonl(tmp_path / "y.jsonl", pairs(3))
+    with pytest.raises(ModelError, match="no chat template"):
+        curate(tmp_path / "chat", run_spec(tmp_path / "base", source(tmp_path / "y.jsonl")))
+
+
+def test_text_and_chats_may_end_with_different_tokens(tokenizer_dir, tmp_path):
+    from loray.models.chat import load_tokenizer
+
+    tokenizer = load_tokenizer(str(tokenizer_dir))
+    tokenizer.eos_token = "<|system|>"
+    tokenizer.save_pretrained(tmp_path / "base")
+    write_jsonl(tmp_path / "x.jsonl", [{"text": f"document {n}"} for n in range(200)])
+    write_jsonl(tmp_path / "y.jsonl", pairs(200))
+    both = (source(tmp_path / "x.jsonl", fields={"text": "text"}), source(tmp_path / "y.jsonl"))
+    found = curate(tmp_path / "out", run_spec(tmp_path / "base", *both))
+    assert found["rows"]["kept"] == 400
+    ends = Counter(labels[-1] for _, _, labels in single_rows(tmp_path / "out"))
+    assert set(ends) == {tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("<|end|>")}
+
+
 def test_rows_in_a_bucket_make_the_dataset_that_rows_on_disk_make(
     faulty, tokenizer_dir, tmp_path, lake, s3_endpoint
 ):

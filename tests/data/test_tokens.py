@@ -40,7 +40,7 @@ def table_of(rows: list[dict]) -> pa.Table:
 
 
 def written(folder, *tables: pa.Table) -> pa.Table:
-    write_tokens(folder / "x.arrow", tables, end_token_id=END)
+    write_tokens(folder / "x.arrow", tables, end_token_ids={END})
     with pa.memory_map(str(folder / "x.arrow")) as source:
         return pa.ipc.open_file(source).read_all()
 

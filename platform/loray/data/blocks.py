@@ -13,9 +13,10 @@ import pyarrow as pa
 
 from loray.data.batch import ROWS, put_times, spent
 from loray.data.lines import read_lines
-from loray.data.parquet import count_row_groups, read_records
+from loray.data.parquet import read_records, row_groups
 from loray.data.records import FaultError, group_of, parse_line, turns_of
 from loray.data.sources import SourceFile
+from loray.errors import SourceError
 from loray.spec.data import FieldsSpec, JsonlSource, ParquetSource
 
 MIN_BLOCK_BYTES = 1 << 20
@@ -23,6 +24,8 @@ MAX_BLOCK_BYTES = 16 << 20
 BLOCKS_WANTED = 8
 """A small corpus is cut in about this many blocks, enough to keep a few workers busy."""
 BATCH_ROWS = 1024
+BATCH_CHARS = 4 << 20
+"""A batch ends at this many rows or characters, so that long texts do not make it large."""
 RAW_CHARS = 1 << 16
 """Longest raw text that is kept of a row that could not be read."""
 
@@ -41,19 +44,24 @@ def cut_into_blocks(files: Iterable[SourceFile]) -> list[Block]:
     """Blocks of all files, in their order.
 
     Raises:
-        SourceError: a Parquet file is damaged, or lacks a column that the spec names.
+        SourceError: all files are empty, or a Parquet file is damaged or does not fit the spec.
     """
     files = list(files)
     total = sum(file.size for file in files)
     size = min(max(total // BLOCKS_WANTED, MIN_BLOCK_BYTES), MAX_BLOCK_BYTES)
     spans = [(file, span) for file in files for span in _spans(file, size)]
+    if not spans:
+        raise SourceError(
+            f"data.sources hold no row at all: {', '.join(file.key for file in files)} are empty; "
+            "check how they were written"
+        )
     return [Block(at, file, start, end) for at, (file, (start, end)) in enumerate(spans)]
 
 
 def _spans(file: SourceFile, size: int) -> list[tuple[int, int]]:
     match file.source:
         case ParquetSource():
-            return [(at, at + 1) for at in range(count_row_groups(file))]
+            return [(at, at + 1) for at in row_groups(file)]
         case JsonlSource():
             if file.path.endswith(".gz"):
                 return [(0, file.size)]
@@ -66,10 +74,12 @@ def read_block(block: Block) -> Iterator[pa.Table]:
     while True:
         times: list[dict[str, str | float]] = []
         rows: list[dict[str, Any]] = []
+        num_chars = 0
         with spent("read", times):
             for row in records:
                 rows.append(row)
-                if row["id"] is None or len(rows) == BATCH_ROWS:
+                num_chars += sum(len(turn["content"]) for turn in row.get("turns") or ())
+                if row["id"] is None or len(rows) == BATCH_ROWS or num_chars >= BATCH_CHARS:
                     break
             table = pa.Table.from_pylist(rows, ROWS)
         yield put_times(table, times)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 LOCAL_BYTES = 256 << 20
 """Up to this size a dataset is small."""
+SLICE_ROWS = 4096
 
 
 def all_batches(rows: "MaterializedDataset[pa.Table]", prepare: Stage) -> Iterator[pa.Table]:
@@ -34,8 +35,9 @@ def all_batches(rows: "MaterializedDataset[pa.Table]", prepare: Stage) -> Iterat
 def in_order(rows: "MaterializedDataset[pa.Table]", prepare: Stage, key: str) -> Iterator[pa.Table]:
     """Every batch, put through `prepare`, with the rows of all in the order of `key`."""
     if is_small(rows):
-        batches = list(all_batches(rows, prepare))
-        yield pa.concat_tables(batches).sort_by(key)
+        ordered = pa.concat_tables(all_batches(rows, prepare)).sort_by(key)
+        for at in range(0, ordered.num_rows, SLICE_ROWS):
+            yield ordered.slice(at, SLICE_ROWS)
     else:
         prepared = rows.map_batches(
             prepare, batch_format="pyarrow", batch_size=None, zero_copy_batch=True

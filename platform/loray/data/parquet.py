@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 BATCH_ROWS = 1024
 
 
-def count_row_groups(file: "SourceFile") -> int:
-    """Row groups of the file, once its columns are known to fit the spec.
+def row_groups(file: "SourceFile") -> list[int]:
+    """Row groups of the file that hold rows, once its columns are known to fit the spec.
 
     Raises:
         SourceError: it is no Parquet file, or a column is missing or not of text.
@@ -25,7 +25,10 @@ def count_row_groups(file: "SourceFile") -> int:
         with file.filesystem().open_input_file(file.path) as stream:
             parquet = pq.ParquetFile(stream)
             _check_columns(file, parquet.schema_arrow)
-            return int(parquet.num_row_groups)
+            sizes = (
+                parquet.metadata.row_group(at).num_rows for at in range(parquet.num_row_groups)
+            )
+            return [at for at, size in enumerate(sizes) if size > 0]
     except (pa.ArrowInvalid, OSError) as error:
         raise SourceError(
             f"{file.key} at {file.path} is no readable Parquet file: {error}; write it again, or "

@@ -22,6 +22,7 @@ from loray.data.write import Settle, write_rows
 from loray.errors import SourceError
 from loray.models.chat import encode, end_token_id, load_tokenizer
 from loray.models.markup import markup_of
+from loray.spec.data import DataSpec
 from loray.spec.run import RunSpec
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def curate_to(out: Path, spec: RunSpec) -> dict[str, Any]:
     files = find_files(data)
     tokenizer = load_tokenizer(_absolute(spec.base_model.path), spec.base_model.revision)
     stages = _stages(spec, tokenizer)
+    end_token_ids = _end_token_ids(data, tokenizer)
     blocks = cut_into_blocks(files)
     log.info("curating %d file(s) in %d block(s)", len(files), len(blocks))
 
@@ -70,7 +72,7 @@ def curate_to(out: Path, spec: RunSpec) -> dict[str, Any]:
         write_tokens(
             out / "tokens" / "train.arrow",
             in_order(rows, Place.of(ledger), "place"),
-            end_token_id=end_token_id(tokenizer, data.chat),
+            end_token_ids=end_token_ids,
         )
 
     found = statistics_of(
@@ -82,11 +84,9 @@ def curate_to(out: Path, spec: RunSpec) -> dict[str, Any]:
 
 
 def _stages(spec: RunSpec, tokenizer: "PreTrainedTokenizerFast") -> list[Stage]:
-    """What every batch goes through, once the chat template is known to render at all."""
+    """What every batch goes through."""
     data = spec.data
-    probe = [{"role": "user", "content": "ask"}, {"role": "assistant", "content": "reply"}]
-    encode(probe, tokenizer, data.chat)
-    setting = StepSetting(spec.seed, markup_of(tokenizer).texts)
+    setting = StepSetting(spec.seed, markup_of(tokenizer).special_texts)
     encoder = Encoder(
         _absolute(spec.base_model.path),
         spec.base_model.revision,
@@ -96,6 +96,17 @@ def _stages(spec: RunSpec, tokenizer: "PreTrainedTokenizerFast") -> list[Stage]:
         spec.seed,
     )
     return [chain_of(data.steps, setting), encoder]
+
+
+def _end_token_ids(data: DataSpec, tokenizer: "PreTrainedTokenizerFast") -> frozenset[int]:
+    """What answers and raw texts end with; a template that refuses a plain question is refused."""
+    sources = [*data.sources, *([data.replay.source] if data.replay else [])]
+    ends = {markup_of(tokenizer).eos}
+    if any(source.fields.text is None for source in sources):
+        probe = [{"role": "user", "content": "ask"}, {"role": "assistant", "content": "reply"}]
+        encode(probe, tokenizer, data.chat)
+        ends.add(end_token_id(tokenizer, data.chat))
+    return frozenset(ends)
 
 
 def _check(ledger: Ledger, spec: RunSpec, rows: "MaterializedDataset[pa.Table]", out: Path) -> None:

@@ -1,6 +1,6 @@
 """The token file: packed training sequences, and the proof that every answer in it ends."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -58,14 +58,14 @@ class Place:
         return spread.filter(pc.greater_equal(spread["place"], 0))
 
 
-def write_tokens(path: Path, tables: Iterable[pa.Table], *, end_token_id: int) -> None:
+def write_tokens(path: Path, tables: Iterable[pa.Table], *, end_token_ids: Set[int]) -> None:
     """Write packs of sequences, which come in order of their places.
 
     Raises:
         DatasetError: an answer does not end, or a sequence teaches nothing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    packs = (_packed(table, end_token_id) for table in _whole_packs(tables))
+    packs = (_packed(table, end_token_ids) for table in _whole_packs(tables))
     with pa.ipc.new_file(path, TOKENS) as writer:
         for group in in_groups(packs, BATCH_PACKS):
             for batch in group.to_batches():
@@ -88,14 +88,14 @@ def _whole_packs(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield carried
 
 
-def _packed(sequences: pa.Table, end_token_id: int) -> pa.Table:
+def _packed(sequences: pa.Table, end_token_ids: Set[int]) -> pa.Table:
     """One row for each pack: its sequences joined."""
     sequences = sequences.combine_chunks()
     lengths = pc.list_value_length(sequences["input_ids"]).to_numpy().astype(np.int64)
     ids = pc.list_flatten(sequences["input_ids"]).to_numpy()
     labels = pc.list_flatten(sequences["labels"]).to_numpy()
     starts = np.cumsum(lengths) - lengths
-    _prove_ends(sequences, labels, starts, end_token_id)
+    _prove_ends(sequences, labels, starts, end_token_ids)
     positions = np.arange(len(ids)) - np.repeat(starts, lengths)
     packs = sequences["pack"].to_numpy()
     first = np.flatnonzero(np.concatenate([[True], packs[1:] != packs[:-1]]))
@@ -114,19 +114,20 @@ def _lists(values: np.ndarray, offsets: np.ndarray) -> pa.ListArray:
 
 
 def _prove_ends(
-    sequences: pa.Table, labels: np.ndarray, starts: np.ndarray, end_token_id: int
+    sequences: pa.Table, labels: np.ndarray, starts: np.ndarray, end_token_ids: Set[int]
 ) -> None:
     """Refuse a sequence that learns nothing, or misses the end token of an answer."""
     wanted = sequences["num_ends"].to_numpy()
     is_target = labels != IGNORED
     last = np.maximum.reduceat(np.where(is_target, np.arange(len(labels)), -1), starts)
-    found = np.add.reduceat((labels == end_token_id).astype(np.int64), starts)
-    ends = labels[np.maximum(last, 0)] == end_token_id
+    is_end = np.isin(labels, sorted(end_token_ids))
+    found = np.add.reduceat(is_end.astype(np.int64), starts)
+    ends = is_end[np.maximum(last, 0)]
     is_bad = (last < 0) | (found < wanted) | ((wanted > 0) & ~ends)
     if is_bad.any():
         at = int(np.flatnonzero(is_bad)[0])
         raise DatasetError(
-            f"row {sequences['id'][at]} learns {found[at]} end tokens (id {end_token_id}) where "
-            f"{wanted[at]} answers must end, the last with one; the chat template does not end "
-            "every answer: use another base model, or set data.chat.template: plain"
+            f"row {sequences['id'][at]} learns {found[at]} end tokens (of {sorted(end_token_ids)}) "
+            f"where {wanted[at]} answers must end, the last with one; the chat template does not "
+            "end every answer: use another base model, or set data.chat.template: plain"
         )

@@ -58,6 +58,8 @@ class Markup:
         written = {token.content for token in added.values() if token.content in source}
         self.texts = tuple(sorted(special | {text for text in written if not text.isspace()}))
         """Texts that must never become control tokens when a user brings them."""
+        self.special_texts = tuple(sorted(special))
+        """Those among `texts` that no turn may hold, an answer neither."""
         self._special = _any_of(special)
         self._control = _any_of(self.texts)
         self._control_ids = {at for at, token in added.items() if token.content in self.texts}
