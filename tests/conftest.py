@@ -11,6 +11,7 @@ WORKER_ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "OMP_NUM_THREADS": "1",
     "PYTHONPATH": f"{REPOSITORY / 'platform'}{os.pathsep}{REPOSITORY}",
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "loray.serve.edge.proxy_middlewares",
     "TOKENIZERS_PARALLELISM": "false",
 }
 STRICT_ROOMS = ("spec", "cli", "planner", "artifacts")

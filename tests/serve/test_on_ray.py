@@ -68,6 +68,12 @@ def stats(address) -> dict:
     return httpx.get(f"{address}/v1/stats").json()
 
 
+def log_folder() -> Path:
+    import ray
+
+    return Path(ray._private.worker._global_node.get_session_dir_path()) / "logs"
+
+
 def test_every_model_says_over_http_what_its_engine_says(client, wanted):
     assert len(set(wanted.values())) == 4
     for ref, text in wanted.items():
@@ -102,7 +108,8 @@ def test_three_adapters_take_turns_in_two_slots(client, address, wanted):
 
 def test_models_are_listed(client):
     ids = {model.id for model in client.models.list()}
-    assert {"tiny", "poet", "poet@champion", "poet@1", "poet@2", "critic", "critic@1"} == ids
+    versions = {"poet@1", "poet@2", "critic@1"}
+    assert ids == {"tiny", "poet", "poet@champion", "critic", "critic@champion"} | versions
     assert client.models.retrieve("poet@champion").root == "poet@2"
 
 
@@ -179,8 +186,6 @@ def test_metrics_name_the_version_that_answered(client, address):
 
 def test_prompts_are_in_no_log(client, address):
     """Checklist row 30."""
-    import ray
-
     canary = "canary-7c1f-needle"
     asked = [{"role": "user", "content": canary}]
     client.chat.completions.create(model="poet", messages=asked, **GREEDY)
@@ -188,7 +193,7 @@ def test_prompts_are_in_no_log(client, address):
     headers = {"content-type": "application/json"}
     httpx.post(f"{address}/v1/chat/completions", content=bad, headers=headers)
     time.sleep(1)
-    logs = Path(ray._private.worker._global_node.get_session_dir_path()) / "logs"
+    logs = log_folder()
     found = [
         path.name
         for path in logs.rglob("*")
@@ -197,3 +202,36 @@ def test_prompts_are_in_no_log(client, address):
     assert found == []
     served = b"".join(path.read_bytes() for path in logs.rglob("replica_loray_ingress*.log"))
     assert f"prompt={len(canary)} chars".encode() in served
+
+
+def test_headers_that_steer_ray_come_off_inside_rays_proxy(address):
+    """Checklist row 21; what comes off is tested in `test_edge.py`."""
+    logs = "".join(path.read_text() for path in log_folder().rglob("proxy_*.log"))
+    assert "'loray.serve.edge.proxy_middlewares'" in logs
+    body = {"model": "poet", "messages": QUESTION, **GREEDY}
+    for headers, status in [
+        ({"serve_multiplexed_model_id": "critic"}, 400),
+        ({"serve_multiplexed_model_id": "poet", "x-request-timeout-seconds": "0.000001"}, 200),
+    ]:
+        response = httpx.post(f"{address}/v1/chat/completions", json=body, headers=headers)
+        assert response.status_code == status
+
+
+def test_a_change_of_the_spec_drops_no_request(client, address, world, wanted):
+    from loray.pipeline.catalog import catalog_of
+    from loray.serve.run import serve_spec
+
+    serve_block = world.spec.serve.model_copy(update={"slots": 3})
+    changed = world.spec.model_copy(update={"serve": serve_block})
+    port = int(address.rpartition(":")[2])
+    with ThreadPoolExecutor(1) as pool:
+        renewing = pool.submit(serve_spec, changed, catalog_of(changed), port=port)
+        num_asked = 0
+        while not renewing.done():
+            assert say(client, "critic").choices[0].message.content == wanted["critic@1"]
+            num_asked += 1
+        assert renewing.result() == address
+    assert num_asked > 3
+    for ref in ("poet@1", "poet@2", "critic@1"):
+        say(client, ref)
+    assert len(stats(address)["resident"]) == 3

@@ -20,6 +20,7 @@ from loray.serve.measures import EngineMeasures
 from loray.serve.messages import Answer, Ask
 from loray.serve.outcomes import log_failure
 from loray.serve.refusals import server_fault
+from loray.serve.replica_logs import log_through_serve
 from loray.spec.run import RunSpec
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ class EngineServer:
 
     def __init__(self, spec: RunSpec, catalog: Catalog) -> None:
         """Load the base model and start the engine's thread."""
+        log_through_serve()
         device = "cuda" if spec.resources.gpus_per_worker else "cpu"
         tokenizer = load_tokenizer(spec.base_model.path, spec.base_model.revision)
         model = load_base(spec.base_model, device=device)

@@ -16,6 +16,7 @@ from loray.serve.messages import Answer, Ask
 from loray.serve.openai_answers import BaseIdentity
 from loray.serve.outcomes import Outcome, log_failure, log_outcome
 from loray.serve.refusals import server_fault, too_busy, unavailable
+from loray.serve.replica_logs import log_through_serve
 from loray.spec.run import RunSpec
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class IngressServer:
         self, spec: RunSpec, name: str, catalog: Catalog, engine: "DeploymentHandle[object]"
     ) -> None:
         """Prepare; `name` is what the base model is called."""
+        log_through_serve()
         digest = base_digest(spec.base_model.path, spec.base_model.revision)
         self._measures = RequestMeasures()
         self._api = Api(
