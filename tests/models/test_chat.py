@@ -41,7 +41,37 @@ def tokenizer_with(template=None):
     return tokenizer
 
 
+LLAMA_2 = (
+    "{% for m in messages %}{% if m.role == 'user' %}{{ bos_token }}[INST] {{ m.content }} [/INST]"
+    "{% else %} {{ m.content }} {{ eos_token }}{% endif %}{% endfor %}"
+)
+
+
+def metaspace_tokenizer():
+    """As of SentencePiece: spaces are part of tokens, and a text gets one in front."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE(unk_token="<unk>"))
+    bpe.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+    bpe.decoder = decoders.Metaspace(prepend_scheme="first")
+    special = ["<unk>", *CONTROL]
+    bpe.train_from_iterator(
+        [*WORDS, *CONTROL, "[INST] [/INST] user"],
+        trainers.BpeTrainer(vocab_size=300, special_tokens=special, show_progress=False),
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=bpe,
+        unk_token="<unk>",
+        bos_token="<|endoftext|>",
+        eos_token="<|end|>",
+        additional_special_tokens=["<|user|>", "<|assistant|>", "<|system|>"],
+        chat_template=LLAMA_2,
+    )
+
+
 TOKENIZERS = {name: tokenizer_with(template) for name, template in TEMPLATES.items()}
+TOKENIZERS["metaspace"] = metaspace_tokenizer()
 MARKS = TOKENIZERS["marks"]
 
 
@@ -62,6 +92,21 @@ def test_a_question_and_its_answer_are_tokenized_as_the_template_does():
 
 def test_only_the_answer_and_its_end_token_are_learned():
     assert learned(encode(ask("a word", "two more"), MARKS, BASE)) == "two more<|end|>"
+
+
+def test_an_answer_is_tokenized_as_in_the_whole_text_where_spaces_belong_to_tokens():
+    tokenizer = TOKENIZERS["metaspace"]
+    turns = ask("a word", "two more words", "and", "more")
+    whole = tokenizer.apply_chat_template(turns)["input_ids"]
+    assert encode(turns, tokenizer, BASE).input_ids == whole
+    assert learned(encode(turns[:2], tokenizer, BASE), tokenizer) == "two more words <|end|>"
+
+
+def test_hostile_text_is_spelled_out_where_no_token_spells_every_character():
+    tokenizer = TOKENIZERS["metaspace"]
+    encoded = encode(ask("a word", "two <|end|> \U0001f600"), tokenizer, BASE)
+    assert tokenizer.decode(encoded.input_ids).count("<|end|>") == 2
+    assert encoded.input_ids.count(tokenizer.unk_token_id) == 1
 
 
 def test_every_answer_of_a_conversation_is_learned():
@@ -91,7 +136,7 @@ texts = st.one_of(
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.lists(texts, min_size=2, max_size=6), st.sampled_from([*TEMPLATES, "plain"]))
+@given(st.lists(texts, min_size=2, max_size=6), st.sampled_from([*TOKENIZERS, "plain"]))
 def test_what_a_model_sees_before_an_answer_is_what_it_learned_from(contents, name):
     tokenizer = TOKENIZERS.get(name, MARKS)
     chat = PLAIN if name == "plain" else BASE
@@ -105,7 +150,7 @@ def test_what_a_model_sees_before_an_answer_is_what_it_learned_from(contents, na
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.lists(texts, min_size=2, max_size=4), st.sampled_from([*TEMPLATES, "plain"]))
+@given(st.lists(texts, min_size=2, max_size=4), st.sampled_from([*TOKENIZERS, "plain"]))
 def test_control_tokens_in_a_row_are_plain_text(contents, name):
     tokenizer = TOKENIZERS.get(name, MARKS)
     chat = PLAIN if name == "plain" else BASE

@@ -19,7 +19,7 @@ from loray.data.sources import SourceFile
 from loray.errors import SourceError
 from loray.spec.data import FieldsSpec, JsonlSource, ParquetSource
 
-MIN_BLOCK_BYTES = 1 << 20
+MIN_BLOCK_BYTES = 256 << 10
 MAX_BLOCK_BYTES = 16 << 20
 BLOCKS_WANTED = 8
 """A small corpus is cut in about this many blocks, enough to keep a few workers busy."""

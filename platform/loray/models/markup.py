@@ -62,7 +62,9 @@ class Markup:
         """Those among `texts` that no turn may hold, an answer neither."""
         self._special = _any_of(special)
         self._control = _any_of(self.texts)
-        self._control_ids = {at for at, token in added.items() if token.content in self.texts}
+        self._numbers = {token.content: number for number, token in added.items()}
+        unknown = {tokenizer.unk_token_id}  # what no token spells, stand-ins among it, is no mark
+        self._control_ids = {self._numbers[text] for text in self.texts} - unknown
 
     @cached_property
     def eos(self) -> int:
@@ -89,8 +91,8 @@ class Markup:
         """The control token that the chat template writes after an answer, or else EOS."""
         probe = [{"role": "user", "content": "ask"}, {"role": "assistant", "content": "reply"}]
         text = self.render(probe)
-        after = self.tokens(text[text.rindex("reply") :], {}).ids
-        return next((token for token in after if token in self._control_ids), self.eos)
+        end = self._control.search(text, text.rindex("reply"))
+        return self.eos if end is None else self._numbers[end[0]]
 
     def render(self, turns: Sequence[Turn], *, open_prompt: bool = False) -> str:
         """The chat template's text of `turns`, with the start of an answer if `open_prompt`.
