@@ -105,6 +105,9 @@ def test_a_refilled_slot_keeps_nothing_of_the_adapter_before():
     found.set_rows([0, 1], is_prefill=False)
     update = (layer(x) - nn.functional.linear(x, layer.base.weight, layer.base.bias))[0]
     assert torch.allclose(update, x[0] @ a @ b, atol=1e-4)
+    assert not layer.a[0, :, 1:].any()
+    assert not layer.b[0, 1:].any()
     found.fill(0, {})
     found.set_rows([0, 0], is_prefill=False)
+    assert layer._update is None
     assert torch.equal(layer(x), nn.functional.linear(x, layer.base.weight, layer.base.bias))

@@ -42,6 +42,18 @@ def test_a_wrapped_model_computes_the_same_and_comes_back_unchanged():
     assert dict(model.named_modules()) == modules
 
 
+def test_unwrapping_twice_does_not_unwrap_a_later_engine():
+    model = build_base()
+    stack = wrap(model, num_slots=2, max_rank=4)
+    unwrap(model, stack)
+    later = wrap(model, num_slots=2, max_rank=4)
+    unwrap(model, stack)
+    assert (
+        model.get_submodule("model.layers.0.mlp.up_proj")
+        is later.layers["model.layers.0.mlp.up_proj"]
+    )
+
+
 def test_a_model_that_carries_adapters_already_is_refused():
     from peft import LoraConfig, get_peft_model
 

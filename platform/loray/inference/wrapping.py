@@ -82,9 +82,10 @@ def wrap(model: PreTrainedModel, *, num_slots: int, max_rank: int) -> LoraStack:
 
 
 def unwrap(model: PreTrainedModel, stack: LoraStack) -> None:
-    """Undo `wrap`."""
+    """Undo `wrap`; what another one put there since stays."""
     for name, layer in stack.layers.items():
-        model.set_submodule(name, layer.base)
+        if model.get_submodule(name) is layer:
+            model.set_submodule(name, layer.base)
 
 
 def _adapter_like(model: PreTrainedModel) -> Tensor:
