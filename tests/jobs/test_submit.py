@@ -9,6 +9,12 @@ from tests.jobs.head import Head
 pytestmark = pytest.mark.ray
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where several jobs keep what they make, so that one finds what another made."""
+    return tmp_path_factory.mktemp("kept")
+
+
 def stored_under(folder: Path) -> list[str]:
     return [
         f"--set=storage.root={folder}",
@@ -65,17 +71,17 @@ def test_a_relative_root_ends_the_job_before_anything_starts(head, job_spec):
     assert "Traceback" not in done.stdout
 
 
-def test_a_job_runs_the_whole_flow_and_the_next_one_finds_it_fresh(head, job_spec, tmp_path):
+def test_a_job_runs_the_whole_flow_and_the_next_one_finds_it_fresh(head, job_spec, kept):
     from loray.registry.store import Registry
 
-    words = ["python", "jobs/pipeline.py", str(job_spec), *stored_under(tmp_path)]
+    words = ["python", "jobs/pipeline.py", str(job_spec), *stored_under(kept)]
     done = head.submit(*words, job="first", timeout=400)
     assert ending(head, "first") == ("SUCCEEDED", 0), done.stdout + done.stderr
-    made = [p.parent.parent.name for p in tmp_path.glob("*/from-a-job-*/manifest.json")]
+    made = [p.parent.parent.name for p in kept.glob("*/from-a-job-*/manifest.json")]
     assert sorted(made) == ["datasets", "evaluations", "trainings"]
     assert "from-a-job@1 passed its gates" in done.stdout
 
-    registry = Registry(f"sqlite:///{tmp_path / 'registry.db'}", str(tmp_path))
+    registry = Registry(f"sqlite:///{kept / 'registry.db'}", str(kept))
     (version,) = registry.versions("from-a-job")
     assert registry.alias("from-a-job", "champion").version == version.number
 
@@ -85,12 +91,12 @@ def test_a_job_runs_the_whole_flow_and_the_next_one_finds_it_fresh(head, job_spe
     assert len(registry.versions("from-a-job")) == 1
 
 
-def test_an_adapter_that_a_gate_refuses_fails_the_job(head, job_spec, tmp_path):
+def test_an_adapter_that_a_gate_refuses_fails_the_job(head, job_spec, kept, tmp_path):
     text = job_spec.read_text(encoding="utf-8")
     strict = tmp_path / "strict.yaml"
     strict.write_text(f"{text}gates: [{{metric: perplexity, at_most: 1.01}}]\n", encoding="utf-8")
     done = head.submit(
-        "python", "jobs/pipeline.py", str(strict), *stored_under(tmp_path), job="gate", timeout=400
+        "python", "jobs/pipeline.py", str(strict), *stored_under(kept), job="gate", timeout=400
     )
     assert ending(head, "gate") == ("FAILED", 4), done.stdout + done.stderr
     assert "was refused by a gate" in done.stdout

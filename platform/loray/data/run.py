@@ -15,7 +15,7 @@ from loray.data.ledger import Ledger, make_ledger, narrow
 from loray.data.packing import place_sequences
 from loray.data.replay import draw_replay
 from loray.data.sources import find_files
-from loray.data.statistics import check_budget, describe_rejects, statistics_of
+from loray.data.totals import check_budget, describe_rejects, statistics_of
 from loray.data.steps import StepSetting, chain_of
 from loray.data.tokens import Place, write_tokens
 from loray.data.write import Settle, write_rows

@@ -11,9 +11,7 @@ from contextlib import aclosing
 
 from ray import serve
 
-from loray.inference import Engine
 from loray.models.chat import end_token_id, load_tokenizer
-from loray.models.load import load_base, stop_at
 from loray.serve.answerer import Answerer
 from loray.serve.catalog import Catalog
 from loray.serve.measures import EngineMeasures
@@ -34,6 +32,9 @@ class EngineServer:
 
     def __init__(self, spec: RunSpec, catalog: Catalog) -> None:
         """Load the base model and start the engine's thread."""
+        from loray.inference import Engine  # noqa: PLC0415 (torch: only replicas need it)
+        from loray.models.load import load_base, stop_at  # noqa: PLC0415
+
         log_through_serve()
         device = "cuda" if spec.resources.gpus_per_worker else "cpu"
         tokenizer = load_tokenizer(spec.base_model.path, spec.base_model.revision)

@@ -23,7 +23,7 @@ class WorkerTask:
     working_folder: str
     """Where the driver runs, and what the spec's relative paths are relative to."""
     progress: Any
-    """Handle of a `ProgressActor`; hears of steps, and of an error that would only repeat itself."""
+    """Handle of a `ProgressActor`; hears of steps, and of errors that would only repeat."""
 
 
 def train_worker(config: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from loray.data.statistics import check_budget, statistics_of
+from loray.data.totals import check_budget, statistics_of
 from loray.errors import DatasetError, SourceError
 from tests.data.corpora import data_spec, source
 from tests.data.ledgers import ledger_of
