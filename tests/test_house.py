@@ -26,7 +26,7 @@ OUR_FOLDERS = (
     "platform", "jobs", "serve_apps", "configs", "tests", "docs", "benchmarks", "notebooks", ".ci",
 )  # fmt: skip
 MACHINE_PATH = re.compile(
-    r"(?<![\w.$}-])/(?:home/(?!ray\b)|root/|work/|Users/|opt/|mnt/(?!shared\b))[a-z]"
+    r"(?<![\w.$}-])/(?:home/(?!ray\b)|root/|work/|Users/|opt/|mnt/(?!(?:shared|loray)\b))[a-z]"
 )
 """A folder of whoever wrote the line; that of Ray's images and a shared mount are none."""
 
