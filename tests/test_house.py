@@ -28,7 +28,7 @@ OUR_FOLDERS = (
 MACHINE_PATH = re.compile(
     r"(?<![\w.$}-])/(?:home/(?!ray\b)|root/|work/|Users/|opt/|mnt/(?!(?:shared|loray)\b))[a-z]"
 )
-"""A folder of whoever wrote the line; that of Ray's images is none."""
+"""A folder of whoever wrote the line; that of Ray's images and mounts in examples are none."""
 
 
 def text_files() -> list[Path]:

@@ -18,7 +18,7 @@ def test_the_starter_holds_what_the_command_line_gave(loray):
     loray("init", "support bot.yaml", "--base-model", "base", "--data", "rows.jsonl")
     said = loray("validate", "support bot.yaml")
     assert said.code == 0
-    assert "support-bot learns" in said.out
+    assert "support-bot, a LoRA" in said.out
 
 
 def test_a_file_that_exists_is_left_alone(loray, workplace: Path):

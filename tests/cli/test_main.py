@@ -71,7 +71,7 @@ def test_a_sound_spec_is_called_sound(loray):
     said = loray("validate", "spec.yaml")
     assert said.code == 0
     assert said.out == (
-        "spec.yaml is sound: my-bot learns LoRA of rank 16 on base in 100 steps of 16 sequences\n"
+        "spec.yaml is sound: my-bot, a LoRA of rank 16 on base, 100 steps of 16 sequences\n"
     )
     assert loray("validate", "spec.yaml", "--json").document["sound"] is True
 

@@ -37,8 +37,8 @@ def schema(*, markdown: bool) -> None:
 
 
 def _in_a_sentence(run: RunSpec) -> str:
-    method = f"LoRA of rank {run.method.rank}" if run.method.kind == "lora" else "all weights"
+    method = f"a LoRA of rank {run.method.rank}" if run.method.kind == "lora" else "all weights"
     return (
-        f"{run.name} learns {method} on {run.base_model.path} in {run.train.steps} steps of "
+        f"{run.name}, {method} on {run.base_model.path}, {run.train.steps} steps of "
         f"{run.train.batch.global_size} sequences"
     )
