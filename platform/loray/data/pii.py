@@ -77,9 +77,16 @@ def _is_ip4(found: re.Match[str]) -> bool:
         address = ipaddress.IPv4Address(found[0])
     except ValueError:
         return False
-    is_numbering = all(len(part) == 1 for part in found[0].split("."))
     is_public = address.is_global and not address.is_multicast
-    return is_public and not is_numbering and not VERSION_WORDS.search(_before(found))
+    is_numbering = _is_numbering(found[0].split(".")) or VERSION_WORDS.search(_before(found))
+    return is_public and not is_numbering
+
+
+def _is_numbering(parts: list[str]) -> bool:
+    """Whether four numbers look more like a version, a section or an object identifier."""
+    is_single = [len(part) == 1 for part in parts]
+    is_object = parts[0] in ("0", "1", "2") and is_single[1]  # Source: ITU-T X.660, the root arcs
+    return sum(is_single) >= 3 or is_object
 
 
 def _is_ip6(found: re.Match[str]) -> bool:
@@ -135,7 +142,7 @@ _EMAIL = Entity(
 _IP4 = Entity(
     "IP",
     re.compile(r"\d\.\d"),
-    re.compile(r"(?<![\w.-])(?:\d{1,3}\.){3}\d{1,3}(?![\w-]|\.\w)"),
+    re.compile(r"(?<![\w.-])(?:\d{1,3}\.){3}\d{1,3}(?![\w-]|\.\w|/\d{1,2}\b)"),
     _is_ip4,
 )
 _IP6 = Entity(

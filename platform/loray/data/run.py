@@ -15,9 +15,9 @@ from loray.data.ledger import Ledger, make_ledger, narrow
 from loray.data.packing import place_sequences
 from loray.data.replay import draw_replay
 from loray.data.sources import find_files
-from loray.data.totals import check_budget, describe_rejects, statistics_of
 from loray.data.steps import StepSetting, chain_of
 from loray.data.tokens import Place, write_tokens
+from loray.data.totals import check_budget, describe_rejects, statistics_of
 from loray.data.write import Settle, write_rows
 from loray.errors import SourceError
 from loray.models.chat import encode, end_token_id, load_tokenizer
