@@ -56,7 +56,7 @@ def _show_rich(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for row in cells:
         table.add_row(*map(Text, row))
     Console().print(table)
