@@ -69,7 +69,7 @@ def main() -> int:
             outcome = done.outcomes[spec.name] = apply(spec, report=say)
             done.seconds |= {f"{spec.name}: {k}": s for k, s in outcome.seconds.items()}
         with timed(done, "serve and ask"):
-            done.answers = serve_and_ask(specs, [asked_as(done.outcomes[s.name]) for s in specs])
+            done.answers = serve_and_ask(specs, [n for n, o in done.outcomes.items() if o.passed])
     show_summary(done)
     return 0 if done.passed else 1
 
@@ -82,15 +82,12 @@ def timed(done: Quickstart, part: str) -> Iterator[None]:
     done.seconds[part] = time.monotonic() - begin
 
 
-def asked_as(outcome: Outcome) -> str:
-    """What a client calls the adapter: its name, or its version when a gate kept the alias away."""
-    published = outcome.published
-    assert published is not None  # noqa: S101 (the quickstart's specs train adapters)
-    return published.version.name if published.passed else published.version.ref
-
-
 def serve_and_ask(specs: list[RunSpec], adapters: list[str]) -> list[Answer]:
-    """Serve the first spec's registry, which is the other's too, and ask all the same questions."""
+    """Serve the first spec's registry, which is the other's too, and ask all the same questions.
+
+    Args:
+        adapters: names of those that passed; one that a gate refused is not served.
+    """
     from loray.serve.run import serve_spec, served_name  # noqa: PLC0415
 
     say("--- serving")
