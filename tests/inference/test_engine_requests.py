@@ -232,9 +232,34 @@ def test_an_adapter_that_overflows_fails_alone_and_poisons_nobody(new_engine, wo
         assert "NaN or infinity" in str(broken.last.error)
         assert [n.last.finish_reason for n in neighbours] == ["length", "length"]
         assert [n.tokens for n in neighbours] == [answer.token_ids for answer in wanted]
-    # The last row, where the overflow was, now holds a short sequence beside longer ones.
-    crowd = [request("x", ids=prompt(8, 70)), request("y", ids=prompt(9, 65)), batch[1]]
-    assert engine.generate(crowd)[2].token_ids == wanted[1].token_ids
+
+
+def test_a_row_where_an_adapter_overflowed_is_clean_for_the_next(new_engine, world, tmp_path):
+    engine = new_engine()
+    engine.load_adapter("huge", write_adapter(tmp_path / "huge", world.base(), 1, size=1e25))
+    [wanted] = engine.generate([request(ids=prompt(6, 30))])
+    with pytest.raises(EngineError, match="NaN or infinity"):
+        engine.generate([request("huge", ids=prompt(7, 100), adapter="huge")])
+    # A short sequence in that row beside a longer one: its row is read far beyond its end.
+    short = Listener(0.005)
+    engine.submit(request(ids=prompt(6, 30)), short)
+    assert short.first.wait(30)
+    engine.generate([request("long", ids=prompt(8, 90))])
+    assert short.last.finish_reason == "length"
+    assert short.tokens == wanted.token_ids
+
+
+def test_nothing_of_a_request_stays_in_the_cache_when_it_has_ended(new_engine, world):
+    engine = new_engine(max_batch=4)
+    engine.load_adapter("a", world.adapters["a"])
+    batch = [
+        request(f"{i}", prompt(i, 3 + 9 * (i % 5)), "a" if i % 2 else None, max_new_tokens=2 + i)
+        for i in range(9)
+    ]
+    engine.generate(batch)
+    for layer in engine._runner.cache.layers:
+        assert not layer.keys.any()
+        assert not layer.values.any()
 
 
 def test_close_ends_what_runs_and_refuses_what_comes(new_engine, world):

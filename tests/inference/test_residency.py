@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from loray.errors import AdapterError
+from loray.errors import AdapterError, RequestError
 from loray.inference import GenerateRequest, SamplingParams
 from tests.inference.test_engine_requests import Listener
 from tests.inference.worlds import build_base, prompt, write_adapter
@@ -110,6 +110,17 @@ def test_loads_of_one_key_at_once_fill_one_slot(new_engine, world):
         thread.join(60)
     assert engine.stats().num_free_slots == 5
     assert engine.is_resident("a")
+
+
+def test_a_request_that_is_refused_does_not_keep_its_adapter(new_engine, world):
+    engine = new_engine(slots=1)
+    engine.load_adapter("a", world.adapters["a"])
+    running = Listener(0.005)
+    engine.submit(ask(None, "same"), running)
+    with pytest.raises(RequestError, match="still in use"):
+        engine.submit(ask("a", "same"), Listener())
+    engine.load_adapter("b", world.adapters["b"], wait_seconds=0.0)
+    assert running.last.finish_reason == "length"
 
 
 def test_an_engine_without_slots_runs_the_base_alone(new_engine, world, oracle):

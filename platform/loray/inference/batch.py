@@ -28,9 +28,9 @@ class RunningSequence:
     num_new: int = 0
     num_cached: int = 0
     """Tokens in the cache; the newest token comes after them."""
+    num_written: int = 0
+    """Positions of its row that are not zero any more; a prefill writes padding, too."""
     newest: int = 0
-    is_broken: bool = False
-    """Its numbers overflowed, so its row must be cleared."""
 
     @property
     def lora_slot(self) -> int:
@@ -74,15 +74,24 @@ class RunningBatch:
         prompts = [sequence.request.prompt_ids for sequence in ordered]
         slots = [sequence.lora_slot for sequence in ordered]
         first_row = len(self.rows)
-        logits = self.runner.prefill(prompts, slots, first_row)
+        longest = max(map(len, prompts))
+        try:
+            logits = self.runner.prefill(prompts, slots, first_row)
+        except BaseException:
+            for row in range(first_row, first_row + len(ordered)):
+                self.runner.cache.clear(row, longest)
+            raise
         self.rows.extend(ordered)
         for sequence in ordered:
             sequence.num_cached = len(sequence.request.prompt_ids)
+            sequence.num_written = longest
         return self._take(ordered, *choose(logits, [s.sampler for s in ordered]))
 
     def step(self) -> list[Outcome]:
         """One more token for every row."""
         rows = list(self.rows)
+        for sequence in rows:
+            sequence.num_written = max(sequence.num_written, sequence.num_cached + 1)
         logits = self.runner.decode(
             [s.newest for s in rows], [s.num_cached for s in rows], [s.lora_slot for s in rows]
         )
@@ -91,16 +100,19 @@ class RunningBatch:
         return self._take(rows, *choose(logits, [s.sampler for s in rows]))
 
     def leave(self, sequence: RunningSequence) -> None:
-        """Give the sequence's row to the last one."""
+        """Give the sequence's row to the last one, and leave zeros behind.
+
+        Infinity or NaN would poison the next sequence there, however well it is masked; and
+        nobody's words are to outlive their request.
+        """
         cache, row, last_row = self.runner.cache, self.rows.index(sequence), len(self.rows) - 1
         last = self.rows.pop()
-        if sequence.is_broken:
-            cache.clear(row)
+        cache.clear(row, sequence.num_written)
         if last is not sequence:
             cache.move(last_row, row, last.num_cached)
+            cache.clear(last_row, last.num_written)
             self.rows[row] = last
-            if last.is_broken:
-                cache.clear(last_row)
+            last.num_written = last.num_cached
 
     def _take(
         self, rows: Sequence[RunningSequence], tokens: list[int], entropies: list[float]
@@ -114,7 +126,6 @@ class RunningBatch:
     def _after(self, sequence: RunningSequence, token: int, entropy: float) -> Event:
         request_id = sequence.request.request_id
         if not isfinite(entropy):
-            sequence.is_broken = True
             error = EngineError(
                 f"the logits of request {request_id!r:.80} hold NaN or infinity; its adapter or "
                 "the base model overflows: use another version, or a wider dtype"

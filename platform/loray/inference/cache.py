@@ -116,8 +116,8 @@ class KVSlab(Cache):
             for slab in (layer.slab_keys, layer.slab_values):
                 slab[target, :, :length] = slab[source, :, :length]
 
-    def clear(self, row: int) -> None:
-        """Zero a row: NaN left in it would poison the next one there, masked or not."""
+    def clear(self, row: int, length: int) -> None:
+        """Zero the first `length` positions of a row."""
         for layer in self._slabs:
-            layer.slab_keys[row].zero_()
-            layer.slab_values[row].zero_()
+            layer.slab_keys[row, :, :length].zero_()
+            layer.slab_values[row, :, :length].zero_()
