@@ -108,6 +108,15 @@ def test_a_wrong_spec_is_refused_before_anything_starts(tmp_path):
         build(AppArguments(spec="spec.yaml", folder=str(tmp_path)))
 
 
+def test_a_context_that_the_base_model_cannot_read_is_refused_before_anything_starts(tmp_path):
+    from serve_apps.adapters import AppArguments, build
+
+    write_spec(tmp_path)
+    (tmp_path / "model" / "config.json").write_text('{"max_position_embeddings": 100}')
+    with pytest.raises(SpecError, match="set it to 100 or less"):
+        build(AppArguments(spec="spec.yaml", folder=str(tmp_path)))
+
+
 def config_files() -> list[Path]:
     return sorted((Path(__file__).parents[2] / "configs" / "serve").glob("*.yaml"))
 

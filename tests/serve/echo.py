@@ -33,6 +33,8 @@ class ShelfCatalog:
         return self.shelf[ref]
 
     def listing(self) -> list[tuple[str, AdapterVersion]]:
+        if self.trouble:
+            raise self.trouble
         return sorted(self.shelf.items())
 
     def folder(self, version: AdapterVersion) -> Path:

@@ -167,6 +167,21 @@ def test_a_registry_that_is_down_stops_only_names_never_seen(house):
     assert response.headers["retry-after"] == "1"
 
 
+def test_a_listing_outlives_the_registry(house):
+    app = house.app()
+    house.catalog.trouble = RegistryError("no database")
+    assert call(app, "GET", "/v1/models").status_code == 503
+    house.catalog.trouble = None
+    before = call(app, "GET", "/v1/models").json()
+    house.now, house.catalog.trouble = 5.0, RegistryError("no database")
+    assert call(app, "GET", "/v1/models").json() == before
+
+
+def test_a_body_that_cannot_fit_into_the_context_is_413(house):
+    assert chat(house.app(), content="x" * 100_000).status_code == 413
+    assert house.catalog.num_asked == 0
+
+
 def test_a_prompt_over_the_context_is_refused_before_it_runs(house):
     """Checklist row 19."""
     response = chat(house.app(), content="x" * 300)

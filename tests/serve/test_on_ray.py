@@ -1,6 +1,8 @@
 """The whole application on a Ray cluster, asked by the official client."""
 
 import json
+import os
+import signal
 import socket
 import time
 import urllib.request
@@ -235,3 +237,23 @@ def test_a_change_of_the_spec_drops_no_request(client, address, world, wanted):
     for ref in ("poet@1", "poet@2", "critic@1"):
         say(client, ref)
     assert len(stats(address)["resident"]) == 3
+
+
+def test_a_killed_replica_costs_refusals_that_may_be_retried(client, wanted):
+    from openai import InternalServerError
+    from ray.util.state import list_actors
+
+    (engine,) = list_actors(
+        filters=[("class_name", "=", "ServeReplica:loray:engine"), ("state", "=", "ALIVE")]
+    )
+    os.kill(engine.pid, signal.SIGKILL)
+    refused, deadline = [], time.monotonic() + 240
+    while time.monotonic() < deadline:
+        try:
+            answer = say(client, "critic")
+            break
+        except InternalServerError as error:
+            refused.append(error)
+            time.sleep(0.2)
+    assert answer.choices[0].message.content == wanted["critic@1"]
+    assert {(error.status_code, error.code) for error in refused} <= {(503, "unavailable")}

@@ -34,7 +34,7 @@ def test_token_limits_are_whole_numbers_within_the_servers_range(field, value):
         ("stop", ""), ("stop", ["ok", ""]), ("stop", ["x"] * 1000), ("stop", "x" * 257),
         ("stop", 7), ("stop", [["a"]]),
         ("stream", "yes"), ("stream", 1),
-        ("stream_options", {"include_usage": 1}), ("stream_options", []),
+        ("stream_options", {"include_usage": 1, "more": 1}), ("stream_options", []),
         ("model", ""), ("model", 3), ("model", "m" * 513),
         ("user", "u" * 513), ("user", 5),
         ("messages", []), ("messages", {}), ("messages", [USER] * 1025), ("messages", "hi"),
@@ -116,6 +116,10 @@ def test_a_raw_prompt_is_one_string(prompt):
     with pytest.raises(RefusedError) as caught:
         parse_completion({"model": "m", "prompt": prompt}, max_new_tokens=8)
     assert caught.value.refused.param.split(".")[0] == "prompt"
+
+
+def test_options_of_a_stream_need_a_stream():
+    assert refusal(stream_options={"include_usage": True}).param == "stream_options"
 
 
 def test_a_missing_field_is_named():

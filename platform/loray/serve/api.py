@@ -28,6 +28,7 @@ from loray.spec.serve import ServeSpec
 
 _ROLES = {"developer": "system"}
 """What OpenAI calls a role and chat templates call another."""
+_NO_REGISTRY = "the registry does not answer; try again"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,10 @@ class Api:
 
     async def models(self) -> dict[str, Any]:
         """`GET /v1/models`: the base, then every reference that names something now."""
-        listed = await self.catalog.listing()
+        try:
+            listed = await self.catalog.listing()
+        except LorayError:
+            raise RefusedError(unavailable(_NO_REGISTRY)) from None
         cards = [model_card(ref, self.base, version) for ref, version in listed]
         return {"object": "list", "data": [model_card(self.base.name, self.base, None), *cards]}
 
@@ -142,7 +146,7 @@ class Api:
         try:
             version = await self.catalog.resolve(model)
         except LorayError:
-            raise RefusedError(unavailable("the registry does not answer; try again")) from None
+            raise RefusedError(unavailable(_NO_REGISTRY)) from None
         if version is None:
             raise RefusedError(unknown_model())
         return version

@@ -85,6 +85,7 @@ class RecentCatalog:
         self._clock = clock
         self._known: OrderedDict[str, tuple[float, AdapterVersion | None]] = OrderedDict()
         self._asking: SingleFlight[AdapterVersion | None] = SingleFlight()
+        self._listing: SingleFlight[Sequence[tuple[str, AdapterVersion]]] = SingleFlight()
         self._listed: tuple[float, Sequence[tuple[str, AdapterVersion]]] | None = None
 
     async def resolve(self, ref: str) -> AdapterVersion | None:
@@ -99,11 +100,26 @@ class RecentCatalog:
         return await self._asking.run(ref, lambda: self._ask(ref))
 
     async def listing(self) -> Sequence[tuple[str, AdapterVersion]]:
-        """As `Catalog.listing`, at most a second old."""
+        """As `Catalog.listing`, at most a second old.
+
+        Raises:
+            LorayError: the catalog cannot be asked and never answered before.
+        """
         now = self._clock()
         if self._listed is None or now - self._listed[0] >= FRESH_SECONDS:
-            self._listed = (now, await asyncio.to_thread(self._catalog.listing))
+            return await self._listing.run("", lambda: self._list(now))
         return self._listed[1]
+
+    async def _list(self, asked: float) -> Sequence[tuple[str, AdapterVersion]]:
+        try:
+            listed = await asyncio.to_thread(self._catalog.listing)
+        except LorayError as error:
+            if self._listed is None:
+                raise
+            logger.warning("catalog cannot be asked (%s); the last listing stays", error)
+            listed = self._listed[1]
+        self._listed = (asked, listed)
+        return listed
 
     async def _ask(self, ref: str) -> AdapterVersion | None:
         asked = self._clock()

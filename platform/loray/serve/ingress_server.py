@@ -12,7 +12,7 @@ from loray.serve.api import Api
 from loray.serve.app import build_app
 from loray.serve.catalog import Catalog, RecentCatalog
 from loray.serve.measures import RequestMeasures
-from loray.serve.messages import Answer, Ask
+from loray.serve.messages import Answer, Ask, Finished, Refused
 from loray.serve.openai_answers import BaseIdentity
 from loray.serve.outcomes import Outcome, log_failure, log_outcome
 from loray.serve.refusals import server_fault, too_busy, unavailable
@@ -36,8 +36,10 @@ class RemoteEngine:
         model_id = ask.adapter.digest if ask.adapter else ""
         response = self._answer.options(multiplexed_model_id=model_id).remote(ask)
         answers = cast("DeploymentResponseGenerator[Answer]", response)
+        is_over = False
         try:
             async for answer in answers:
+                is_over = isinstance(answer, (Finished, Refused))
                 yield answer
         except BackPressureError:
             yield too_busy()
@@ -47,7 +49,8 @@ class RemoteEngine:
             log_failure(ask.request_id, error)
             yield server_fault()
         finally:
-            answers.cancel()  # nothing happens when it is over
+            if not is_over:
+                answers.cancel()
 
     async def stats(self) -> dict[str, object]:
         """Counters of one replica."""

@@ -196,6 +196,8 @@ def _parse(
         request = kind.model_validate(known)
     except ValidationError as error:
         raise _first_fault(kind, known, error, wanted) from None
+    if request.stream_options is not None and not request.stream:
+        raise bad_value("stream_options", "stream_options is for streams; add stream: true")
     for field in ("max_tokens", "max_completion_tokens"):
         value = getattr(request, field, None)
         if value is not None and value > max_new_tokens:

@@ -1,5 +1,6 @@
 """From a run spec and a catalog to a running Ray Serve application."""
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from ray import serve
 from ray.serve.config import HTTPOptions
 
+from loray.errors import SpecError
 from loray.serve.catalog import Catalog
 from loray.serve.edge import PROXY_CALLBACK
 from loray.serve.engine_server import (
@@ -31,6 +33,8 @@ INGRESS_CPUS = 0
 INGRESS_SLACK = 64
 """For requests that need no engine, and for those being refused."""
 RETRY_AFTER_SECONDS = 1
+CONSTRUCTOR_TRIES = 3
+"""A base model that cannot be loaded now will not load at the twentieth try either."""
 
 
 def build_application(spec: RunSpec, catalog: Catalog) -> serve.Application:
@@ -39,7 +43,11 @@ def build_application(spec: RunSpec, catalog: Catalog) -> serve.Application:
     Args:
         spec: a path of a local base model is made absolute: replicas may run elsewhere.
         catalog: knows the adapters; it is pickled to the replicas.
+
+    Raises:
+        SpecError: `serve.max_context` is more than the base model reads.
     """
+    _check_context(spec)
     name = served_name(spec.base_model)
     base = spec.base_model
     if Path(base.path).is_dir():
@@ -120,4 +128,18 @@ def _waiting(spec: ServeSpec) -> dict[str, Any]:
         "graceful_shutdown_timeout_s": spec.request_timeout_seconds + DRAIN_SECONDS,
         "health_check_period_s": HEALTH_PERIOD_SECONDS,
         "health_check_timeout_s": HEALTH_TIMEOUT_SECONDS,
+        "max_constructor_retry_count": CONSTRUCTOR_TRIES,
     }
+
+
+def _check_context(spec: RunSpec) -> None:
+    """Refuse here what every replica's engine would refuse, where its config is at hand."""
+    path = Path(spec.base_model.path) / "config.json"
+    if not path.is_file():
+        return
+    most = json.loads(path.read_text(encoding="utf-8")).get("max_position_embeddings")
+    if most is not None and spec.serve.max_context > most:
+        raise SpecError(
+            f"serve.max_context is {spec.serve.max_context}, the base model "
+            f"{spec.base_model.path} reads {most} positions; set it to {most} or less"
+        )
