@@ -6,7 +6,7 @@ import hypothesis
 import pytest
 
 # A busy machine is slow at times; how long one example takes proves nothing.
-hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.register_profile("patient", deadline=None, max_examples=40)
 hypothesis.settings.load_profile("patient")
 
 # Set before any cluster starts, so that Ray's workers have them; a moto server takes any.

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loray.data import cut
@@ -17,7 +17,6 @@ pieces_of_text = st.sampled_from(
 long_texts = st.lists(pieces_of_text, min_size=1, max_size=60).map("".join)
 
 
-@settings(max_examples=150)
 @given(long_texts, st.integers(16, 40))
 def test_pieces_are_the_text_in_tokens_that_fit(text, max_tokens):
     pieces = cut_text(text, MARKUP, max_tokens)
@@ -27,7 +26,6 @@ def test_pieces_are_the_text_in_tokens_that_fit(text, max_tokens):
     assert [piece.is_last for piece in pieces] == [False] * (len(pieces) - 1) + [True]
 
 
-@settings(max_examples=100)
 @given(long_texts, st.integers(16, 40))
 def test_a_piece_by_itself_still_fits(text, max_tokens):
     for piece in cut_text(text, MARKUP, max_tokens):

@@ -3,7 +3,7 @@ import zlib
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow.fs import LocalFileSystem
 
@@ -15,7 +15,6 @@ def in_chunks(data: bytes, size: int) -> list[bytes]:
     return [data[at : at + size] for at in range(0, len(data), size)]
 
 
-@settings(max_examples=200)
 @given(st.lists(st.sampled_from([b"", b"a", b"bc", b"\n", b"\r\n", b"longer line"])), st.data())
 def test_the_parts_of_a_file_hold_each_line_once(pieces, data):
     import tempfile
@@ -79,7 +78,7 @@ def test_a_wrong_checksum_is_a_tear():
 
 
 def test_a_compressed_bomb_is_opened_a_piece_at_a_time():
-    pieces = gunzip([zlib.compress(bytes(100 << 20), wbits=31)])
+    pieces = gunzip([zlib.compress(bytes(20 << 20), wbits=31)])
     assert max(map(len, pieces)) <= lines.CHUNK_BYTES
 
 

@@ -130,7 +130,7 @@ def test_the_same_bytes_come_out_of_a_corpus_that_the_driver_does_not_hold(
     from ray.data import Dataset
 
     spec = run_spec(tokenizer_dir, source(faulty / "*"), steps=STEPS)
-    monkeypatch.setattr(blocks, "MIN_BLOCK_BYTES", 4000)
+    monkeypatch.setattr(blocks, "MIN_BLOCK_BYTES", 10_000)
     curate(tmp_path / "small", spec)
     monkeypatch.setattr(exchange, "LOCAL_BYTES", 0)
     shuffled = []

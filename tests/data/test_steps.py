@@ -2,7 +2,7 @@ import json
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loray.data.steps import Chain, StepSetting, chain_of
@@ -102,7 +102,6 @@ texts = st.one_of(
 rows = st.one_of(st.none(), st.lists(texts, min_size=2, max_size=4))
 
 
-@settings(max_examples=50)
 @given(st.lists(rows, max_size=8), st.data())
 def test_no_step_drops_or_moves_a_row_and_batches_do_not_matter(conversations, data):
     stage = chain(*ALL_STEPS)

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loray.data.encode import IGNORED
@@ -65,7 +65,6 @@ packs = st.lists(
 )
 
 
-@settings(max_examples=60)
 @given(packs, st.data())
 def test_the_bytes_do_not_depend_on_how_sequences_arrive(tmp_path_factory, drawn, data):
     folder = tmp_path_factory.mktemp("tokens")

@@ -135,7 +135,7 @@ texts = st.one_of(
 ).filter(bool)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(texts, min_size=2, max_size=6), st.sampled_from([*TOKENIZERS, "plain"]))
 def test_what_a_model_sees_before_an_answer_is_what_it_learned_from(contents, name):
     tokenizer = TOKENIZERS.get(name, MARKS)
@@ -149,7 +149,7 @@ def test_what_a_model_sees_before_an_answer_is_what_it_learned_from(contents, na
         assert not whole.target_mask[len(prompt) - 1]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(texts, min_size=2, max_size=4), st.sampled_from([*TOKENIZERS, "plain"]))
 def test_control_tokens_in_a_row_are_plain_text(contents, name):
     tokenizer = TOKENIZERS.get(name, MARKS)
@@ -161,7 +161,7 @@ def test_control_tokens_in_a_row_are_plain_text(contents, name):
     assert found == [i for i in encode(benign, tokenizer, chat).input_ids if i in ids]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(texts, min_size=2, max_size=4))
 def test_the_ids_spell_the_rendered_text(contents):
     turns = ask(*contents[: len(contents) // 2 * 2])
@@ -169,7 +169,7 @@ def test_the_ids_spell_the_rendered_text(contents):
     assert MARKS.decode(encode(turns, MARKS, BASE).input_ids) == text
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(texts, min_size=2, max_size=2))
 def test_hostile_text_is_tokenized_as_transformers_does_when_it_sanitizes(contents):
     turns = ask(*contents)
