@@ -1,7 +1,7 @@
 """Curate only, as a Ray job.
 
 ray job submit --working-dir . --runtime-env jobs/runtime_env.yaml -- \
-    python jobs/curate.py configs/runs/docstring.yaml
+    python jobs/curate.py my-bot.yaml --set storage.root=s3://bucket/loray
 """
 
 from loray.cli.job import run_job

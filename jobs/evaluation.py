@@ -1,7 +1,7 @@
 """Curate, train and evaluate, without registering, as a Ray job.
 
 ray job submit --working-dir . --runtime-env jobs/runtime_env.yaml -- \
-    python jobs/evaluation.py configs/runs/docstring.yaml
+    python jobs/evaluation.py my-bot.yaml --set storage.root=s3://bucket/loray
 """
 
 from loray.cli.job import run_job

@@ -1,7 +1,7 @@
 """The whole flow of one spec as a Ray job: curate, train, evaluate, register, promote.
 
 ray job submit --working-dir . --runtime-env jobs/runtime_env.yaml -- \
-    python jobs/pipeline.py configs/runs/docstring.yaml --set resources.workers=4
+    python jobs/pipeline.py my-bot.yaml --set storage.root=s3://bucket/loray
 """
 
 from loray.cli.job import run_job

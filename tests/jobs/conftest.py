@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.jobs.head import Head, started_head
+from tests.jobs.head import Head, started_cluster
 
 COLOURS = ("red", "blue", "green", "white", "black", "grey")
 NUM_ANIMALS = 30  # groups; by their hash some fall into each split
@@ -14,8 +14,8 @@ NUM_ANIMALS = 30  # groups; by their hash some fall into each split
 
 @pytest.fixture(scope="session")
 def head() -> Iterator[Head]:
-    """A cluster of its own for all tests of jobs."""
-    with started_head(cpus=4) as started:
+    """A cluster of two nodes for all tests of jobs."""
+    with started_cluster(cpus=4) as started:
         yield started
 
 

@@ -11,26 +11,32 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
+from ray.util import get_node_ip_address
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RAY = Path(sys.executable).parent / "ray"
 TRIES = 4
 START_SECONDS = 120
 END_SECONDS = 6  # Ray's own patience with workers is longer; nothing here is worth it
+STORE_BYTES = 200 << 20
+Process = subprocess.Popen[bytes]
 
 
 @dataclass(frozen=True)
 class Head:
-    """A running cluster of one node."""
+    """A running cluster."""
 
     dashboard: str
+    """URL of the dashboard and job server."""
+    address: str
+    """What other nodes join."""
     token: str
     folder: Path
     environment: dict[str, str] = field(repr=False)
@@ -79,51 +85,70 @@ class Head:
             return error.code, None
 
 
+Started = tuple[Head, Process]
+
+
 @contextmanager
-def started_head(*, cpus: int) -> Iterator[Head]:
-    """`ray start --head --block` as a child of ours, and its end by the ids of its processes."""
+def started_cluster(*, cpus: int) -> Iterator[Head]:
+    """A head that runs no tasks and one node that does, as cluster.yaml has them.
+
+    Both are children of ours, and end by the ids of their processes.
+    """
     folder = Path(tempfile.mkdtemp(prefix="loray-"))  # short: a socket's path holds 107 characters
-    try:
-        head, process = start_patiently(folder, cpus)
-        try:
-            yield head
-            if process.poll() is not None:
-                raise RuntimeError(f"the head ended by itself:\n{head.log()}")
-        finally:
-            end(process)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        head, process = start_patiently(lambda number: launch_head(folder / str(number)), nodes=1)
+        stack.callback(end, process)
+        _, node = start_patiently(lambda _: launch_node(head, cpus), nodes=2)
+        stack.callback(end, node)
+        yield head
+        if process.poll() is not None or node.poll() is not None:
+            raise RuntimeError(f"a node ended by itself:\n{head.log()}")
 
 
-def start_patiently(folder: Path, cpus: int) -> tuple[Head, subprocess.Popen[bytes]]:
-    """A head that is up; on a busy machine it may take more than one try.
+def start_patiently(start: Callable[[int], Started], *, nodes: int) -> Started:
+    """What `start` starts, once so many nodes are alive; on a busy machine it may take some tries.
 
     A raylet aborts when its agent is not up within 15 s, which no option of Ray's changes.
     """
     for number in range(TRIES):
-        head, process = launch(folder / str(number), cpus)
-        if is_up_in_time(head, process):
+        head, process = start(number)
+        if is_up_in_time(head, process, nodes):
             return head, process
         end(process)
-    raise RuntimeError(f"no head after {TRIES} tries; the last one said:\n{head.log()}")
+    raise RuntimeError(f"no node after {TRIES} tries; the last one said:\n{head.log()}")
 
 
-def launch(folder: Path, cpus: int) -> tuple[Head, subprocess.Popen[bytes]]:
-    """Start the processes, with everything they write under `folder`."""
+def launch_head(folder: Path) -> Started:
+    """Start a head without CPUs, with everything it writes under `folder`."""
     folder.mkdir()
-    ports = free_ports(7)
+    gcs, dashboard, client, *agents = free_ports(7)
     token = secrets.token_hex(32)
-    words = ["start", "--head", "--block", "--disable-usage-stats", f"--num-cpus={cpus}"]
-    words += ["--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", f"--port={ports[0]}"]
-    words += [f"--dashboard-port={ports[1]}", f"--ray-client-server-port={ports[2]}"]
-    words += [f"--dashboard-agent-listen-port={ports[3]}", f"--metrics-export-port={ports[4]}"]
-    words += [f"--dashboard-agent-grpc-port={ports[5]}", f"--runtime-env-agent-port={ports[6]}"]
-    words += [f"--temp-dir={folder / 'ray'}", f"--object-store-memory={200 << 20}"]
     environment = head_environment(folder, token)
-    head = Head(f"http://127.0.0.1:{ports[1]}", token, folder, environment)
-    with (folder / "head.log").open("w") as log:
-        process = subprocess.Popen([str(RAY), *words], env=environment, stdout=log, stderr=log)
-    return head, process
+    address = f"{get_node_ip_address()}:{gcs}"
+    head = Head(f"http://127.0.0.1:{dashboard}", address, token, folder, environment)
+    words = ["--head", "--num-cpus=0", f"--port={gcs}"]
+    words += ["--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
+    words += [f"--ray-client-server-port={client}", f"--temp-dir={folder / 'ray'}"]
+    return head, launch(head, words, agents)
+
+
+def launch_node(head: Head, cpus: int) -> Started:
+    """Start a node that joins `head`, as a second machine would."""
+    words = [f"--address={head.address}", f"--num-cpus={cpus}"]
+    return head, launch(head, words, free_ports(4))
+
+
+def launch(head: Head, words: list[str], agents: Sequence[int]) -> Process:
+    """`ray start --block`, its output at the end of the head's log."""
+    listen, grpc, runtime_env, metrics = agents
+    words = [str(RAY), "start", "--block", "--disable-usage-stats", *words]
+    words += [f"--dashboard-agent-listen-port={listen}", f"--dashboard-agent-grpc-port={grpc}"]
+    words += [f"--runtime-env-agent-port={runtime_env}", f"--metrics-export-port={metrics}"]
+    words += ["--min-worker-port=0", "--max-worker-port=0"]  # two nodes share this machine's
+    words += [f"--object-store-memory={STORE_BYTES}"]
+    with (head.folder / "head.log").open("a") as log:
+        return subprocess.Popen(words, env=head.environment, stdout=log, stderr=log)
 
 
 def head_environment(folder: Path, token: str) -> dict[str, str]:
@@ -141,19 +166,19 @@ def head_environment(folder: Path, token: str) -> dict[str, str]:
     }
 
 
-def is_up_in_time(head: Head, process: subprocess.Popen[bytes]) -> bool:
-    """The dashboard answers its token's holder and knows a living node."""
+def is_up_in_time(head: Head, process: Process, nodes: int) -> bool:
+    """The dashboard answers its token's holder and knows so many living nodes."""
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         with suppress(urllib.error.URLError, OSError):
             _, answer = head.get("/nodes?view=summary", token=head.token)
-            if '"ALIVE"' in json.dumps(answer):
+            if json.dumps(answer).count('"state": "ALIVE"') >= nodes:
                 return True
         time.sleep(0.5)
     return False
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+def end(process: Process) -> None:
     """End a process and all that descend from it, by their ids."""
     family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
     process.terminate()

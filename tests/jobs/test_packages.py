@@ -1,5 +1,6 @@
 """What `ray job submit` would carry to a cluster, made by Ray's own code."""
 
+import re
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -72,3 +73,9 @@ def test_no_job_takes_the_name_of_an_installed_module():
     taken = [p.stem for p in (REPOSITORY / "jobs").glob("*.py") if find_spec(p.stem) is not None]
     assert taken == []
     assert find_spec("evaluate") is not None
+
+
+def test_the_page_on_clusters_names_every_job_and_no_other():
+    page = (REPOSITORY / "docs" / "concepts" / "clusters.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`jobs/(\w+)\.py`", page))
+    assert named == {path.stem for path in (REPOSITORY / "jobs").glob("*.py")}
