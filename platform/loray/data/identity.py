@@ -2,12 +2,14 @@
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from loray.artifacts.store import file_digest
 from loray.data.sources import SourceFile, find_files
 from loray.spec.data import DataSpec
 
+THREADS = 16
 CACHED_BYTES = 64 << 20
 """From this size on, a local file's digest is remembered until its size or time changes."""
 
@@ -18,7 +20,9 @@ def source_identity(data: DataSpec) -> dict[str, str]:
     Raises:
         SourceError: a file is missing.
     """
-    return {file.key: _identity(file) for file in find_files(data)}
+    files = find_files(data)
+    with ThreadPoolExecutor(THREADS) as pool:  # asking a bucket is waiting
+        return dict(zip((file.key for file in files), pool.map(_identity, files), strict=True))
 
 
 def _identity(file: SourceFile) -> str:
