@@ -19,13 +19,14 @@ class SingleFlight(Generic[T]):
     async def run(self, key: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The result of `work()`, or of the run for `key` that is already under way."""
         task = self._running.get(key)
-        if task is None:
+        if task is None or task.done():  # done, and about to be forgotten: its result is old
             task = asyncio.create_task(work())
             self._running[key] = task
             task.add_done_callback(lambda done: self._forget(key, done))
         return await asyncio.shield(task)
 
     def _forget(self, key: str, task: asyncio.Task[T]) -> None:
-        del self._running[key]
+        if self._running.get(key) is task:
+            del self._running[key]
         if not task.cancelled():
             task.exception()  # retrieved, or asyncio complains when every waiter has gone
