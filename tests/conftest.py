@@ -12,6 +12,7 @@ WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "PYTHONPATH": f"{REPOSITORY / 'platform'}{os.pathsep}{REPOSITORY}",
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "loray.serve.edge.proxy_middlewares",
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
     "TOKENIZERS_PARALLELISM": "false",
 }
 STRICT_ROOMS = ("spec", "cli", "planner", "artifacts")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ray import serve
+from ray.exceptions import RayActorError
 from ray.serve.config import HTTPOptions
 
 from loray.errors import SpecError
@@ -33,6 +34,8 @@ INGRESS_CPUS = 0
 INGRESS_SLACK = 64
 """For requests that need no engine, and for those being refused."""
 RETRY_AFTER_SECONDS = 1
+PROXY_PATIENCE = ("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")
+PROXY_TRIES = 5
 CONSTRUCTOR_TRIES = 3
 """A base model that cannot be loaded now will not load at the twentieth try either."""
 
@@ -88,7 +91,7 @@ def serve_spec(
         RuntimeError: a deployment did not come up; Ray's message says why.
     """
     timeout = spec.serve.request_timeout_seconds + PROXY_GRACE_SECONDS
-    serve.start(http_options=HTTPOptions(host=host, port=port, request_timeout_s=timeout))
+    _start(HTTPOptions(host=host, port=port, request_timeout_s=timeout))
     serve.run(build_application(spec, catalog), name=APP_NAME, route_prefix="/")
     address = f"http://{host}:{port}"
     logger.info("serving %s and its adapters on %s", served_name(spec.base_model), address)
@@ -96,12 +99,30 @@ def serve_spec(
 
 
 def proxy_environment() -> dict[str, str]:
-    """What Ray's proxies need in their environment to take off headers that steer Ray.
+    """What Serve's own processes need in their environment.
 
-    They inherit it from the process that starts the local cluster, from the runtime environment of
-    the job that starts Serve, or from `ray start`'s own environment.
+    Ray's proxies then take off headers that steer Ray, and may take a minute to start. They
+    inherit it from the process that starts the local cluster, from the runtime environment of the
+    job that starts Serve, or from `ray start`'s own environment.
     """
-    return dict([PROXY_CALLBACK])
+    return dict([PROXY_CALLBACK, PROXY_PATIENCE])
+
+
+def _start(options: HTTPOptions) -> None:
+    """Start Serve, or find it running.
+
+    On a busy machine Ray kills a proxy that is not ready in time, starts another, and tells who
+    waited for the first one that it died.
+    """
+    for tries_left in reversed(range(PROXY_TRIES)):
+        try:
+            serve.start(http_options=options)
+        except RayActorError:
+            if not tries_left:
+                raise
+            logger.warning("Ray's proxy was not ready in time; waiting for the next one")
+        else:
+            return
 
 
 def served_name(base: BaseModelSpec) -> str:
