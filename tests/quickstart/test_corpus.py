@@ -12,12 +12,14 @@ from loray.quickstart.corpus_modules import modules_under
 from loray.spec.load import load_checked
 
 
+@pytest.mark.slow
 def test_both_tasks_answer_the_same_prompts(corpus):
     prompts = [[(r["module"], r["signature"]) for r in corpus[t]] for t in ("docstring", "call")]
     assert prompts[0] == prompts[1]
     assert len(prompts[0]) > 2000
 
 
+@pytest.mark.slow
 def test_every_row_has_text_in_every_column(corpus):
     columns = {
         "docstring": {"module", "signature", "summary"},
@@ -29,11 +31,13 @@ def test_every_row_has_text_in_every_column(corpus):
         assert all(value.strip() for row in corpus[stem] for value in row.values())
 
 
+@pytest.mark.slow
 def test_no_row_comes_from_a_test_package(corpus):
     parts = {part for rows in corpus.values() for r in rows for part in r["module"].split(".")}
     assert not parts & {"test", "tests", "idle_test", "site-packages"}
 
 
+@pytest.mark.slow
 def test_every_split_has_enough_modules_and_rows_to_judge_by(corpus):
     for stem, rows in corpus.items():
         place = {row["module"]: split_of(row["module"], SPLIT, SEED) for row in rows}
@@ -42,6 +46,7 @@ def test_every_split_has_enough_modules_and_rows_to_judge_by(corpus):
             assert sum(where == split for where in place.values()) >= 10, (stem, split)
 
 
+@pytest.mark.slow
 def test_the_mess_that_curation_is_for_is_still_there(corpus):
     prose = [row["text"] for row in corpus["prose"]]
     assert any(re.search(r"[\w.]+@\w+\.\w+", text) for text in prose)
