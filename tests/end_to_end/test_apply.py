@@ -56,7 +56,7 @@ def start_apply(project: Path) -> subprocess.Popen[bytes]:
     """`loray apply`, a process of its own with a Ray of its own, in a session of its own."""
     with (project / "apply.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "loray.cli.main", "apply", "run.yaml"],
+            [str(Path(sys.executable).with_name("loray")), "apply", "run.yaml"],
             cwd=project,
             stdout=log,
             stderr=log,
@@ -75,7 +75,9 @@ def test_a_killed_driver_changes_no_bit_of_the_adapter(
         shutil.copy(project / name, whole / name)
 
     driver = start_apply(project)
-    wait_for(lambda: list(project.rglob("step-000008/COMMIT.json")), driver)
+    attempts = project / "workspace" / ".work" / "trainings"
+    mark = "*/attempts/attempt-0001/step-000008/COMMIT.json"
+    wait_for(lambda: list(attempts.glob(mark)), driver)
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
     assert not list((project / "workspace").glob("trainings/*/manifest.json"))
