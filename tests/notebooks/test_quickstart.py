@@ -14,6 +14,7 @@ SECONDS_A_CELL = 300
 SHORTER = """
 SPEC = "configs/runs/docstring.yaml"
 OVERRIDES = [
+    "resources.workers=1",
     "train.steps=4",
     "train.checkpoint_every=4",
     "train.schedule.warmup_steps=1",
