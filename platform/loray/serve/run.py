@@ -18,6 +18,7 @@ from loray.serve.engine_server import (
     EngineServer,
 )
 from loray.serve.ingress_server import IngressServer
+from loray.serve.replica_logs import SERVE_LOGGER
 from loray.spec.run import RunSpec
 from loray.spec.serve import ServeSpec
 from loray.spec.train import BaseModelSpec
@@ -90,6 +91,7 @@ def serve_spec(
     Raises:
         RuntimeError: a deployment did not come up; Ray's message says why.
     """
+    logging.getLogger(SERVE_LOGGER).setLevel(logging.WARNING)  # in this process alone
     timeout = spec.serve.request_timeout_seconds + PROXY_GRACE_SECONDS
     _start(HTTPOptions(host=host, port=port, request_timeout_s=timeout))
     serve.run(build_application(spec, catalog), name=APP_NAME, route_prefix="/")
