@@ -5,6 +5,7 @@ import ast
 from loray.quickstart.corpus_modules import Module
 from loray.quickstart.corpus_pretraining import (
     MAX_PIECE_CHARS,
+    echo_rows,
     explanation_rows,
     routine_rows,
     source_pieces,
@@ -75,3 +76,12 @@ def test_no_documented_routine_has_the_summary_or_signature_of_a_judged_one():
 def test_a_method_elsewhere_with_a_judged_summary_is_left_out_too():
     judged = list(routines(module(SOURCE, name="held")))
     assert list(unseen([{"module": "m", "text": SOURCE}], judged)) == []
+
+
+def test_copying_exercises_repeat_names_of_the_texts_and_are_always_the_same():
+    texts = [{"module": "m", "text": SOURCE}]
+    found = list(echo_rows(texts, 200))
+    assert found == list(echo_rows(texts, 200))
+    assert all(row["prompt"] == row["completion"] for row in found)
+    assert all(n.strip(",") in SOURCE for row in found for n in row["prompt"].split())
+    assert len({row["prompt"] for row in found}) > 150

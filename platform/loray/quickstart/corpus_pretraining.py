@@ -1,4 +1,4 @@
-"""What the tiny base model reads: sources, documented routines and explanations of names.
+"""What the tiny base model reads: sources, routines, explanations of names, copying exercises.
 
 Nothing of a held-out module is in it, nor any documented routine elsewhere that has the signature
 or the summary of a held-out one: what the adapters are judged on stays unseen.
@@ -6,6 +6,8 @@ or the summary of a held-out one: what the adapters are judged on stays unseen.
 
 import ast
 import inspect
+import random
+import re
 import textwrap
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
@@ -23,6 +25,10 @@ PACKAGES = (
 MAX_PIECE_CHARS = 900
 """About 256 tokens of the tiny model."""
 MIN_PIECE_CHARS = 60
+NUM_ECHOES = 80_000
+"""About a quarter of the packed sequences. Without them a model this small does not learn to copy
+what it was just told in an hour of CPU, and both tasks need that."""
+ECHO_LENGTHS = (1, 2, 3, 5, 8, 12)
 
 Row = dict[str, str]
 
@@ -58,6 +64,19 @@ def explanation_rows(modules: Iterable[Module]) -> Iterator[Row]:
                 kept = "\n\n".join(_fitting(docstring.split("\n\n")))
                 if kept:
                     yield {"module": module.name, "prompt": name, "completion": kept}
+
+
+def echo_rows(texts: Iterable[Row], num_rows: int = NUM_ECHOES) -> Iterator[Row]:
+    """Exercises in copying: names drawn at random from the texts, to be said again as they are.
+
+    Random, so that no habit of the language helps: only looking back does.
+    """
+    draw = random.Random(0)  # noqa: S311 (nothing secret)
+    names = sorted({n for row in texts for n in re.findall(r"[A-Za-z_]\w{2,}", row["text"])})
+    for _ in range(num_rows if names else 0):
+        chosen = draw.choices(names, k=draw.choice(ECHO_LENGTHS))
+        said = draw.choice((", ", ", ", " ")).join(chosen)
+        yield {"module": chosen[0], "prompt": said, "completion": said}
 
 
 def unseen(rows: Iterable[Row], judged: Iterable[Routine]) -> Iterator[Row]:
