@@ -134,8 +134,13 @@ def launch_head(folder: Path) -> Started:
 
 
 def launch_node(head: Head, cpus: int) -> Started:
-    """Start a node that joins `head`, as a second machine would."""
+    """Start a node that joins `head`, as a second machine would.
+
+    In a folder of its own: each node unpacks a job's files anew, under the feet of whoever shares
+    them.
+    """
     words = [f"--address={head.address}", f"--num-cpus={cpus}"]
+    words += [f"--temp-dir={head.folder / 'node'}"]
     return head, launch(head, words, free_ports(4))
 
 
@@ -180,7 +185,9 @@ def is_up_in_time(head: Head, process: Process, nodes: int) -> bool:
 
 def end(process: Process) -> None:
     """End a process and all that descend from it, by their ids."""
-    family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+    family: list[psutil.Process] = []
+    with suppress(psutil.NoSuchProcess):  # it, or a child looked at just then, has ended by itself
+        family = psutil.Process(process.pid).children(recursive=True)
     process.terminate()
     try:
         process.wait(timeout=END_SECONDS)
@@ -189,7 +196,8 @@ def end(process: Process) -> None:
         process.wait()
     _, left = psutil.wait_procs(family, timeout=1)
     for orphan in left:
-        orphan.kill()
+        with suppress(psutil.NoSuchProcess):
+            orphan.kill()
     psutil.wait_procs(left, timeout=10)
 
 
