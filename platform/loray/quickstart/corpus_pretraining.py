@@ -26,7 +26,7 @@ MAX_PIECE_CHARS = 900
 """About 256 tokens of the tiny model."""
 MIN_PIECE_CHARS = 60
 NUM_ECHOES = 80_000
-"""About a quarter of the packed sequences. Without them a model this small does not learn to copy
+"""About a quarter of the target tokens. Without them a model this small does not learn to copy
 what it was just told in an hour of CPU, and both tasks need that."""
 ECHO_LENGTHS = (1, 2, 3, 5, 8, 12)
 
