@@ -16,9 +16,9 @@ from loray.cli.output import say
 def serve(spec: Path, overrides: tuple[str, ...], host: str, port: int) -> None:
     """Serve the adapters in a spec's registry over its base model, until interrupted."""
     from loray.pipeline.serving import serve_until_stopped
-    from loray.spec.load import load_checked
+    from loray.spec.load import load_run_spec
 
-    serve_until_stopped(load_checked(spec, overrides), host=host, port=port, report=say)
+    serve_until_stopped(load_run_spec(spec, overrides), host=host, port=port, report=say)
 
 
 @click.command()

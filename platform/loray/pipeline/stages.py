@@ -55,7 +55,11 @@ def make_evaluation(making: Making) -> dict[str, Any]:
     from loray.evaluate.run import evaluate_to  # noqa: PLC0415
 
     return evaluate_to(
-        making.empty(), making.spec, making.inputs["dataset"], making.inputs["training"]
+        making.empty(),
+        making.spec,
+        making.inputs["dataset"],
+        making.inputs["training"],
+        report=making.report,
     )
 
 
