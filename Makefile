@@ -51,11 +51,11 @@ check: setup-dev
 
 # Everything that needs neither Ray nor a GPU: under a minute.
 test-unit: setup-dev
-	$(PYTEST)
+	$(PYTEST) -n 2 --dist loadfile
 
-# Everything that needs no GPU.
-test: setup-dev
-	$(PYTEST) -m 'not gpu and not network'
+# Everything that needs no GPU; what starts clusters and kills processes, one after another.
+test: test-unit
+	$(PYTEST) -m '(ray or slow) and not gpu and not network'
 
 bench-%: setup-dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$*.py

@@ -49,7 +49,7 @@ def test_several_gzip_members_are_one_text(members, size):
 
 
 def test_padding_after_a_gzip_member_is_no_damage():
-    assert b"".join(gunzip([gzip.compress(b"text") + b"\0" * 100])) == b"text"
+    assert b"".join(gunzip([gzip.compress(b"text", mtime=0) + b"\0" * 100])) == b"text"
 
 
 @pytest.mark.parametrize("missing", [1, 8, 20])
@@ -65,7 +65,7 @@ def test_a_torn_gzip_file_gives_its_whole_lines_and_marks_the_tear(tmp_path, mis
     )
 
 
-@pytest.mark.parametrize("data", [b"", b"no gzip", gzip.compress(b"x")[:5]])
+@pytest.mark.parametrize("data", [b"", b"no gzip", gzip.compress(b"x", mtime=0)[:5]])
 def test_what_is_no_gzip_is_torn(data):
     with pytest.raises(TornError):
         list(gunzip([data] if data else []))
