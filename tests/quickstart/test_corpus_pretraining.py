@@ -6,7 +6,6 @@ from loray.quickstart.corpus_modules import Module
 from loray.quickstart.corpus_pretraining import (
     MAX_PIECE_CHARS,
     echo_rows,
-    explanation_rows,
     routine_rows,
     source_pieces,
     unseen,
@@ -56,12 +55,6 @@ def test_a_routine_is_given_whole_while_it_is_short_and_by_its_head_when_long():
     assert texts[0].endswith("return a")
     assert texts[1].startswith("def third(self, c):")
     assert texts[1].endswith('With details.\n    """')
-
-
-def test_names_are_explained_by_their_docstrings():
-    pairs = {r["prompt"]: r["completion"] for r in explanation_rows([module(SOURCE)])}
-    assert pairs["Second"].startswith("A class with a docstring")
-    assert set(pairs) == {"m", "Second"}
 
 
 def test_no_documented_routine_has_the_summary_or_signature_of_a_judged_one():

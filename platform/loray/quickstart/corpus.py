@@ -10,7 +10,6 @@ as JSON Lines with the module as group:
 or, with `--pretraining`, what models/tiny is pretrained on:
 
     pretrain.jsonl     {module, text}                  sources, routines and prose
-    explain.jsonl      {module, prompt, completion}    names and what they are: first dialogues
     echo.jsonl         {module, prompt, completion}    random names, said again: how to copy
 """
 
@@ -26,7 +25,6 @@ from loray.quickstart.corpus_pretraining import (
     PACKAGES,
     Row,
     echo_rows,
-    explanation_rows,
     routine_rows,
     text_rows,
     unseen,
@@ -81,10 +79,8 @@ def write_pretraining_corpus(folder: Path) -> dict[str, int]:
     judged = [r for m in library if is_held_out(m.name) for r in routines(m)]
     library_texts = _not_held_out([*text_rows(library), *routine_rows(library)])
     texts = list(unseen([*library_texts, *routine_rows(packages)], judged))
-    explanations = [*_not_held_out(explanation_rows(library)), *explanation_rows(packages)]
     return {
         "pretrain.jsonl": _write(folder / "pretrain.jsonl", texts),
-        "explain.jsonl": _write(folder / "explain.jsonl", unseen(explanations, judged)),
         "echo.jsonl": _write(folder / "echo.jsonl", echo_rows(texts)),
     }
 

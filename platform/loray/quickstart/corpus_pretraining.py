@@ -52,22 +52,8 @@ def routine_rows(modules: Iterable[Module]) -> Iterator[Row]:
                 yield {"module": module.name, "text": _routine_text(node, lines)}
 
 
-def explanation_rows(modules: Iterable[Module]) -> Iterator[Row]:
-    """Pairs of a name and what its module or class says it is: the base learns to end a turn."""
-    for module in modules:
-        for node in (module.tree, *module.tree.body):
-            if not isinstance(node, ast.Module | ast.ClassDef):
-                continue
-            docstring = ast.get_docstring(node)
-            if docstring and len(docstring) >= MIN_PIECE_CHARS:
-                name = module.name if isinstance(node, ast.Module) else node.name
-                kept = "\n\n".join(_fitting(docstring.split("\n\n")))
-                if kept:
-                    yield {"module": module.name, "prompt": name, "completion": kept}
-
-
 def echo_rows(texts: Iterable[Row], num_rows: int = NUM_ECHOES) -> Iterator[Row]:
-    """Exercises in copying: names drawn at random from the texts, to be said again as they are.
+    """First dialogues, exercises in copying: names drawn at random, to be said again as they are.
 
     Random, so that no habit of the language helps: only looking back does.
     """
@@ -84,7 +70,7 @@ def unseen(rows: Iterable[Row], judged: Iterable[Routine]) -> Iterator[Row]:
     answers = {answer for routine in judged for answer in (routine.summary, routine.prompt)}
     seen: set[str] = set()
     for row in rows:
-        text = row.get("text") or row["completion"]
+        text = row["text"]
         if text in seen or _tells(text, answers):
             continue
         seen.add(text)
@@ -145,13 +131,3 @@ def _routine_text(node: Definition, lines: list[str]) -> str:
         return head
     summary = inspect.cleandoc(ast.get_docstring(node) or "").split("\n\n")[0]
     return f'{signature(node, None)}:\n    """{summary}"""\n'[:MAX_PIECE_CHARS]
-
-
-def _fitting(paragraphs: list[str]) -> list[str]:
-    """The first paragraphs that together stay within a piece."""
-    kept: list[str] = []
-    for paragraph in paragraphs:
-        if sum(map(len, kept)) + len(paragraph) > MAX_PIECE_CHARS // 2:
-            break
-        kept.append(paragraph)
-    return kept
