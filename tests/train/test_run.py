@@ -92,7 +92,7 @@ def test_a_killed_worker_changes_no_bit_of_the_adapter(
             time.sleep(0.01)
         actors = ray.util.state.list_actors(
             ray.get_runtime_context().gcs_address,  # other tests may have a cluster of their own
-            filters=[("class_name", "=", "RayTrainWorker"), ("state", "=", "ALIVE")]
+            filters=[("class_name", "=", "RayTrainWorker"), ("state", "=", "ALIVE")],
         )
         killed.append(actors[0].pid)
         os.kill(actors[0].pid, signal.SIGKILL)
