@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loray.data.packing import place_sequences
 from loray.data.replay import draw_replay
+from loray.data.sequences.packing import place_sequences
 from loray.errors import DatasetError
 from tests.data.ledgers import ledger_of
 

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from loray.data import blocks, curate_to, exchange
+from loray.data import curate_to, exchange
+from loray.data.sources import blocks
 from loray.errors import ModelError, SourceError
 from tests.data.corpora import pairs, run_spec, source, write_jsonl
 

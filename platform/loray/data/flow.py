@@ -18,7 +18,7 @@ from ray.data.block import BlockMetadata
 from ray.data.datasource import ReadTask
 
 from loray.data.batch import Stage
-from loray.data.blocks import Block, read_block
+from loray.data.sources.blocks import Block, read_block
 from loray.errors import LorayError, SourceError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from loray.artifacts.store import file_digest
-from loray.data.sources import SourceFile, find_files
+from loray.data.sources.files import SourceFile, find_files
 from loray.spec.data import DataSpec
 
 THREADS = 16

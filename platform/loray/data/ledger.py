@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loray.data.blocks import Block
-from loray.data.steps import DIGEST_BYTES
+from loray.data.sources.blocks import Block
+from loray.data.steps.chain import DIGEST_BYTES
 
 NARROW = (
     "id", "line", "block", "suite", "split", "changed_by", "rejected_by", "seconds", "num_targets",

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loray.data.batch import Stage
-from loray.data.blocks import cut_into_blocks
-from loray.data.duplicates import mark_exact_duplicates
-from loray.data.encode import Encoder
 from loray.data.exchange import all_batches, in_order
 from loray.data.flow import quiet_ray_data, run_stages
 from loray.data.ledger import Ledger, make_ledger, narrow
-from loray.data.packing import place_sequences
 from loray.data.replay import draw_replay
-from loray.data.sources import find_files
-from loray.data.steps import StepSetting, chain_of
-from loray.data.tokens import Place, write_tokens
+from loray.data.sequences.encode import Encoder
+from loray.data.sequences.packing import place_sequences
+from loray.data.sequences.tokens import Place, write_tokens
+from loray.data.sources.blocks import cut_into_blocks
+from loray.data.sources.files import find_files
+from loray.data.steps.chain import StepSetting, chain_of
+from loray.data.steps.duplicates import mark_exact_duplicates
 from loray.data.totals import check_budget, describe_rejects, statistics_of
 from loray.data.write import Settle, write_rows
 from loray.errors import SourceError

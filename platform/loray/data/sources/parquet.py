@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loray.data.records import FaultError
+from loray.data.sources.records import FaultError
 from loray.errors import SourceError
 
 if TYPE_CHECKING:
-    from loray.data.sources import SourceFile
+    from loray.data.sources.files import SourceFile
 
 BATCH_ROWS = 1024
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loray.data.repair import repair
+from loray.data.steps.repair import repair
 
 CODE = [
     'print("it\u2019s")  # a curly quote in a string',

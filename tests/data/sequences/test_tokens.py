@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loray.data.encode import IGNORED
-from loray.data.tokens import BATCH_PACKS, write_tokens
+from loray.data.sequences.encode import IGNORED
+from loray.data.sequences.tokens import BATCH_PACKS, write_tokens
 from loray.errors import DatasetError
 
 END = 7

@@ -1,6 +1,6 @@
 import pytest
 
-from loray.data.sources import find_files, glob_pattern
+from loray.data.sources.files import find_files, glob_pattern
 from loray.errors import SourceError
 from tests.data.corpora import data_spec, source
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loray.data.control import escape, escape_pattern, restore
+from loray.data.steps.control import escape, escape_pattern, restore
 
 TOKENS = ("<|end|>", "<|user|>", "<s>", "</s>", "[INST]", "\n")
 PATTERN = escape_pattern(TOKENS)

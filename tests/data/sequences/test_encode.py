@@ -2,7 +2,7 @@ import pyarrow as pa
 import pytest
 
 from loray.data.batch import put
-from loray.data.encode import IGNORED, Encoder
+from loray.data.sequences.encode import IGNORED, Encoder
 from loray.data.split import split_of
 from loray.models.chat import encode, load_tokenizer
 from loray.spec.data import ChatSpec, SplitSpec

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from loray.data.batch import is_in, put, put_times, reject, spent
-from loray.data.cut import cut_text
+from loray.data.sequences.cut import cut_text
 from loray.data.split import add_split
 from loray.errors import ModelError
 from loray.models.chat import Encoded, encode, load_tokenizer

@@ -12,10 +12,10 @@ from typing import Any
 import pyarrow as pa
 
 from loray.data.batch import ROWS, put_times, spent
-from loray.data.lines import read_lines
-from loray.data.parquet import read_records, row_groups
-from loray.data.records import FaultError, group_of, parse_line, turns_of
-from loray.data.sources import SourceFile
+from loray.data.sources.files import SourceFile
+from loray.data.sources.lines import read_lines
+from loray.data.sources.parquet import read_records, row_groups
+from loray.data.sources.records import FaultError, group_of, parse_line, turns_of
 from loray.errors import SourceError
 from loray.spec.data import FieldsSpec, JsonlSource, ParquetSource
 

@@ -2,7 +2,7 @@
 
 Adding a step takes a spec class in the union of `loray.spec.data`, a stage here and its arm in
 `stage_for`. A step that needs the whole corpus (duplicates) leaves what it compares by in a column
-of its own, and `loray.data.duplicates` decides once all batches are there.
+of its own, and `loray.data.steps.duplicates` decides once all batches are there.
 """
 
 import hashlib
@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loray.data.batch import Stage, change_texts, is_in, put, put_times, reject, spent
-from loray.data.control import escape, escape_pattern
-from loray.data.pii import Entity, entities_named, scrub
-from loray.data.records import EMPTY_REASON, is_blank
-from loray.data.repair import repair
+from loray.data.sources.records import EMPTY_REASON, is_blank
+from loray.data.steps.control import escape, escape_pattern
+from loray.data.steps.pii import Entity, entities_named, scrub
+from loray.data.steps.repair import repair
 from loray.spec.data import (
     ControlTokensStep,
     ExactDuplicatesStep,
@@ -89,12 +89,12 @@ def digest_column(number: int) -> str:
 
 
 def repair_unicode(batch: pa.Table) -> pa.Table:
-    """Repair every turn's content; see `loray.data.repair`."""
+    """Repair every turn's content; see `loray.data.steps.repair`."""
     return change_texts(batch, "unicode", lambda texts: [repair(text) for text in texts])
 
 
 def escape_control_tokens(batch: pa.Table, *, control_texts: Iterable[str]) -> pa.Table:
-    """Neutralise control tokens that a row holds as text; see `loray.data.control`."""
+    """Neutralise control tokens that a row holds as text; see `loray.data.steps.control`."""
     pattern = escape_pattern(control_texts)
     return change_texts(
         batch, "control_tokens", lambda texts: [escape(text, pattern) for text in texts]
@@ -102,7 +102,7 @@ def escape_control_tokens(batch: pa.Table, *, control_texts: Iterable[str]) -> p
 
 
 def scrub_pii(batch: pa.Table, *, names: Iterable[str], salt: bytes) -> pa.Table:
-    """Replace personal data by placeholders; see `loray.data.pii`."""
+    """Replace personal data by placeholders; see `loray.data.steps.pii`."""
     entities: tuple[Entity, ...] = entities_named(names)
     return change_texts(batch, "pii", lambda texts: [scrub(t, entities, salt) for t in texts])
 

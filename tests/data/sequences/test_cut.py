@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loray.data import cut
-from loray.data.cut import cut_text
+from loray.data.sequences import cut
+from loray.data.sequences.cut import cut_text
 from loray.models.markup import Markup, markup_of
 from loray.quickstart.initialise import train_tokenizer
 

@@ -1,6 +1,6 @@
 import pytest
 
-from loray.data.records import FaultError, group_of, parse_line, turns_of
+from loray.data.sources.records import FaultError, group_of, parse_line, turns_of
 from loray.spec.data import FieldsSpec
 
 PAIR = FieldsSpec(prompt="p", completion="c")

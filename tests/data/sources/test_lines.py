@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow.fs import LocalFileSystem
 
-from loray.data import lines
-from loray.data.lines import Line, TornError, gunzip, read_lines, split_lines
+from loray.data.sources import lines
+from loray.data.sources.lines import Line, TornError, gunzip, read_lines, split_lines
 
 
 def in_chunks(data: bytes, size: int) -> list[bytes]:

@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loray.data.packing import best_fit, place_sequences
+from loray.data.sequences.packing import best_fit, place_sequences
 from tests.data.ledgers import ledger_of
 
 lengths = st.lists(st.lists(st.integers(1, 50), max_size=3), max_size=60)

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from loray.data.pii import ENTITIES, entities_named, luhn_is_sound, scrub
+from loray.data.steps.pii import ENTITIES, entities_named, luhn_is_sound, scrub
 
 ALL = entities_named(ENTITIES)
 PLACEHOLDER = re.compile(r"<(EMAIL|IP|PHONE|CARD)_[0-9a-f]{4}>")

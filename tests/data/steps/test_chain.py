@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loray.data.steps import Chain, StepSetting, chain_of
+from loray.data.steps.chain import Chain, StepSetting, chain_of
 from loray.spec.data import DataSpec
 from tests.data.corpora import ALL_STEPS, batch_of, contents, data_spec, source
 

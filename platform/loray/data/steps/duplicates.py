@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from loray.data.ledger import Ledger
-from loray.data.steps import digest_column
+from loray.data.steps.chain import digest_column
 from loray.spec.data import ExactDuplicatesStep, Step
 
 REASON = "exact_duplicate"

@@ -4,9 +4,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from loray.data import blocks
-from loray.data.blocks import cut_into_blocks, read_block
-from loray.data.sources import find_files
+from loray.data.sources import blocks
+from loray.data.sources.blocks import cut_into_blocks, read_block
+from loray.data.sources.files import find_files
 from loray.errors import SourceError
 from tests.data.corpora import data_spec, pairs, source, write_jsonl
 

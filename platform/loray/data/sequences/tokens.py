@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loray.data.encode import IGNORED
 from loray.data.exchange import in_groups
 from loray.data.ledger import Ledger, row_numbers
+from loray.data.sequences.encode import IGNORED
 from loray.errors import DatasetError
 
 IDS = pa.list_(pa.int32())

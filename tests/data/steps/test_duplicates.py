@@ -3,7 +3,7 @@ from collections import defaultdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loray.data.duplicates import mark_exact_duplicates
+from loray.data.steps.duplicates import mark_exact_duplicates
 from tests.data.corpora import data_spec, source
 from tests.data.ledgers import ledger_of
 

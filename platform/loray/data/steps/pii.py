@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
 
-from loray.data.pii_tables import (
+from loray.data.steps.pii_tables import (
     CARD_BRANDS,
     COUNTRY_CODES,
     EXAMPLE_DOMAINS,

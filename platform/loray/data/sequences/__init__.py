@@ -1,0 +1,1 @@
+"""From a row's turns to token sequences: rendered, cut, packed, written."""

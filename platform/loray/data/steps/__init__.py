@@ -1,0 +1,1 @@
+"""What is done to rows: each step marks, and none drops."""
