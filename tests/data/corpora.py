@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from loray.data.batch import ROWS
+from loray.data.sources.files import SourceFile, find_files
 from loray.spec.data import DataSpec
 from loray.spec.run import RunSpec
 
@@ -40,7 +41,14 @@ def write_jsonl(path: Path, rows: list[Any]) -> Path:
 
 
 def source(uri: Path | str, kind: str = "jsonl", fields: dict | None = None, **more) -> dict:
-    return {"kind": kind, "uri": str(uri), "fields": fields or PAIR, **more}
+    named = {} if kind == "text" else {"fields": fields or PAIR}
+    return {"kind": kind, "uri": str(uri), **named, **more}
+
+
+def file_at(path: Path, kind: str = "jsonl", **more: Any) -> SourceFile:
+    """The one file of a source that names it."""
+    (file,) = find_files(data_spec(source(path, kind, **more)))
+    return file
 
 
 def data_spec(*sources: dict, **blocks: Any) -> DataSpec:

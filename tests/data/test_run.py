@@ -88,7 +88,7 @@ def test_what_comes_in_is_kept_or_quarantined_with_its_source_line_and_reason(
     spec = run_spec(tokenizer_dir, source(faulty / "*"), steps=STEPS)
     found = curate(out, spec)
     planted = {reason: len(lines) for reason, lines in FAULTS.items()}
-    assert found["rows"]["rejected_by"] == {**planted, "torn_gzip": 1}
+    assert found["rows"]["rejected_by"] == {**planted, "torn_stream": 1}
     assert found["rows"]["in"] == 300 + sum(planted.values()) + 1
     assert found["rows"]["in"] == found["rows"]["kept"] + found["rows"]["quarantined"]
     kept = pq.read_table(out / "rows").to_pylist()

@@ -8,9 +8,10 @@ import pyarrow.parquet as pq
 
 from loray.evaluate.assemble import Evaluation
 from loray.evaluate.rows import BASE, Candidate, Row, RowResult
-from loray.spec.data import DataSpec, FieldsSpec, JsonlSource, ReplaySpec, SequenceSpec
+from loray.spec.data import DataSpec, ReplaySpec, SequenceSpec
 from loray.spec.evaluate import EvalSpec, GateSpec
 from loray.spec.run import ResourceSpec, RunSpec
+from loray.spec.sources import FieldsSpec, JsonlSource
 from loray.spec.train import BaseModelSpec, BatchSpec, FullMethod, LoraMethod, TrainSpec
 
 SOURCE = JsonlSource(

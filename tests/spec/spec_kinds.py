@@ -5,8 +5,9 @@ import typing
 from dataclasses import dataclass
 
 from loray.spec.base import StrictModel
-from loray.spec.data import Source, Step
 from loray.spec.run import RunSpec
+from loray.spec.sources import Source
+from loray.spec.steps import Step
 from loray.spec.train import Method
 
 UNIONS = {"Source": Source, "Step": Step, "Method": Method}

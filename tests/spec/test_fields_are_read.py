@@ -48,6 +48,8 @@ def test_only_a_read_of_the_right_model_counts(tmp_path: Path):
         ("DataSpec", "sources"),
         ("JsonlSource", "uri"),
         ("ParquetSource", "uri"),
+        ("CsvSource", "uri"),
+        ("TextSource", "uri"),
         ("TrainSpec", "batch"),
         ("BatchSpec", "global_size"),
         ("RunSpec", "resources"),

@@ -52,8 +52,10 @@ def test_a_glob_that_matches_nothing_is_a_missing_file(workplace: Path):
     )
 
 
-def test_a_folder_is_no_source_file(workplace: Path):
-    assert "data.sources.0.uri" in missing("data.sources.0.uri=rows")
+def test_a_folder_holds_files_of_the_sources_kind(workplace: Path):
+    assert missing("data.sources.0.uri=rows") == {}
+    found = missing("data.sources.0.uri=rows", "data.sources.0.kind=parquet")
+    assert "without a file that kind: parquet reads" in found["data.sources.0.uri"]
 
 
 def test_a_recursive_glob_is_followed(workplace: Path):

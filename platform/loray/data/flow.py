@@ -97,7 +97,7 @@ def quiet_ray_data() -> Iterator[None]:
 def _read(block: Block) -> Iterator[pa.Table]:
     try:
         yield from read_block(block)
-    except OSError as error:
+    except (OSError, pa.ArrowException) as error:
         raise SourceError(
             f"{block.file.key} at {block.file.path} cannot be read: {error}; check that every "
             "worker can reach it"

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from loray.spec.base import Finding
-from loray.spec.data import DataSpec, Source
+from loray.spec.data import DataSpec
 from loray.spec.run import RunSpec, StorageSpec
+from loray.spec.sources import SUFFIXES, Source, is_read_of_folder
 from loray.spec.train import BaseModelSpec
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
@@ -64,7 +65,17 @@ def _check_source(at: str, source: Source) -> Iterator[Finding]:
     if "://" in source.uri:
         return
     matches = glob.iglob(source.uri, recursive=True)  # noqa: PTH207 (Path.glob: relative only)
-    if not any(Path(match).is_file() for match in matches):
+    if Path(source.uri).is_dir():
+        folder = Path(source.uri)
+        names = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+        if not any(is_read_of_folder(name, source.kind) for name in names):
+            yield Finding(
+                at,
+                f"found the folder {source.uri} without a file that kind: {source.kind} reads; "
+                f"wanted names that end in {', '.join(SUFFIXES[source.kind])}; correct the path "
+                "or the kind, or name the files with a glob",
+            )
+    elif not any(Path(match).is_file() for match in matches):
         yield Finding(
             at,
             f"found no file {source.uri} under {_here()}; wanted at least one; correct the path "

@@ -52,9 +52,9 @@ def test_sources_and_replay_go_by_their_labels(tmp_path):
     assert [file.suite for file in found] == ["task", "task", "replay"]
 
 
-@pytest.mark.parametrize("uri", ["gone.jsonl", "gone/*.jsonl", "*.csv", "."])
+@pytest.mark.parametrize("uri", ["gone.jsonl", "gone/*.jsonl", "*.csv", "empty"])
 def test_a_path_or_glob_without_files_is_refused_at_once(tmp_path, uri):
-    touch(tmp_path, "a.jsonl")
+    touch(tmp_path, "a.jsonl", "empty/.hidden.jsonl", "empty/notes.txt")
     with pytest.raises(SourceError, match=r"data\.sources\.0: .* names no file"):
         names(source(tmp_path / uri))
 

@@ -5,10 +5,11 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyarrow.fs import LocalFileSystem
 
 from loray.data.sources import lines
-from loray.data.sources.lines import Line, TornError, gunzip, read_lines, split_lines
+from loray.data.sources.lines import Line, read_lines, split_lines
+from loray.data.sources.streams import CHUNK_BYTES, TornError, gunzip
+from tests.data.corpora import file_at
 
 
 def in_chunks(data: bytes, size: int) -> list[bytes]:
@@ -26,11 +27,9 @@ def test_the_parts_of_a_file_hold_each_line_once(pieces, data):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.jsonl"
         path.write_bytes(text)
-        whole = list(read_lines(LocalFileSystem(), str(path), 0, len(text)))
+        whole = list(read_lines(file_at(path), 0, len(text)))
         parts = [
-            line
-            for start, end in pairwise(edges)
-            for line in read_lines(LocalFileSystem(), str(path), start, end)
+            line for start, end in pairwise(edges) for line in read_lines(file_at(path), start, end)
         ]
     assert parts == whole
     assert [line.data for line in whole] == text.split(b"\n")[: len(whole)]
@@ -53,12 +52,12 @@ def test_padding_after_a_gzip_member_is_no_damage():
 
 
 @pytest.mark.parametrize("missing", [1, 8, 20])
-def test_a_torn_gzip_file_gives_its_whole_lines_and_marks_the_tear(tmp_path, missing):
+def test_a_torn_stream_file_gives_its_whole_lines_and_marks_the_tear(tmp_path, missing):
     text = b"".join(b"line %d of many\n" % n for n in range(5000))
     path = tmp_path / "x.jsonl.gz"
     path.write_bytes(gzip.compress(text)[:-missing])
-    *whole, torn = read_lines(LocalFileSystem(), str(path), 0, path.stat().st_size)
-    assert torn.fault == "torn_gzip"
+    *whole, torn = read_lines(file_at(path), 0, path.stat().st_size)
+    assert torn.fault == "torn_stream"
     assert all(line.fault is None for line in whole)
     assert (
         b"".join(line.data + b"\n" for line in whole) + torn.data == text[: torn.offset] + torn.data
@@ -74,12 +73,12 @@ def test_what_is_no_gzip_is_torn(data):
 def test_a_wrong_checksum_is_a_tear():
     stored = bytearray(gzip.compress(b"some text\n" * 10))
     stored[-6] ^= 1
-    assert list(split_lines(gunzip([bytes(stored)]), 0))[-1].fault == "torn_gzip"
+    assert list(split_lines(gunzip([bytes(stored)]), 0))[-1].fault == "torn_stream"
 
 
 def test_a_compressed_bomb_is_opened_a_piece_at_a_time():
     pieces = gunzip([zlib.compress(bytes(20 << 20), wbits=31)])
-    assert max(map(len, pieces)) <= lines.CHUNK_BYTES
+    assert max(map(len, pieces)) <= CHUNK_BYTES
 
 
 def test_a_line_beyond_the_limit_is_marked_and_the_next_one_read(monkeypatch):

@@ -1,7 +1,7 @@
 import pytest
 
 from loray.data.sources.records import FaultError, group_of, parse_line, turns_of
-from loray.spec.data import FieldsSpec
+from loray.spec.sources import FieldsSpec
 
 PAIR = FieldsSpec(prompt="p", completion="c")
 CHAT = FieldsSpec(messages="m")

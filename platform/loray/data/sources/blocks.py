@@ -5,19 +5,19 @@ Blocks decide who reads what, never what a row is: ids and lines are the same ho
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from loray.data.batch import ROWS, put_times, spent
+from loray.data.sources import delimited, jsonl, parquet, plain_text
 from loray.data.sources.files import SourceFile
-from loray.data.sources.lines import read_lines
-from loray.data.sources.parquet import read_records, row_groups
-from loray.data.sources.records import FaultError, group_of, parse_line, turns_of
+from loray.data.sources.lines import line_spans
+from loray.data.sources.records import FaultError, Found, group_of, turns_of
 from loray.errors import SourceError
-from loray.spec.data import FieldsSpec, JsonlSource, ParquetSource
+from loray.spec.sources import CsvSource, FieldsSpec, JsonlSource, ParquetSource, TextSource
 
 MIN_BLOCK_BYTES = 256 << 10
 MAX_BLOCK_BYTES = 16 << 20
@@ -61,16 +61,31 @@ def cut_into_blocks(files: Iterable[SourceFile]) -> list[Block]:
 def _spans(file: SourceFile, size: int) -> list[tuple[int, int]]:
     match file.source:
         case ParquetSource():
-            return [(at, at + 1) for at in row_groups(file)]
+            return parquet.spans(file)
         case JsonlSource():
-            if file.path.endswith(".gz"):
-                return [(0, file.size)]
-            return [(at, min(at + size, file.size)) for at in range(0, file.size, size)]
+            return line_spans(file, size)
+        case CsvSource() as source:
+            return delimited.spans(file, source)
+        case TextSource() as source:
+            return plain_text.spans(file, source, size)
+
+
+def _records(block: Block) -> Generator[Found, None, int]:
+    file, start, end = block.file, block.start, block.end
+    match file.source:
+        case ParquetSource():
+            return parquet.read_records(file, start, end)
+        case JsonlSource():
+            return jsonl.read_records(file, start, end)
+        case CsvSource() as source:
+            return delimited.read_records(file, source)
+        case TextSource() as source:
+            return plain_text.read_records(file, source, start, end)
 
 
 def read_block(block: Block) -> Iterator[pa.Table]:
     """The rows of a block, in batches; the last one ends with the block's tally."""
-    records = _read_parquet(block) if block.file.source.kind == "parquet" else _read_jsonl(block)
+    records = _rows(block)
     while True:
         times: list[dict[str, str | float]] = []
         rows: list[dict[str, Any]] = []
@@ -87,41 +102,24 @@ def read_block(block: Block) -> Iterator[pa.Table]:
             return
 
 
-def _read_jsonl(block: Block) -> Iterator[dict[str, Any]]:
-    file, fields = block.file, block.file.source.fields
-    number = 0
-    for line in read_lines(file.filesystem(), file.path, block.start, block.end):
-        number += 1
-        data = line.data
-        if line.offset == 0:
-            data = data.removeprefix(b"\xef\xbb\xbf")
-        if line.fault is None and not data.strip():
-            continue  # an empty line holds nothing that could be kept
-        row = _Row(block, number, line.offset)
-        if line.fault is not None:
-            yield row.rejected(line.fault, data)
-            continue
-        try:
-            record = parse_line(data)
-            yield row.kept(record, fields)
-        except FaultError as fault:
-            yield row.rejected(str(fault), data)
-    yield _tally(block, number)
+def _rows(block: Block) -> Iterator[dict[str, Any]]:
+    """A row for each record, and the tally."""
+    fields = block.file.source.fields
+    num_lines = 0
 
+    def counted() -> Iterator[Found]:
+        nonlocal num_lines
+        num_lines = yield from _records(block)
 
-def _read_parquet(block: Block) -> Iterator[dict[str, Any]]:
-    file, fields = block.file, block.file.source.fields
-    number = 0
-    for position, record in read_records(file, range(block.start, block.end)):
-        number += 1
-        row = _Row(block, number, position)
+    for found in counted():
+        row = _Row(block, found.number, found.position)
         try:
-            if isinstance(record, FaultError):
-                raise record
-            yield row.kept(record, fields)
+            if isinstance(found.record, FaultError):
+                raise found.record
+            yield row.kept(found.record, fields)
         except FaultError as fault:
-            yield row.rejected(str(fault), repr(record).encode())
-    yield _tally(block, number)
+            yield row.rejected(str(fault), found.raw)
+    yield {"id": None, "line": num_lines, "block": block.number}
 
 
 @dataclass(frozen=True)
@@ -153,7 +151,3 @@ class _Row:
             "block": self.block.number,
             "suite": file.suite,
         }
-
-
-def _tally(block: Block, num_lines: int) -> dict[str, Any]:
-    return {"id": None, "line": num_lines, "block": block.number}

@@ -12,8 +12,10 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from loray.artifacts.filesystem import open_filesystem
+from loray.data.sources.streams import within
 from loray.errors import SourceError
-from loray.spec.data import DataSpec, Source
+from loray.spec.data import DataSpec
+from loray.spec.sources import SUFFIXES, Source, is_read_of_folder
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileInfo, FileSystem
@@ -39,6 +41,17 @@ class SourceFile:
     def key(self) -> str:
         """What rows call the file they come from."""
         return f"{self.label}/{self.name}"
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns that the spec names, sorted."""
+        named = self.source.fields.model_dump(exclude_none=True)
+        return sorted(set(named.values()))
+
+    @property
+    def stall_seconds(self) -> float | None:
+        """How long a server may be silent; None on local disk."""
+        return self.source.s3.stall_seconds if "://" in self.source.uri else None
 
     @property
     def suite(self) -> str:
@@ -69,9 +82,9 @@ def find_files(data: DataSpec) -> list[SourceFile]:
 
 def _files_of(label: str, source: Source) -> Iterator[SourceFile]:
     filesystem, pattern = filesystem_of(source)
-    base = _fixed_folder(pattern)
+    seconds = source.s3.stall_seconds if "://" in source.uri else None
     try:
-        found = _matching(filesystem, pattern, base)
+        base, found = within(seconds, lambda: _matching(filesystem, pattern, source.kind))
     except OSError as error:
         raise SourceError(
             f"data.{label}: {source.uri} cannot be reached: {error}; check the path, the endpoint "
@@ -79,25 +92,37 @@ def _files_of(label: str, source: Source) -> Iterator[SourceFile]:
         ) from error
     if not found:
         raise SourceError(
-            f"data.{label}: {source.uri} names no file; give the path of a file, or a glob such "
-            "as folder/*.jsonl (relative paths start where the command runs)"
+            f"data.{label}: {source.uri} names no file; give the path of a file, a folder that "
+            f"holds {', '.join(SUFFIXES[source.kind])} files, or a glob such as folder/*.jsonl "
+            "(relative paths start where the command runs)"
         )
     for info in sorted(found, key=lambda info: info.path):
         name = info.path[len(base) :].lstrip("/")
         yield SourceFile(label, name, source, info.path, info.size, info.mtime_ns or 0)
 
 
-def _matching(filesystem: "FileSystem", pattern: str, base: str) -> "list[FileInfo]":
-    """Files at `pattern`: itself, or all that it matches as a glob."""
+def _matching(filesystem: "FileSystem", pattern: str, kind: str) -> "tuple[str, list[FileInfo]]":
+    """The folder that names start from, and the files of a path, a folder or a glob."""
     from pyarrow.fs import FileSelector, FileType  # noqa: PLC0415 (the plan of a run loads us)
 
     itself = filesystem.get_file_info(pattern)
-    if itself.type == FileType.File or not WILDCARDS & set(pattern):
-        return [itself] if itself.type == FileType.File else []
+    base = _fixed_folder(pattern)
+    if itself.type == FileType.File:
+        return base, [itself]
+    if itself.type == FileType.Directory:
+        below = filesystem.get_file_info(FileSelector(pattern, recursive=True))
+        return pattern.rstrip("/"), [
+            info
+            for info in below
+            if info.type == FileType.File
+            and is_read_of_folder(info.path[len(pattern) :].lstrip("/"), kind)
+        ]
+    if not WILDCARDS & set(pattern):
+        return base, []
     is_deep = "/" in pattern[len(base) :].lstrip("/")
     selector = FileSelector(base, allow_not_found=True, recursive=is_deep)
     matches = glob_pattern(pattern).fullmatch
-    return [
+    return base, [
         info
         for info in filesystem.get_file_info(selector)
         if info.type == FileType.File and matches(info.path)

@@ -4,18 +4,17 @@ A part of a file, bytes `start` to `end`, owns the lines that start in it. So th
 hold each of its lines once, wherever they are cut.
 """
 
-import zlib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-if TYPE_CHECKING:
-    from pyarrow.fs import FileSystem
+from loray.data.sources.streams import TornError, is_compressed, read_chunks
 
-CHUNK_BYTES = 4 << 20
+if TYPE_CHECKING:
+    from loray.data.sources.files import SourceFile
+
 MAX_LINE_BYTES = 32 << 20
 """A longer line is cut here and marked; nothing of it beyond is read into memory."""
-GZIP = 31
-"""`wbits` of zlib for a gzip stream, header and checksum included."""
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Line(NamedTuple):
@@ -25,86 +24,79 @@ class Line(NamedTuple):
     """Where it starts, in bytes; in a compressed file, of the text."""
     data: bytes
     fault: str | None
-    """`line_too_long`, `torn_gzip`, or None."""
+    """`line_too_long`, `torn_stream`, or None."""
 
 
-class TornError(Exception):
-    """A compressed stream ends early or is damaged; raised here, answered with a marked line."""
+def read_lines(file: "SourceFile", start: int, end: int) -> Iterator[Line]:
+    """The lines that start between bytes `start` and `end`; all, if the file is compressed.
 
-
-def read_lines(filesystem: "FileSystem", path: str, start: int, end: int) -> Iterator[Line]:
-    """The lines that start between bytes `start` and `end` of a file.
-
-    A path that ends in `.gz` is decompressed; its part must be the whole file.
+    A byte order mark at the beginning is no part of the first line.
     """
-    if path.endswith(".gz"):
-        with filesystem.open_input_stream(path, compression=None) as stream:
-            yield from split_lines(gunzip(_chunks(stream)), 0)
+    if is_compressed(file.path):
+        yield from map(_unmarked, split_lines(read_chunks(file), 0))
         return
-    with filesystem.open_input_file(path) as stream:
-        before = max(start - 1, 0)
-        stream.seek(before)
-        lines = split_lines(_chunks(stream), before)
-        if start > 0:
-            next(lines, None)  # it starts before this part, and ends the part before
-        for line in lines:
-            if line.offset >= end:
-                return
-            yield line
+    before = max(start - 1, 0)
+    lines = split_lines(read_chunks(file, before), before)
+    if start > 0:
+        next(lines, None)  # it starts before this part, and ends the part before
+    for line in lines:
+        if line.offset >= end:
+            return
+        yield _unmarked(line)
+
+
+def line_spans(file: "SourceFile", size: int) -> list[tuple[int, int]]:
+    """A file cut into parts of about `size` bytes; one part if it is compressed."""
+    if is_compressed(file.path):
+        return [(0, file.size)]
+    return [(at, min(at + size, file.size)) for at in range(0, file.size, size)]
 
 
 def split_lines(chunks: Iterable[bytes], offset: int) -> Iterator[Line]:
     """Lines of a byte stream; a line that the stream tears off is marked."""
-    pending = b""
-    is_cut = False  # the start of the pending line was given out as too long
+    held = _Unfinished(offset)
     fault = None
     try:
         for chunk in chunks:
-            *whole, pending = (pending + chunk).split(b"\n")
+            *whole, rest = chunk.split(b"\n")
             for data in whole:
-                if not is_cut:
-                    yield Line(offset, data, None)
-                is_cut = False
-                offset += len(data) + 1
-            if len(pending) > MAX_LINE_BYTES:
-                if not is_cut:
-                    yield Line(offset, pending[:MAX_LINE_BYTES], "line_too_long")
-                is_cut = True
-                offset += len(pending)
-                pending = b""
+                yield from held.end(data)
+            yield from held.add(rest)
     except TornError:
-        fault = "torn_gzip"
-    if fault or (pending and not is_cut):
-        yield Line(offset, pending, fault)
+        fault = "torn_stream"
+    if fault is not None or held.num_bytes:
+        yield from held.end(b"", fault)
 
 
-def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Decompress one or several gzip members, a bounded piece at a time.
+class _Unfinished:
+    """The start of a line whose end has not come yet."""
 
-    Raises:
-        TornError: the stream ends within a member, or a checksum is wrong.
-    """
-    member = zlib.decompressobj(GZIP)
-    is_empty = True
-    for chunk in chunks:
-        rest = chunk
-        while rest:
-            if member.eof:
-                rest = rest.lstrip(b"\0")  # padding between members, as tar writes it
-                if not rest:
-                    break
-                member = zlib.decompressobj(GZIP)
-            try:
-                piece = member.decompress(rest, CHUNK_BYTES)
-            except zlib.error as error:
-                raise TornError from error
-            is_empty = False
-            rest = member.unused_data if member.eof else member.unconsumed_tail
-            yield piece
-    if is_empty or not member.eof:
-        raise TornError
+    def __init__(self, offset: int) -> None:
+        self.num_bytes = 0
+        self._offset = offset
+        self._parts: list[bytes] = []
+        self._is_told = False  # it was given out as too long
+
+    def add(self, data: bytes) -> Iterator[Line]:
+        """Go on with the line; give it out once it is too long, and keep no more of it."""
+        self.num_bytes += len(data)
+        if self._is_told:
+            return
+        self._parts.append(data)
+        if self.num_bytes > MAX_LINE_BYTES:
+            start = b"".join(self._parts)[:MAX_LINE_BYTES]
+            self._is_told, self._parts = True, []
+            yield Line(self._offset, start, "line_too_long")
+
+    def end(self, data: bytes, fault: str | None = None) -> Iterator[Line]:
+        """End the line with `data`, and begin the next."""
+        if not self._is_told or fault is not None:
+            yield Line(self._offset, b"".join([*self._parts, data]), fault)
+        self._offset += self.num_bytes + len(data) + 1
+        self.num_bytes, self._parts, self._is_told = 0, [], False
 
 
-def _chunks(stream: Iterable[bytes]) -> Iterator[bytes]:
-    while chunk := stream.read(CHUNK_BYTES):  # type: ignore[attr-defined]
-        yield chunk
+def _unmarked(line: Line) -> Line:
+    if line.offset or not line.data.startswith(BYTE_ORDER_MARK):
+        return line
+    return line._replace(data=line.data.removeprefix(BYTE_ORDER_MARK))

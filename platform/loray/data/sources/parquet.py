@@ -1,12 +1,13 @@
 """Records of a Parquet file: the columns that a spec names, by row group, values unchanged."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loray.data.sources.records import FaultError
+from loray.data.sources.records import FaultError, Found
+from loray.data.sources.streams import open_arrow_file
 from loray.errors import SourceError
 
 if TYPE_CHECKING:
@@ -15,20 +16,20 @@ if TYPE_CHECKING:
 BATCH_ROWS = 1024
 
 
-def row_groups(file: "SourceFile") -> list[int]:
+def spans(file: "SourceFile") -> list[tuple[int, int]]:
     """Row groups of the file that hold rows, once its columns are known to fit the spec.
 
     Raises:
         SourceError: it is no Parquet file, or a column is missing or not of text.
     """
     try:
-        with file.filesystem().open_input_file(file.path) as stream:
+        with open_arrow_file(file) as stream:
             parquet = pq.ParquetFile(stream)
             _check_columns(file, parquet.schema_arrow)
             sizes = (
                 parquet.metadata.row_group(at).num_rows for at in range(parquet.num_row_groups)
             )
-            return [at for at, size in enumerate(sizes) if size > 0]
+            return [(at, at + 1) for at, num_rows in enumerate(sizes) if num_rows > 0]
     except (pa.ArrowInvalid, OSError) as error:
         raise SourceError(
             f"{file.key} at {file.path} is no readable Parquet file: {error}; write it again, or "
@@ -36,18 +37,18 @@ def row_groups(file: "SourceFile") -> list[int]:
         ) from error
 
 
-def read_records(
-    file: "SourceFile", groups: range
-) -> Iterator[tuple[int, dict[str, Any] | FaultError]]:
-    """The row number in the file, from 0, and the record; a fault where text is no UTF-8."""
-    columns = _columns(file)
-    with file.filesystem().open_input_file(file.path) as stream:
+def read_records(file: "SourceFile", start: int, end: int) -> Generator[Found, None, int]:
+    """What row groups `start` to `end` hold, and in the end how many rows there are."""
+    number = 0
+    with open_arrow_file(file) as stream:
         parquet = pq.ParquetFile(stream)
-        position = sum(parquet.metadata.row_group(at).num_rows for at in range(groups.start))
-        for batch in parquet.iter_batches(BATCH_ROWS, row_groups=list(groups), columns=columns):
+        before = sum(parquet.metadata.row_group(at).num_rows for at in range(start))
+        groups = list(range(start, end))
+        for batch in parquet.iter_batches(BATCH_ROWS, row_groups=groups, columns=file.columns):
             for record in _records(batch):
-                yield position, record
-                position += 1
+                number += 1
+                yield Found(number, before + number - 1, record, repr(record).encode())
+    return number
 
 
 def _records(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | FaultError]:
@@ -64,15 +65,9 @@ def _record(batch: pa.RecordBatch, at: int) -> dict[str, Any] | FaultError:
         return FaultError("invalid_utf8")
 
 
-def _columns(file: "SourceFile") -> list[str]:
-    fields = file.source.fields
-    named = (fields.prompt, fields.completion, fields.messages, fields.text, fields.group)
-    return sorted({name for name in named if name is not None})
-
-
 def _check_columns(file: "SourceFile", schema: pa.Schema) -> None:
     fields = file.source.fields
-    for name in _columns(file):
+    for name in file.columns:
         if name not in schema.names:
             raise SourceError(
                 f"{file.key} has no column {name!r}, only {schema.names}; correct "

@@ -2,7 +2,8 @@
 
 Reasons: `malformed_json`, `not_an_object`, `duplicate_key`, `invalid_utf8`, `lone_surrogate`,
 `missing_field`, `field_not_text`, `bad_messages`, `unknown_role`, `no_answer`, `empty_prompt`,
-`empty_completion`, `empty_text`; from the reader also `line_too_long` and `torn_gzip`.
+`empty_completion`, `empty_text`; from the readers also `line_too_long`, `text_too_long`,
+`torn_stream`, `malformed_csv` and `wrong_number_of_fields`.
 
 Nothing is guessed: what is learned must be text in the source. A number where text is wanted is a
 rejected row, since nobody knows how it should be spelled; only a group may be a number, and then
@@ -11,10 +12,10 @@ it is its spelling in the file ("1.0" and "1" are two groups).
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from loray.models.markup import Turn
-from loray.spec.data import FieldsSpec
+from loray.spec.sources import FieldsSpec
 
 ROLES = frozenset({"system", "user", "assistant"})
 EMPTY_REASON = {
@@ -27,6 +28,18 @@ EMPTY_REASON = {
 
 class FaultError(Exception):
     """A record cannot become a row; the message is the reason. Answered with a rejected row."""
+
+
+class Found(NamedTuple):
+    """What a reader finds at one place of a file."""
+
+    number: int
+    """1-based, of its first line within the part that is read; of the row, in a Parquet file."""
+    position: int
+    """In the file, whatever its parts: bytes of the text, or rows of a Parquet file."""
+    record: Mapping[str, Any] | FaultError
+    raw: bytes
+    """As it is written, for the quarantine."""
 
 
 class Number(str):
@@ -64,6 +77,7 @@ def turns_of(record: Mapping[str, Any], fields: FieldsSpec) -> list[Turn]:
         turns = _messages(record, fields.messages)
     elif fields.prompt is not None and fields.completion is not None:
         turns = [
+            *_system_turn(record, fields.system),
             _turn("user", record, fields.prompt),
             _turn("assistant", record, fields.completion),
         ]
@@ -101,6 +115,13 @@ def _turn(role: str, record: Mapping[str, Any], column: str) -> Turn:
     if not isinstance(value, str) or isinstance(value, Number):
         raise FaultError("field_not_text")
     return {"role": role, "content": _written(value)}
+
+
+def _system_turn(record: Mapping[str, Any], column: str | None) -> list[Turn]:
+    """The system turn of a row that brings one."""
+    if column is None or record.get(column) in (None, ""):
+        return []
+    return [_turn("system", record, column)]
 
 
 def _messages(record: Mapping[str, Any], column: str) -> list[Turn]:

@@ -20,7 +20,7 @@ from loray.data.sources.records import EMPTY_REASON, is_blank
 from loray.data.steps.control import escape, escape_pattern
 from loray.data.steps.pii import Entity, entities_named, scrub
 from loray.data.steps.repair import repair
-from loray.spec.data import (
+from loray.spec.steps import (
     ControlTokensStep,
     ExactDuplicatesStep,
     LengthStep,

@@ -6,7 +6,7 @@ import numpy as np
 
 from loray.data.ledger import Ledger
 from loray.data.steps.chain import digest_column
-from loray.spec.data import ExactDuplicatesStep, Step
+from loray.spec.steps import ExactDuplicatesStep, Step
 
 REASON = "exact_duplicate"
 

@@ -1,0 +1,141 @@
+"""The `data.sources` of a spec: where rows come from, and which of their columns hold what."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from loray.spec.base import Column, Location, ServerUrl, StrictModel
+
+SUFFIXES = {
+    "jsonl": (".jsonl", ".ndjson", ".json"),
+    "parquet": (".parquet",),
+    "csv": (".csv", ".tsv"),
+    "text": (".txt", ".text", ".md", ".rst"),
+}
+"""What is read of a folder, by the kind of source; compressed files too, hidden ones never."""
+COMPRESSED = (".gz", ".zst")
+"""Files whose names end so are decompressed; Parquet has compression of its own."""
+
+
+def is_read_of_folder(name: str, kind: str) -> bool:
+    """Whether the file `name`, its path below a folder, is one that a source of `kind` reads."""
+    is_hidden = any(part.startswith((".", "_")) for part in name.split("/"))
+    bare = name.removesuffix(".gz").removesuffix(".zst") if kind != "parquet" else name
+    return not is_hidden and bare.endswith(SUFFIXES[kind])
+
+
+class FieldsSpec(StrictModel):
+    """Which columns of a source hold what; `prompt` and `completion`, or `messages`, or `text`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"prompt": "question", "completion": "answer"}]}
+    )
+
+    prompt: Column | None = None
+    """Column with what the user asks."""
+    completion: Column | None = None
+    """Column with the answer that is learned."""
+    system: Column | None = None
+    """Column with a system turn for a pair; a row where it is empty or missing has none."""
+    messages: Column | None = None
+    """Column with a list of `{role, content}` turns; every assistant turn is learned."""
+    text: Column | None = None
+    """Column with raw text that is learned whole."""
+    group: Column | None = None
+    """Column whose equal values stay in one split; the row itself when not named."""
+
+    @model_validator(mode="after")
+    def _one_shape_of_row(self) -> Self:
+        pair = self.prompt is not None and self.completion is not None
+        half = (self.prompt is None) != (self.completion is None)
+        shapes = [pair, self.messages is not None, self.text is not None]
+        if half or sum(shapes) != 1 or (self.system is not None and not pair):
+            raise ValueError(
+                "name the columns of exactly one shape of row: `prompt` and `completion` (with "
+                "`system`, if there is one), or `messages`, or `text`"
+            )
+        return self
+
+
+class S3Spec(StrictModel):
+    """How to reach an `s3://` bucket; credentials come from the environment, never from here."""
+
+    endpoint: ServerUrl | None = None
+    """URL of an S3-compatible server; AWS when not given."""
+    region: str = "us-east-1"
+    """Region of the bucket."""
+    stall_seconds: Annotated[float, Field(gt=0.0, le=3600.0)] = 60.0
+    """How long the server may give no answer before reading fails."""
+
+
+class JsonlSource(StrictModel):
+    """JSON Lines: one object a line; plain, or compressed where the name ends in .gz or .zst."""
+
+    kind: Literal["jsonl"]
+    uri: Location
+    """A file, folder or glob on local disk or `s3://bucket/key`."""
+    fields: FieldsSpec
+    """Which columns hold what."""
+    s3: S3Spec = S3Spec()
+    """Read only when `uri` is on S3."""
+
+
+class ParquetSource(StrictModel):
+    """Apache Parquet files."""
+
+    kind: Literal["parquet"]
+    uri: Location
+    """A file, folder or glob on local disk or `s3://bucket/key`."""
+    fields: FieldsSpec
+    """Which columns hold what."""
+    s3: S3Spec = S3Spec()
+    """Read only when `uri` is on S3."""
+
+
+class CsvSource(StrictModel):
+    """Comma-separated values as RFC 4180 has them; a field is text and stays as it is written."""
+
+    kind: Literal["csv"]
+    uri: Location
+    """A file, folder or glob on local disk or `s3://bucket/key`; .gz and .zst are decompressed."""
+    fields: FieldsSpec
+    """Which columns hold what."""
+    delimiter: Annotated[str, Field(pattern=r'^[^"\r\n]$')] = ","
+    """What parts two fields, one character."""
+    columns: Annotated[tuple[Column, ...], Field(min_length=1)] | None = None
+    """Names of the columns, of files without a header; else the first record has the names."""
+    s3: S3Spec = S3Spec()
+    """Read only when `uri` is on S3."""
+
+    @model_validator(mode="after")
+    def _no_list_in_a_cell(self) -> Self:
+        if self.fields.messages is not None:
+            raise ValueError(
+                "a CSV field holds text, not a list of messages; name `prompt` and `completion`, "
+                "or `text`, or write the corpus as kind: jsonl"
+            )
+        return self
+
+
+class TextSource(StrictModel):
+    """Plain text that is learned whole, as raw text is."""
+
+    kind: Literal["text"]
+    uri: Location
+    """A file, folder or glob on local disk or `s3://bucket/key`; .gz and .zst are decompressed."""
+    per: Literal["file", "paragraph", "line"] = "file"
+    """What makes a row: a file, lines up to a blank one, or a line."""
+    group: Literal["file", "row"] = "file"
+    """`file` keeps all rows of a file in one split; `row` splits them."""
+    s3: S3Spec = S3Spec()
+    """Read only when `uri` is on S3."""
+
+    @property
+    def fields(self) -> FieldsSpec:
+        """The one shape that its rows have."""
+        return FieldsSpec(text="text", group="file" if self.group == "file" else None)
+
+
+Source = Annotated[
+    JsonlSource | ParquetSource | CsvSource | TextSource, Field(discriminator="kind")
+]
