@@ -1,0 +1,75 @@
+"""The shingles of a row: what near duplicates are compared by.
+
+A shingle is three words in a row, within one turn, with a mark of the role before the turn's first
+word and a mark of the end after its last. So a turn of `n` words has `n` shingles, a turn of one
+word has one, and a turn without words has none. The shingles of a row are those of all its turns,
+as a set: the order of turns and repeated passages do not count. The same words are one shingle in
+an answer and another elsewhere; its lowest bit tells which.
+
+Three words suit short instructions: two rows of one template that differ in a number share few of
+their shingles, where runs of three characters would call them equal.
+"""
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loray.data.steps.words import SLICE_CHARS, runs_of, scramble, words_of
+
+END = np.uint64(0xD1B54A32D192ED03)
+ANSWER = np.uint64(0x8EBC6AF09C88C6E3)
+SECOND, THIRD = np.uint64(0xA0761D6478BD642F), np.uint64(0xE7037ED1A0B428DB)
+"""Odd factors that tell a shingle's words apart by their places."""
+
+
+@dataclass(frozen=True)
+class Shingles:
+    """Shingles of some rows: those of row `r` are `hashes[starts[r]:starts[r + 1]]`."""
+
+    hashes: np.ndarray
+    """uint64; in the order of the text, with repeats; odd in an assistant's turn."""
+    starts: np.ndarray
+
+
+def shingle(turns: pa.ListArray) -> Shingles:
+    """The shingles of each row of a column of turns; none where turns are null."""
+    bounds = row_bounds(turns)
+    flat = turns.flatten()
+    texts, roles = flat.field("content").to_pylist(), flat.field("role").to_pylist()
+    sizes = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)) + 1
+    hashes, counts = [np.empty(0, dtype=np.uint64)], [np.empty(0, dtype=np.int64)]
+    for start, end in runs_of(sizes, SLICE_CHARS):
+        found, count = _shingle_texts(texts[start:end], roles[start:end])
+        hashes.append(found)
+        counts.append(count)
+    before = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
+    return Shingles(np.concatenate(hashes), before[bounds])
+
+
+def row_bounds(turns: pa.ListArray) -> np.ndarray:
+    """Where each row's turns begin in `turns.flatten()`, and where the last one's end."""
+    lengths = pc.fill_null(pc.list_value_length(turns), 0).to_numpy(zero_copy_only=False)
+    return np.concatenate([[0], np.cumsum(lengths)])
+
+
+def _shingle_texts(texts: list[str], roles: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The shingles of single turns, and how many each has."""
+    words = words_of(texts, with_symbols=True)
+    counts = np.bincount(words.text, minlength=len(texts))
+    first = np.cumsum(counts) - counts + 2 * np.arange(len(texts))
+    marked = np.empty(len(words.hashes) + 2 * len(texts), dtype=np.uint64)
+    marked[first] = _role_marks(roles)
+    marked[first + counts + 1] = END
+    at = np.arange(len(words.hashes)) + 2 * words.text + 1
+    marked[at] = words.hashes
+    in_answer = np.array([role == "assistant" for role in roles], dtype=np.uint64)[words.text]
+    joined = marked[at - 1] + marked[at] * SECOND + marked[at + 1] * THIRD + in_answer * ANSWER
+    return scramble(joined) & ~np.uint64(1) | in_answer, counts
+
+
+def _role_marks(roles: list[str]) -> np.ndarray:
+    crc = {role: zlib.crc32(role.encode()) for role in set(roles)}
+    return scramble(np.array([crc[role] for role in roles], dtype=np.uint64))

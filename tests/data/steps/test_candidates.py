@@ -1,0 +1,38 @@
+from itertools import combinations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from loray.data.steps.candidates import WINDOW, neighbours
+
+tables = hnp.arrays(
+    np.uint32, st.tuples(st.integers(0, 8), st.integers(1, 4)), elements=st.integers(0, 3)
+)
+
+
+def pairs_in(keys, window):
+    return {tuple(pair) for pairs in neighbours(keys, window) for pair in pairs.tolist()}
+
+
+@given(tables)
+def test_a_small_bucket_gives_all_its_pairs(keys):
+    rows = range(len(keys))
+    expected = {(a, b) for a, b in combinations(rows, 2) if (keys[a] == keys[b]).any()}
+    assert pairs_in(keys, WINDOW) == expected
+
+
+def test_a_large_bucket_gives_so_many_pairs_a_row_and_the_likeliest_first():
+    draw = np.random.default_rng(0)
+    keys = draw.integers(0, 2**32, (3000, 5), dtype=np.uint32)
+    keys[:, 0] = 7
+    keys[1:3000:300, 1] = 9
+    pairs = pairs_in(keys, WINDOW)
+    assert len(pairs) <= 2 * WINDOW * len(keys)
+    assert {(1, 301), (301, 601), (2401, 2701)} <= pairs
+
+
+def test_neighbours_link_each_bucket_from_end_to_end():
+    keys = np.repeat(np.array([[4], [5]], dtype=np.uint32), 50, axis=0)
+    assert pairs_in(keys, 1) == {(at, at + 1) for at in range(99) if at != 49}

@@ -1,0 +1,61 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from loray.data.steps.similarity import CompareChunk, Rule, ShingleRows, chunked, compare_here
+from tests.data.steps.near_copies import plain_jaccard, planted, rows_of
+
+RULE = Rule(0.8, by_answers=True)
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    rows = [row for pair in planted(60, seed=4, num_words=40) for row in pair]
+    table = rows_of([*rows, None, ["...", "!"]]).slice(0, 122)
+    ids = np.array([int(digits, 16) for digits in table["id"].to_pylist()], dtype=np.uint64)
+    order = np.argsort(ids)
+    conversations = [[*rows, [], []][at] for at in order]
+    return [table.slice(at, 17) for at in range(0, 122, 17)], ids[order], conversations
+
+
+@pytest.fixture(scope="module")
+def pairs(corpus):
+    draw = np.random.default_rng(0)
+    _, ids, conversations = corpus
+    found = draw.integers(0, len(ids), (3000, 2))
+    has_words = np.array([bool(row) for row in conversations])
+    return found[has_words[found].all(axis=1)]
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.8, 1.0])
+@pytest.mark.parametrize("by_answers", [False, True])
+def test_alike_is_what_a_plain_account_says(corpus, pairs, threshold, by_answers):
+    batches, ids, rows = corpus
+    rule = Rule(threshold, by_answers)
+    alike = compare_here(lambda stage: map(stage, batches), ids, pairs, rule)
+    compared = ["01", "1"] if by_answers else ["01"]
+    assert alike.tolist() == [
+        all(plain_jaccard(rows[a], rows[b], turns) >= threshold for turns in compared)
+        for a, b in pairs
+    ]
+    assert alike.any()
+
+
+def test_chunks_in_tasks_find_what_one_comparison_finds(corpus, pairs):
+    batches, ids, _ = corpus
+    whole = compare_here(lambda stage: map(stage, batches), ids, pairs, RULE)
+    order, bounds, visits = chunked(pairs, 64)
+    sent = pa.concat_tables(map(ShingleRows(ids, visits), batches))
+    compare = CompareChunk(pairs[order], bounds, RULE)
+    alike = np.zeros(len(pairs), dtype=bool)
+    for chunk in range(len(bounds) - 1):
+        rows = sent.filter(pa.array(sent["chunk"].to_numpy() == chunk))
+        alike[order[compare(rows)["pair"].to_numpy()]] = True
+    assert alike.tolist() == whole.tolist()
+
+
+def test_no_pairs_need_no_rows():
+    nothing = np.empty((0, 2), dtype=np.int64)
+    assert (
+        compare_here(lambda stage: [], np.empty(0, dtype=np.uint64), nothing, RULE).tolist() == []
+    )
