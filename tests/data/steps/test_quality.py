@@ -1,0 +1,92 @@
+import base64
+import hashlib
+from dataclasses import replace
+
+import pytest
+
+from loray.data.steps.quality import QualityRules, find_damage
+from tests.data.steps.instruction_rows import GOOD
+
+NOISE = b"".join(hashlib.sha512(bytes([n])).digest() for n in range(12))
+STRICT = QualityRules(keep_refusals=False)
+SENTENCE = "The quick brown fox jumps over the lazy dog. "
+
+BAD = [
+    ("mojibake", "So?", "It\u2019s \ufffd\ufffd\ufffd\ufffd not \ufffd\ufffd readable"),
+    ("mojibake", "caf\u00c3\u00a9 cr\u00c3\u00a8me br\u00c3\u00bbl\u00c3\u00a9e", "a dessert"),
+    (
+        "mojibake",
+        "Quote",
+        "\u00e2\u20ac\u0153So\u00e2\u20ac\u009d, she said; it\u00e2\u20ac\u2122s",
+    ),
+    ("too_few_letters", "Explain", "~!@ #$% ^&* ()_ +{} |:\" <>? -=[ ]\\; ',. " * 4),
+    ("too_few_letters", "Draw", "\u2588\u2591\u2592 \u2593" * 40),
+    ("encoded_blob", "Send it", "Here: " + base64.b64encode(NOISE).decode()),
+    ("encoded_blob", "In lines", base64.encodebytes(NOISE).decode()),
+    ("encoded_blob", "In hex", SENTENCE + NOISE.hex()),
+    ("long_word", "Read", "itwasadarkandstormynight" * 30),
+    ("long_word", "Pi", "3." + "1415926535" * 60),
+    ("truncated", "Code", "Like so:\n```python\nprint(1)\n"),
+    ("truncated", "Code", "```\na\n```\nand\n```sh\nmake"),
+    ("answer_echoes_prompt", "What is the capital of France?", "what is the  capital of France?\n"),
+    ("refusal", "Hack", "I'm sorry, but I can't help with that."),
+    ("refusal", "Hack", "I cannot assist with this request."),
+    ("refusal", "Feel", "As an AI language model, I don't have feelings."),
+    ("refusal", "Hack", "Sorry, I am not able to do so."),
+    ("refusal", "Hack", "I\u2019m really sorry, but I won\u2019t do that."),
+]
+
+
+def row(prompt: str, answer: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
+
+
+@pytest.mark.parametrize(("prompt", "answer"), GOOD)
+def test_sound_rows_pass_every_rule(prompt, answer):
+    assert find_damage(row(prompt, answer), STRICT) is None
+
+
+@pytest.mark.parametrize(("reason", "prompt", "answer"), BAD)
+def test_damage_is_found_under_its_own_reason(reason, prompt, answer):
+    assert find_damage(row(prompt, answer), STRICT) == reason
+
+
+@pytest.mark.parametrize(
+    ("reason", "lenient"),
+    [
+        ("mojibake", {"max_mojibake": 1.0}),
+        ("too_few_letters", {"min_letters": 0.0}),
+        ("encoded_blob", {"max_encoded_chars": 10_000}),
+        ("long_word", {"max_word_chars": 10_000}),
+        ("truncated", {"keep_open_fences": True}),
+        ("answer_echoes_prompt", {"keep_echoes": True}),
+        ("refusal", {"keep_refusals": True}),
+    ],
+)
+def test_every_rule_is_one_setting_and_no_other_rule_finds_the_row(reason, lenient):
+    rules = replace(STRICT, **lenient)
+    rows = [row(prompt, answer) for found, prompt, answer in BAD if found == reason]
+    allowed = {None, "long_word"} if reason == "encoded_blob" else {None}
+    assert {find_damage(turns, rules) for turns in rows} <= allowed
+    assert rows
+
+
+def test_refusals_are_kept_unless_asked_for():
+    assert find_damage(row("Hack", "I cannot assist with this request."), QualityRules()) is None
+
+
+def test_prompts_may_be_what_answers_may_not():
+    blob = base64.b64encode(NOISE).decode()
+    assert find_damage(row(f"Decode {blob}", "It is noise."), STRICT) is None
+    assert find_damage(row("What does this do?\n```sh\nmake", "It builds."), STRICT) is None
+
+
+def test_every_answer_of_a_conversation_is_judged():
+    turns = [
+        *row("Hello", "Hello"),
+        *row("Again, what is two plus two?", "again, what is two PLUS two?"),
+    ]
+    assert find_damage(turns, STRICT) == "answer_echoes_prompt"
+    assert find_damage([*row("Code", "```\nx"), *row("Go on", "y")], STRICT) == "truncated"
+    assert find_damage([{"role": "text", "content": "#$%^ " * 40}], STRICT) == "too_few_letters"
+    assert find_damage([], STRICT) is None
