@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loray.data.steps import decontamination
-from loray.data.steps.decontamination import MAX_ITEMS, Match, build_index, mark_contaminated
+from loray.data.steps.decontamination import (
+    MAX_ITEMS,
+    Match,
+    build_index,
+    eval_texts,
+    mark_contaminated,
+)
 from tests.data.corpora import batch_of
 
 WORDS = [f"word{n}" for n in range(400)]
@@ -118,6 +124,22 @@ def test_clean_rows_stay_and_notes_say_what_was_found():
     assert marked["note"].to_pylist() == [
         None, None, f"suite/1: {run(3, 13)}", "suite/2: what is the time in rome", None,
     ]  # fmt: skip
+
+
+def test_questions_and_long_answers_are_looked_for_but_no_labels():
+    batch = batch_of(["which one?", "yes"], None, [run(0, 3), run(5, 13)], [run(0, 20), run(0, 12)])
+    assert list(eval_texts([batch])) == [
+        ("sources.0/x:0", "which one?"),
+        ("sources.0/x:2", run(0, 3)),
+        ("sources.0/x:2", run(5, 13)),
+        ("sources.0/x:3", run(0, 20)),
+    ]
+
+
+def test_items_go_by_the_line_of_their_file():
+    block = batch_of(["a", "b"], ["c", "d"])
+    names = [f"{name}:{line}" for name in ("sources.0/x",) for line in range(4)]
+    assert [item for item, _ in eval_texts([block, block])] == names
 
 
 def test_a_row_that_is_out_keeps_its_reason():

@@ -54,6 +54,14 @@ def test_chunks_in_tasks_find_what_one_comparison_finds(corpus, pairs):
     assert alike.tolist() == whole.tolist()
 
 
+def test_rows_of_which_a_later_step_left_no_word_are_not_alike():
+    table = rows_of([["...", "!"], ["...", "!"]])[:2]
+    ids = np.array(sorted(int(digits, 16) for digits in table["id"].to_pylist()), dtype=np.uint64)
+    assert compare_here(lambda stage: [stage(table)], ids, np.array([[0, 1]]), RULE).tolist() == [
+        False
+    ]
+
+
 def test_no_pairs_need_no_rows():
     nothing = np.empty((0, 2), dtype=np.int64)
     assert (

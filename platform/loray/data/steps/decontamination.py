@@ -18,12 +18,13 @@ Source: Brown et al. 2020, "Language Models are Few-Shot Learners", appendix C (
 n-grams that are too frequent are left out).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from loray.data.batch import is_in, put, reject
 from loray.data.steps.shingles import row_bounds
@@ -170,6 +171,31 @@ def build_index(items: Iterable[tuple[str, str]], n: int = 13) -> EvalIndex:
         Table.of(_fold(openings), short),
         int(np.count_nonzero(counts < MIN_WORDS)),
     )
+
+
+def eval_texts(batches: Iterable[pa.Table], n: int = 13) -> Iterator[tuple[str, str]]:
+    """What to look for of rows to be examined on, as `build_index` takes it.
+
+    Questions and raw texts always; answers of at least `n` words; system turns never, since they
+    say nothing of the item. A row that could not be read gives nothing. An item goes by its file
+    and line, for which blocks have to come in their order.
+    """
+    source, num_before = None, 0
+    for batch in batches:
+        if (name := batch["source"][0].as_py()) not in (source, None):
+            source, num_before = name, 0
+        rows = batch.filter(pc.is_valid(batch["turns"]))
+        turns = rows["turns"].combine_chunks()
+        flat = turns.flatten()
+        texts, roles = flat.field("content").to_pylist(), flat.field("role").to_pylist()
+        num_words = np.bincount(words_of(texts, with_symbols=False).text, minlength=len(texts))
+        row = np.searchsorted(row_bounds(turns), np.arange(len(texts)), side="right") - 1
+        lines = rows["line"].to_numpy()[row] + num_before
+        for text, role, line, count in zip(texts, roles, lines, num_words, strict=True):
+            if role in ("user", "text") or (role == "assistant" and count >= n):
+                yield f"{source}:{line}", text
+        if batch["id"][-1].as_py() is None:  # the block's tally
+            num_before += batch["line"][-1].as_py()
 
 
 def mark_contaminated(batch: pa.Table, *, index: EvalIndex) -> pa.Table:

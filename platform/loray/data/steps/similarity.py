@@ -103,12 +103,15 @@ def are_alike(rows: pa.Table, pairs: np.ndarray, rule: Rule) -> np.ndarray:
     at = np.searchsorted(rows["row"].to_numpy(), pairs)
     small, large = np.sort(sizes[at], axis=1).T
     shared = np.zeros((2, len(pairs)), dtype=np.int64)  # of all shingles; of those of answers
-    for number in np.flatnonzero(small / large >= rule.threshold):  # no similarity is greater
+    for number in np.flatnonzero(
+        small / np.maximum(large, 1) >= rule.threshold
+    ):  # no similarity is greater
         one, other = (values[starts[n] : starts[n] + sizes[n]] for n in at[number])
         place = np.searchsorted(one, other)
         both = other[one[np.minimum(place, len(one) - 1)] == other]
         shared[:, number] = len(both), np.count_nonzero(both & np.uint64(1))
     alike = _reaches(rule.threshold, shared[0], sizes[at].sum(axis=1))
+    alike[large == 0] = False
     if rule.by_answers:
         odd = np.concatenate([[0], np.cumsum(values & np.uint64(1), dtype=np.int64)])
         answers = odd[starts + sizes] - odd[starts]
