@@ -5,13 +5,17 @@ import warnings
 import pytest
 
 from loray.data.steps.language import (
+    LANGUAGES,
+    NO_LANGUAGE,
     LanguageRules,
+    _identifier,
+    check_languages,
     find_language,
-    known_languages,
     probability_of,
     sample_of,
     words_of_prose,
 )
+from loray.errors import SpecError
 from tests.data.steps.instruction_rows import GOOD
 from tests.data.steps.sentences import SENTENCES
 
@@ -77,7 +81,15 @@ def test_settings_say_how_sure_and_how_long():
     text = SENTENCES["fr"][0]
     assert find_language(row(text), LanguageRules(min_letters=500)) is None
     assert find_language(row(text), LanguageRules(min_probability=0.0)) == "language"  # no doubt
-    assert {"en", "de", "zh", "sw"} <= known_languages()
+
+
+def test_the_languages_are_those_of_the_model():
+    assert set(_identifier().labels) == {*LANGUAGES, NO_LANGUAGE}
+    check_languages(["en", "de", "zh"])
+    with pytest.raises(SpecError, match="found the languages english, xx, which .*; wanted"):
+        check_languages(["en", "xx", "english"])
+    with pytest.raises(SpecError, match="found no language to keep"):
+        check_languages([])
 
 
 def test_only_prose_is_judged():
