@@ -86,7 +86,7 @@ def test_settings_say_how_sure_and_how_long():
 def test_the_languages_are_those_of_the_model():
     assert set(_identifier().labels) == {*LANGUAGES, NO_LANGUAGE}
     check_languages(["en", "de", "zh"])
-    with pytest.raises(SpecError, match="found the languages english, xx, which .*; wanted"):
+    with pytest.raises(SpecError, match=r"found the languages english, xx, which .*; wanted"):
         check_languages(["en", "xx", "english"])
     with pytest.raises(SpecError, match="found no language to keep"):
         check_languages([])
