@@ -17,6 +17,9 @@ ALL_STEPS = tuple(
     {"kind": kind} for kind in ("unicode", "control_tokens", "pii", "length", "exact_duplicates")
 )
 
+ROW_KINDS = ("whitespace", "quality", "repetition", "language", "toxicity")
+"""Steps over single rows that need no settings; see `tests.data.steps.test_rows`."""
+
 
 def pairs(count: int, start: int = 0) -> list[dict[str, Any]]:
     """Sound rows, all different, of different lengths."""

@@ -1,10 +1,12 @@
 """The `data.steps` of a spec: what is done to every row, one class a kind."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
-from loray.spec.base import Count, StrictModel
+from loray.spec.base import Count, Fraction, Location, StrictModel
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class UnicodeStep(StrictModel):
@@ -43,7 +45,93 @@ class ExactDuplicatesStep(StrictModel):
     kind: Literal["exact_duplicates"]
 
 
+class WhitespaceStep(StrictModel):
+    """Tidy line ends, trailing blanks, empty lines and odd spaces; fenced blocks stay."""
+
+    kind: Literal["whitespace"]
+    max_blank_lines: Annotated[int, Field(ge=0, le=100)] = 2
+    """How many empty lines may follow one another."""
+
+
+class QualityStep(StrictModel):
+    """Reject rows that are damaged: mojibake, marks without letters, encoded data, echoes."""
+
+    kind: Literal["quality"]
+    max_mojibake: Fraction = 0.005
+    """Share of a row's characters that are mojibake; two such characters are always allowed."""
+    min_letters: Fraction = 0.1
+    """Least share of letters and digits in an answer of 80 visible characters or more."""
+    max_encoded_chars: Count = 512
+    """Most characters of an answer in base64 or hexadecimal words."""
+    max_word_chars: Count = 500
+    """Most letters and digits in a row, with no mark or blank among them."""
+    keep_open_fences: bool = False
+    """Keep answers with a fenced block that never ends."""
+    keep_echoes: bool = False
+    """Keep answers that equal their prompt."""
+    keep_refusals: bool = True
+    """Keep answers that open with a boilerplate refusal."""
+
+
+class RepetitionStep(StrictModel):
+    """Reject rows with an answer that repeats itself, as a model in a loop does."""
+
+    kind: Literal["repetition"]
+    max_run_chars: Annotated[int, Field(ge=16, le=1_000_000)] = 100
+    """Most characters that a piece of up to 8, with a letter in it, may fill by repeating."""
+    max_loops: Count = 5
+    """Most times that an answer may say its end, piece after piece."""
+    max_repeated_lines: Share = 0.8
+    """Most of an answer's characters in lines that stood before, from 10 lines up."""
+    max_repeated_ngrams: Share = 0.7
+    """Most of an answer's characters in six words that stood before, from 100 words up."""
+
+
+class LanguageStep(StrictModel):
+    """Reject rows whose turns together are in another language."""
+
+    kind: Literal["language"]
+    keep: Annotated[tuple[str, ...], Field(min_length=1)] = ("en",)
+    """ISO 639 codes of the languages that stay."""
+    min_probability: Fraction = 0.05
+    """Least probability of these languages together; low, as rejections are to be sure."""
+    min_letters: Count = 40
+    """Letters in words of prose below which a row stays; each word counts once."""
+
+
+class ToxicityStep(StrictModel):
+    """Put rows with slurs or much profanity aside, by a list of words; most hatred has none."""
+
+    kind: Literal["toxicity"]
+    min_score: Count = 3
+    """Score from which a row is put aside: a profane word counts 1, a slur 3."""
+    words: Location | None = None
+    """A file of more words on local disk, one a line, each counting 3."""
+
+
+class OwnStep(StrictModel):
+    """Put every row through a function of one's own."""
+
+    kind: Literal["own"]
+    function: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", max_length=256)]
+    """`package.module:function`, importable on every worker; see `loray.data.steps.own`."""
+
+
+JudgingStep: TypeAlias = QualityStep | RepetitionStep | LanguageStep | ToxicityStep
+"""Steps that look at one row and reject it or not."""
+RowStep: TypeAlias = WhitespaceStep | JudgingStep | OwnStep
+"""Steps that look at one row at a time and need nothing but their spec."""
 Step = Annotated[
-    UnicodeStep | ControlTokensStep | PiiStep | LengthStep | ExactDuplicatesStep,
+    UnicodeStep
+    | WhitespaceStep
+    | ControlTokensStep
+    | PiiStep
+    | LengthStep
+    | QualityStep
+    | RepetitionStep
+    | LanguageStep
+    | ToxicityStep
+    | OwnStep
+    | ExactDuplicatesStep,
     Field(discriminator="kind"),
 ]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from loray.data.steps.chain import Chain, StepSetting, chain_of
 from loray.spec.data import DataSpec
-from tests.data.corpora import ALL_STEPS, batch_of, contents, data_spec, source
+from tests.data.corpora import ALL_STEPS, ROW_KINDS, batch_of, contents, data_spec, source
 
 SETTING = StepSetting(seed=3, control_texts=("<|end|>", "<|user|>"))
 
@@ -119,5 +119,7 @@ def test_every_step_of_the_spec_has_a_stage():
         ref["$ref"].rsplit("/", 1)[-1]
         for ref in DataSpec.model_json_schema()["properties"]["steps"]["items"]["oneOf"]
     }
-    assert len(kinds) == len(ALL_STEPS), json.dumps(sorted(kinds))
-    assert len(chain(*ALL_STEPS).named_stages) == len(kinds)
+    steps = (*ALL_STEPS, *({"kind": kind} for kind in ROW_KINDS))
+    own = {"kind": "own", "function": "tests.data.steps.own_steps:shorten"}
+    assert len(kinds) == len(steps) + 1, json.dumps(sorted(kinds))
+    assert len(chain(*steps, own).named_stages) == len(kinds)

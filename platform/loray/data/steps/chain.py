@@ -1,15 +1,15 @@
 """The steps of a spec as stages: pure functions from one batch to the next.
 
-Adding a step takes a spec class in the union of `loray.spec.data`, a stage here and its arm in
-`stage_for`. A step that needs the whole corpus (duplicates) leaves what it compares by in a column
-of its own, and `loray.data.steps.duplicates` decides once all batches are there.
+Adding a step takes a spec class in the union of `loray.spec.steps`, a stage here and its arm in
+`stage_for`; one that looks at one row at a time has them in `loray.data.steps.rows`. A step that
+needs the whole corpus (duplicates) leaves what it compares by in a column of its own, and
+`loray.data.steps.duplicates` decides once all batches are there.
 """
 
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import assert_never
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from loray.data.sources.records import EMPTY_REASON, is_blank
 from loray.data.steps.control import escape, escape_pattern
 from loray.data.steps.pii import Entity, entities_named, scrub
 from loray.data.steps.repair import repair
+from loray.data.steps.rows import stage_of_rows
 from loray.spec.steps import (
     ControlTokensStep,
     ExactDuplicatesStep,
@@ -79,8 +80,8 @@ def stage_for(step: Step, number: int, setting: StepSetting) -> Stage:
             return partial(mark_length, min_chars=step.min_chars, max_chars=step.max_chars)
         case ExactDuplicatesStep():
             return partial(digest_turns, column=digest_column(number))
-        case _:
-            assert_never(step)
+        case _:  # the type checker proves that only steps over single rows are left
+            return stage_of_rows(step)
 
 
 def digest_column(number: int) -> str:
