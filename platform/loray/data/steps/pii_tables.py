@@ -4,23 +4,24 @@ _TOP_LEVEL_DOMAINS = """
     com org net edu gov mil int info biz name pro aero coop museum jobs mobi travel tel cat asia
     post app dev page cloud online site website store shop tech xyz club live life world today
     news blog email digital agency company solutions services group team media network systems
-    software design studio academy school university college institute foundation health clinic
-    hospital care law legal bank finance money global international africa berlin london paris
-    tokyo nyc wiki art music photo games fun top vip work expert support help link click space
-    ac ad ae af ag ai al am ao aq ar as at au aw ax az ba bb bd be bf bg bh bi bj bm bn bo br bs
-    bt bw by bz ca cc cd cf cg ch ci ck cl cm cn co cr cu cv cw cx cy cz de dj dk dm do dz ec ee
-    eg er es et eu fi fj fk fm fo fr ga gd ge gf gg gh gi gl gm gn gp gq gr gs gt gu gw gy hk hm
-    hn hr ht hu id ie il im in io iq ir is it je jm jo jp ke kg kh ki km kn kp kr kw ky kz la lb
-    lc li lk lr ls lt lu lv ly ma mc md me mg mh mk ml mm mn mo mp mq mr ms mt mu mv mw mx my mz
-    na nc ne nf ng ni nl no np nr nu nz om pa pe pf pg ph pk pl pm pn pr ps pt pw py qa re ro rs
-    ru rw sa sb sc sd se sg sh si sj sk sl sm sn so sr ss st su sv sx sy sz tc td tf tg th tj tk
-    tl tm tn to tr tt tv tw tz ua ug uk us uy uz va vc ve vg vi vn vu wf ws ye yt za zm zw
+    social software design studio academy school university college institute foundation health
+    clinic hospital care law legal bank finance money global international africa berlin london
+    paris social tokyo nyc wiki art music photo games fun top vip work expert support help link
+    click space ac ad ae af ag ai al am ao aq ar as at au aw ax az ba bb bd be bf bg bh bi bj bm
+    bn bo br bs bt bw by bz ca cc cd cf cg ch ci ck cl cm cn co cr cu cv cw cx cy cz de dj dk dm
+    do dz ec ee eg er es et eu fi fj fk fm fo fr ga gd ge gf gg gh gi gl gm gn gp gq gr gs gt gu
+    gw gy hk hm hn hr ht hu id ie il im in io iq ir is it je jm jo jp ke kg kh ki km kn kp kr kw
+    ky kz la lb lc li lk lr ls lt lu lv ly ma mc md me mg mh mk ml mm mn mo mp mq mr ms mt mu mv
+    mw mx my mz na nc ne nf ng ni nl no np nr nu nz om pa pe pf pg ph pk pl pm pn pr ps pt pw py
+    qa re ro rs ru rw sa sb sc sd se sg sh si sj sk sl sm sn so sr ss st su sv sx sy sz tc td tf
+    tg th tj tk tl tm tn to tr tt tv tw tz ua ug uk us uy uz va vc ve vg vi vn vu wf ws ye yt za
+    zm zw
 """
 TOP_LEVEL_DOMAINS = frozenset(_TOP_LEVEL_DOMAINS.split())
 """All country codes and the generic domains that mail is common under. Source: IANA, root zone."""
 
-EXAMPLE_DOMAINS = frozenset({"example.com", "example.org", "example.net", "example.edu"})
-"""Nobody's, by RFC 2606; `.example`, `.test` and `.invalid` are no top-level domains at all."""
+EXAMPLE_LABELS = frozenset({"example", "yourdomain", "mydomain", "yourcompany"})
+"""A domain with such a label is nobody's; RFC 2606 keeps the first out of use."""
 
 _COUNTRY_CODES = """
     1 7 20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 56 57 58 60 61 62 63
@@ -37,7 +38,7 @@ COUNTRY_CODES = frozenset(_COUNTRY_CODES.split())
 """Source: ITU-T E.164, list of assigned country codes."""
 
 CARD_BRANDS = (
-    (("4",), (13, 16, 19)),
+    (("4",), (16, 19)),
     (("51", "52", "53", "54", "55", *map(str, range(2221, 2721))), (16,)),
     (("34", "37"), (15,)),
     (("6011", "65", *map(str, range(644, 650))), (16, 19)),
@@ -45,4 +46,34 @@ CARD_BRANDS = (
     (("36", "38", "39", *map(str, range(300, 306))), (14,)),
     (("62",), (16, 17, 18, 19)),
 )
-"""First digits and lengths: Visa, Mastercard, American Express, Discover, JCB, Diners, UnionPay."""
+"""First digits and lengths: Visa, Mastercard, American Express, Discover, JCB, Diners, UnionPay.
+
+Visa's old 13 digits are left out: article numbers (EAN-13) have as many, and one in ten is sound.
+"""
+
+_IBAN_LENGTHS = """
+    AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BI27 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DJ27 DK18
+    DO28 EE20 EG29 ES24 FI18 FK18 FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HN28 HR21 HU28 IE22 IL23
+    IQ23 IS26 IT27 JO30 KW30 KZ20 LB28 LC32 LI21 LT20 LU20 LV21 LY25 MC27 MD24 ME22 MK19 MN20 MR27
+    MT31 MU30 NI28 NL18 NO15 OM23 PK24 PL28 PS29 PT25 QA29 RO24 RS22 RU33 SA24 SC31 SD18 SE24 SI19
+    SK24 SM27 SO23 ST25 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20 YE30
+"""
+IBAN_LENGTHS = {entry[:2]: int(entry[2:]) for entry in _IBAN_LENGTHS.split()}
+"""Characters of an IBAN by country. Source: SWIFT, IBAN registry."""
+
+DUMMY_SSN = frozenset(
+    {"078051120", "219099999", "457555462", "123456789", *(str(d) * 9 for d in range(10))}
+)
+"""Printed in advertisements and forms, and so nobody's. Source: SSA history page on 078-05-1120."""
+
+_PUBLIC_IPS = """
+    1.0.0.1 8.8.4.4 9.9.9.10 149.112.112.112 208.67.222.222 208.67.220.220 4.2.2.1 4.2.2.2
+    64.6.64.6 94.140.14.14 94.140.15.15 2001:4860:4860::8888 2001:4860:4860::8844
+    2606:4700:4700::1111 2606:4700:4700::1001 2620:fe::fe 2620:fe::9 2620:119:35::35
+    12.34.56.78 123.45.67.89 98.76.54.32 11.22.33.44
+"""
+PUBLIC_IPS = frozenset(_PUBLIC_IPS.split())
+"""Name servers for everybody: Cloudflare, Google, Quad9, OpenDNS, Level 3, Verisign, AdGuard.
+
+The last line holds those of tutorials.
+"""

@@ -1,0 +1,148 @@
+"""What looks like a credential and is none, by kind: each text must stay whole."""
+
+
+def rows(texts: str) -> list[str]:
+    return [line.strip() for line in texts.strip().splitlines()]
+
+
+ANY = rows("""
+    da39a3ee5e6b4b0d3255bfef95601890afd80709
+    e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+    sha512-z4PhNX7vuL3xVChQ1m2AB9Yg5AULVxXcg/SpIdNs6c5H0NE8XYXysP+DGNKHfuwvY7kxvUdBeoGlODJ6+SfaPg==
+    commit 1f3a5b7c9d0e2f4a6b8c0d1e3f5a7b9c1d3e5f70
+    data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk
+    123e4567-e89b-12d3-a456-426614174000
+    -----BEGIN PUBLIC KEY-----
+    ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUTyz1HwHReFVvD5obVsALAgJRNarH4TRpNePnAS me
+    The token is kept secret; the password is not.
+    sk-learn and sk-image, hf_hub_download, npm_config_registry, pypi-server, xoxo
+    """)
+"""Held against every kind."""
+
+KEPT = {
+    "aws": rows("""
+        aws_secret_access_key = "da39a3ee5e6b4b0d3255bfef95601890afd80709"
+        aws_secret_access_key = <your secret key>
+        aws_secret_access_key = ${AWS_SECRET}
+        "aws:secretsmanager", "Sid": "AllowEc2InstancesWithEncryptedEbsVolumes"
+        "aws:kms:key", "Sid":"KmsS3EncryptionOperationsServerMigration"
+        arn:aws:iam::123456789012:user/ada
+        AKIA and ASIA begin key ids
+    """),
+    "azure": rows("""
+        AccountKey=<key>;
+        AccountKey=...;EndpointSuffix=core.windows.net
+        AccountKey=${KEY}==
+        account_key = os.environ["ACCOUNT_KEY"]
+        sig=abc
+        ?sv=2020-08-04&sig=<signature>
+        SharedAccessKey=your_key
+        AccountKey: str
+        SharedAccessKeyName=RootManageSharedAccessKey
+        account_key=None
+        storage_key = get_key()
+    """),
+    "twilio": rows("""
+        TWILIO_AUTH_TOKEN="your_auth_token"
+        auth_token = os.environ["TWILIO_AUTH_TOKEN"]
+        md5 d41d8cd98f00b204e9800998ecf8427e
+    """),
+    "jwt": rows("""
+        eyJ
+        eyJhbGciOi...
+        eyJub3QtanNvbg.aaaa.bbbb
+        eyJmb28iOiJiYXIifQ.eyJmb28iOiJiYXIifQ.c2ln
+        header.payload.signature
+        <header>.<payload>.<signature>
+        eyJhbGciOiJIUzI1NiJ9
+        xeyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc
+    """),
+    "private_key": rows("""
+        -----BEGIN CERTIFICATE-----
+        -----BEGIN PRIVATE KEY----- ... -----END PRIVATE KEY-----
+        -----BEGIN RSA PRIVATE KEY-----\\n<your key>\\n-----END RSA PRIVATE KEY-----
+        -----BEGIN RSA PRIVATE KEY-----
+        starts with "-----BEGIN PRIVATE KEY-----" and ends with "-----END PRIVATE KEY-----"
+        the private key is in id_rsa
+        private key: see below
+        -----BEGIN PGP PUBLIC KEY BLOCK-----
+        -----END PRIVATE KEY-----
+    """),
+    "connection_string": rows("""
+        postgres://user:password@localhost/db
+        postgres://postgres:postgres@db/x
+        mysql+pymysql://scott:tiger@localhost/x
+        postgres://${USER}:${PASS}@host
+        postgres://{user}:{password}@{host}
+        postgres://<user>:<password>@<host>
+        mongodb://localhost:27017/x@y
+        redis://localhost:6379/0
+        amqp://guest:guest@localhost
+        postgres://user:secret@host/db
+        mongodb://root:example@mongo
+        postgres://user:xxxxx@host
+        mysql://user:***@host
+        http://foo.org:8080/@x
+        github://org:repo@sha
+        ssh://git@github.com:22/a
+        Server=db;User Id=ada;Password=<password>;
+        Server=db;Password=mypassword;
+        Server=db;Password={0};
+        a;password=your_password;
+    """),
+    "http_auth": rows("""
+        Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==
+        Authorization: Basic dXNlcjpwYXNzd29yZA==
+        Authorization: Basic <credentials>
+        Authorization: Basic YWJjZGVmZ2hpamtsbW5vcA==
+        Authorization: Bearer <token>
+        Authorization: Bearer $TOKEN
+        Authorization: Bearer ${TOKEN}
+        Authorization: Bearer YOUR_ACCESS_TOKEN
+        Authorization: Bearer {token}
+        Authorization: Bearer xxxxxxxxxxxxxxxxxxxxxxxx
+        "Authorization": f"Bearer {self.token}"
+        "Authorization": "Bearer " + token
+        Authorization: Bearer mF_9.B5f
+        Authorization: Bearer access-token-goes-here
+        Authorization: Digest username="Mufasa"
+        Authorization: AWS4-HMAC-SHA256 Credential=x
+        X-Api-Key: your-api-key
+        X-Api-Key: <api key>
+        basic training and bearer bonds
+        the bearer of 1234567890abcdef123 tokens
+        WWW-Authenticate: Basic realm="x"
+    """),
+    "assignment": rows("""
+        password = "changeme"
+        password = "password123"
+        password = "<password>"
+        password = "xxxxxxxxxxxx"
+        password = "${DB_PASSWORD}"
+        password = os.environ["DB_PASSWORD"]
+        password = getpass.getpass()
+        password = "P@55w0rd!"
+        password: str = ""
+        password = "hunter2hunter2"
+        PASSWORD_RESET_URL = "/accounts/reset/a1b2c3d4e5f6"
+        token = "access_token"
+        token_type = "urn:ietf:params:oauth:token-type:jwt9a8b7c"
+        secret_name = "prod/db/a1b2c3d4e5f6g7h8"
+        api_key = "YOUR_API_KEY"
+        api_key = "test-api-key-1234"
+        public_key = "a1b2c3d4e5f6g7h8i9j0k1l2m3"
+        "secretsmanager": "fee5173a-3972-428e-ae73-cd4c2a371222"
+        "tokens": "a1b2c3d4e5f6g7h8i9j0k1l2"
+        self.embed_tokens = Gemma4UnifiedTextScaledWordEmbedding(
+        password: Annotated[
+        eos_token = "<|endoftext|>"
+        pad_token: [PAD]
+        bos_token = "<s>"
+        Password: must have eight characters
+        secret_key = Base64.decode(value)
+        token = "arn:aws:sns:us-east-1:123456789012:a1b2c3"
+        key = "a1b2c3d4e5f6g7h8i9j0"
+        primary_key = "a1b2c3d4e5f6g7h8i9j0"
+        api_key = "{{ secrets.API_KEY_1_2_3_4 }}"
+    """),
+}
