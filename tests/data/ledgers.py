@@ -36,11 +36,16 @@ def ledger_of(
         rejected_by=np.full(count, None, dtype=object),
         digests={
             name: (
-                np.array([value or b"" for value in values], dtype="S16"),
+                np.array([value or b"" for value in values], dtype=f"S{_width(name, values)}"),
                 np.array([value is not None for value in values], dtype=bool),
             )
             for name, values in (digests or {}).items()
         },
+        original=np.full(count, -1, dtype=np.int64),
         first_line=np.zeros(1, dtype=np.int64),
         sequences=sequences,
     )
+
+
+def _width(name: str, values: list[bytes | None]) -> int:
+    return 16 if name.startswith("digest_") else max(len(value or b"") for value in values)

@@ -11,15 +11,17 @@ Columns, one row for each row of the corpus:
     turns: list<struct<role, content>>      null when the row could not be read
     changed_by: list<string>                steps that changed the turns
     rejected_by: string    reason; null while the row is still in
+    note: string           what a rejection rests on, where there is more to say
     raw: string            the line as it came, where turns could not be read
     seconds: list<struct<name, value>>      time spent on the batch, on its first row
+    found: list<struct<name, value>>        values replaced in the batch, on its first row
 
 A step marks, it never drops: row count and order hold, so every rejection can be counted.
 Each block ends with one tally row, whose `line` is the number of lines that the block holds.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
 
@@ -31,7 +33,7 @@ Stage: TypeAlias = Callable[[pa.Table], pa.Table]
 
 TURN = pa.struct([("role", pa.string()), ("content", pa.string())])
 TURNS = pa.list_(TURN)
-SPENT = pa.list_(pa.struct([("name", pa.string()), ("value", pa.float64())]))
+MEASURES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.float64())]))
 ROWS = pa.schema(
     [
         ("id", pa.string()),
@@ -43,8 +45,10 @@ ROWS = pa.schema(
         ("turns", TURNS),
         ("changed_by", pa.list_(pa.string())),
         ("rejected_by", pa.string()),
+        ("note", pa.string()),
         ("raw", pa.string()),
-        ("seconds", SPENT),
+        ("seconds", MEASURES),
+        ("found", MEASURES),
     ]
 )
 
@@ -93,20 +97,21 @@ def change_texts(batch: pa.Table, name: str, change: Callable[[list[str]], list[
 
 
 @contextmanager
-def spent(name: str, times: list[dict[str, str | float]]) -> Iterator[None]:
-    """Add the seconds that the body takes to `times`."""
+def spent(name: str, seconds: dict[str, float]) -> Iterator[None]:
+    """Add the seconds that the body takes to those under `name`."""
     began = time.perf_counter()
     yield
-    times.append({"name": name, "value": time.perf_counter() - began})
+    seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - began
 
 
-def put_times(batch: pa.Table, times: list[dict[str, str | float]]) -> pa.Table:
-    """Note `times` on the first row, after those that are there."""
-    if batch.num_rows == 0:
+def put_measures(batch: pa.Table, column: str, measures: Mapping[str, float]) -> pa.Table:
+    """Note `measures` on the first row, after those that are there."""
+    if batch.num_rows == 0 or not measures:
         return batch
-    first = [[*(batch["seconds"][0].as_py() or []), *times]]
-    rest = batch["seconds"].slice(1).combine_chunks()
-    return put(batch, "seconds", pa.chunked_array([pa.array(first, SPENT), rest], SPENT))
+    noted = [{"name": name, "value": value} for name, value in measures.items()]
+    first = [[*(batch[column][0].as_py() or []), *noted]]
+    rest = batch[column].slice(1).combine_chunks()
+    return put(batch, column, pa.chunked_array([pa.array(first, MEASURES), rest], MEASURES))
 
 
 def _differ(before: str, after: str) -> bool:

@@ -3,10 +3,11 @@
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 from loray.artifacts.store import file_digest
-from loray.data.sources.files import SourceFile, find_files
+from loray.data.sources.files import SourceFile, find_eval_files, find_files
 from loray.spec.data import DataSpec
 
 THREADS = 16
@@ -20,7 +21,7 @@ def source_identity(data: DataSpec) -> dict[str, str]:
     Raises:
         SourceError: a file is missing.
     """
-    files = find_files(data)
+    files = [*find_files(data), *chain.from_iterable(find_eval_files(data).values())]
     with ThreadPoolExecutor(THREADS) as pool:  # asking a bucket is waiting
         return dict(zip((file.key for file in files), pool.map(_identity, files), strict=True))
 

@@ -2,6 +2,8 @@
 
 import logging
 import time
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +15,12 @@ from loray.data.replay import draw_replay
 from loray.data.sequences.encode import Encoder
 from loray.data.sequences.packing import place_sequences
 from loray.data.sequences.tokens import Place, write_tokens
-from loray.data.sources.blocks import cut_into_blocks
-from loray.data.sources.files import find_files
+from loray.data.sources.blocks import cut_into_blocks, read_block
+from loray.data.sources.files import find_eval_files, find_files
 from loray.data.steps.chain import StepSetting, chain_of
-from loray.data.steps.duplicates import mark_exact_duplicates
+from loray.data.steps.decontamination import EvalIndex, build_index, eval_texts
+from loray.data.steps.duplicates import mark_duplicates
+from loray.data.steps.similarity import likeness
 from loray.data.totals import check_budget, describe_rejects, statistics_of
 from loray.data.write import Settle, write_rows
 from loray.errors import SourceError
@@ -24,6 +28,7 @@ from loray.models.chat import encode, end_token_id, load_tokenizer
 from loray.models.markup import markup_of
 from loray.spec.data import DataSpec
 from loray.spec.run import RunSpec
+from loray.spec.steps import DecontaminationStep
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,7 +63,7 @@ def curate_to(out: Path, spec: RunSpec) -> dict[str, Any]:
     with quiet_ray_data():
         rows = run_stages(blocks, stages)
         ledger = make_ledger(all_batches(rows, narrow), blocks)
-        mark_exact_duplicates(ledger, data.steps)
+        mark_duplicates(ledger, data.steps, partial(likeness, rows, ledger.ids))
         _check(ledger, spec, rows, out)
         if data.replay is not None:
             draw_replay(ledger, fraction=data.replay.fraction, seed=spec.seed)
@@ -86,7 +91,7 @@ def curate_to(out: Path, spec: RunSpec) -> dict[str, Any]:
 def _stages(spec: RunSpec, tokenizer: "PreTrainedTokenizerFast") -> list[Stage]:
     """What every batch goes through."""
     data = spec.data
-    setting = StepSetting(spec.seed, markup_of(tokenizer).special_texts)
+    setting = StepSetting(spec.seed, markup_of(tokenizer).special_texts, _eval_indexes(data))
     encoder = Encoder(
         _absolute(spec.base_model.path),
         spec.base_model.revision,
@@ -96,6 +101,23 @@ def _stages(spec: RunSpec, tokenizer: "PreTrainedTokenizerFast") -> list[Stage]:
         spec.seed,
     )
     return [chain_of(data.steps, setting), encoder]
+
+
+def _eval_indexes(data: DataSpec) -> dict[int, EvalIndex]:
+    """What rows must not hold, for each decontamination step; read here, sent to every worker."""
+    indexes = {}
+    files = find_eval_files(data)
+    for number, step in enumerate(data.steps):
+        if not isinstance(step, DecontaminationStep):
+            continue
+        blocks = cut_into_blocks(files[number])
+        batches = chain.from_iterable(map(read_block, blocks))
+        indexes[number] = build_index(eval_texts(batches, step.num_words), step.num_words)
+        log.info(
+            "step %d: %d evaluation text(s), %d too short to look for",
+            number, len(indexes[number].items), indexes[number].num_unchecked,
+        )  # fmt: skip
+    return indexes
 
 
 def _end_token_ids(data: DataSpec, tokenizer: "PreTrainedTokenizerFast") -> frozenset[int]:

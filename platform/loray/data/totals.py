@@ -69,6 +69,7 @@ def statistics_of(
             str(label): _counts(ledger, ledger.label == label) for label in np.unique(ledger.label)
         },
         "changed_by": dict(sorted(ledger.changed_by.items())),
+        "found": {name: int(count) for name, count in sorted(ledger.found.items())},
         "splits": _splits(ledger),
         "held_out": held_out,
         "tokens": num_tokens,

@@ -35,7 +35,9 @@ KEPT = pa.schema(
         ("changed_by", pa.list_(pa.string())),
     ]
 )
-QUARANTINED = KEPT.append(pa.field("rejected_by", pa.string())).append(pa.field("raw", pa.string()))
+QUARANTINED = pa.schema(
+    [*KEPT, *(pa.field(name, pa.string()) for name in ("rejected_by", "note", "raw"))]
+)
 HELD_OUT = pa.schema([("id", pa.string()), ("prompt", TURNS), ("reference", pa.string())])
 
 
@@ -46,11 +48,12 @@ class Settle:
     ids: np.ndarray
     reason: np.ndarray
     first_line: np.ndarray
+    original: np.ndarray
 
     @classmethod
     def of(cls, ledger: Ledger) -> Self:
         """Everything a batch needs from the ledger."""
-        return cls(ledger.ids, ledger.rejected_by, ledger.first_line)
+        return cls(ledger.ids, ledger.rejected_by, ledger.first_line, ledger.original)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """The rows of a batch, without its tally."""
@@ -59,7 +62,12 @@ class Settle:
         lines = rows["line"].to_numpy() + self.first_line[rows["block"].to_numpy()]
         rows = put(rows, "line", pa.array(lines, pa.int64()))
         rows = put(rows, "rejected_by", pa.array(self.reason[at], pa.string()))
+        notes = pa.array(map(self._stands_for, self.original[at]), pa.string())
+        rows = put(rows, "note", pc.coalesce(notes, rows["note"]))
         return rows.select([*QUARANTINED.names, "texts"])
+
+    def _stands_for(self, original: int) -> str | None:
+        return None if original < 0 else f"{self.ids[original]:016x} is kept in its stead"
 
 
 class PartWriter:

@@ -1,10 +1,11 @@
 """The `data.steps` of a spec: what is done to every row, one class a kind."""
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, get_args
 
 from pydantic import Field
 
 from loray.spec.base import Count, Fraction, Location, StrictModel
+from loray.spec.sources import Source
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -21,12 +22,35 @@ class ControlTokensStep(StrictModel):
     kind: Literal["control_tokens"]
 
 
+PiiKind = Literal["email", "ip", "phone", "card", "iban", "ssn", "mac", "crypto", "url_credentials"]
+CredentialKind = Literal[
+    "aws", "github", "gitlab", "slack", "stripe", "google", "openai", "anthropic", "huggingface",
+    "npm", "pypi", "twilio", "sendgrid", "azure", "jwt", "private_key", "connection_string",
+    "http_auth", "assignment",
+]  # fmt: skip
+
+
 class PiiStep(StrictModel):
-    """Replace personal data by typed placeholders such as `<EMAIL_1f3a>`."""
+    """Replace personal data by typed placeholders such as `<EMAIL_1f3a>`.
+
+    Names and street addresses would need a model; they are not looked for.
+    """
 
     kind: Literal["pii"]
-    entities: tuple[Literal["email", "ip", "phone", "card"], ...] = ("email", "ip", "phone", "card")
-    """What is looked for; a card number counts only with a sound Luhn checksum."""
+    entities: tuple[PiiKind, ...] = get_args(PiiKind)
+    """What is looked for; each has a check behind its pattern, such as a card's Luhn checksum."""
+
+
+class CredentialsStep(StrictModel):
+    """Replace keys, tokens and passwords by placeholders such as `<SECRET_GITHUB_ab12>`.
+
+    It belongs before `pii`, so that the password of a URL is told as what it is.
+    """
+
+    kind: Literal["credentials"]
+    formats: tuple[CredentialKind, ...] = get_args(CredentialKind)
+    """What is looked for: issuers' formats, private keys, logins in URLs and headers, passwords
+    assigned in code."""
 
 
 class LengthStep(StrictModel):
@@ -43,6 +67,29 @@ class ExactDuplicatesStep(StrictModel):
     """Reject every row whose turns equal those of a row with a smaller id."""
 
     kind: Literal["exact_duplicates"]
+
+
+class NearDuplicatesStep(StrictModel):
+    """Reject every row that is nearly the same as a row with a smaller id.
+
+    Steps that change texts belong before it.
+    """
+
+    kind: Literal["near_duplicates"]
+    threshold: Annotated[float, Field(ge=0.5, le=1.0)] = 0.8
+    """Least Jaccard similarity of two rows' word 3-grams."""
+    by_answers: bool = True
+    """Compare the answers by themselves too, so that rows with other answers are kept."""
+
+
+class DecontaminationStep(StrictModel):
+    """Reject every row that shares a run of words with an evaluation item."""
+
+    kind: Literal["decontamination"]
+    against: Annotated[tuple[Source, ...], Field(min_length=1)]
+    """Where the evaluation items are; they are read, never learned."""
+    num_words: Literal[8, 13] = 13
+    """Length of the run."""
 
 
 class WhitespaceStep(StrictModel):
@@ -125,6 +172,7 @@ Step = Annotated[
     UnicodeStep
     | WhitespaceStep
     | ControlTokensStep
+    | CredentialsStep
     | PiiStep
     | LengthStep
     | QualityStep
@@ -132,6 +180,8 @@ Step = Annotated[
     | LanguageStep
     | ToxicityStep
     | OwnStep
-    | ExactDuplicatesStep,
+    | ExactDuplicatesStep
+    | NearDuplicatesStep
+    | DecontaminationStep,
     Field(discriminator="kind"),
 ]

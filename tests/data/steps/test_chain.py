@@ -6,10 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loray.data.steps.chain import Chain, StepSetting, chain_of
+from loray.data.steps.decontamination import build_index
 from loray.spec.data import DataSpec
 from tests.data.corpora import ALL_STEPS, ROW_KINDS, batch_of, contents, data_spec, source
 
-SETTING = StepSetting(seed=3, control_texts=("<|end|>", "<|user|>"))
+NO_ITEMS = build_index([])
+SETTING = StepSetting(
+    seed=3,
+    control_texts=("<|end|>", "<|user|>"),
+    eval_indexes=dict.fromkeys(range(20), NO_ITEMS),
+)
 
 
 def chain(*steps: dict) -> Chain:
@@ -106,12 +112,23 @@ rows = st.one_of(st.none(), st.lists(texts, min_size=2, max_size=4))
 def test_no_step_drops_or_moves_a_row_and_batches_do_not_matter(conversations, data):
     stage = chain(*ALL_STEPS)
     batch = batch_of(*conversations)
-    whole = stage(batch).drop(["seconds"])
+    noted = ["seconds", "found"]  # on the first row of each batch
+    whole = stage(batch).drop(noted)
     assert whole["id"] == batch["id"]
     cut = data.draw(st.integers(0, batch.num_rows))
     parts = [stage(batch.slice(0, cut)), stage(batch.slice(cut))]
-    joined = pa.concat_tables([part.drop(["seconds"]) for part in parts])
+    joined = pa.concat_tables([part.drop(noted) for part in parts])
     assert joined.to_pylist() == whole.to_pylist()
+
+
+def test_values_are_counted_by_kind():
+    row = ["mail ada@foo.org or bob@foo.org", "dial 212-555-0187 or 415-867-5309"]
+    batch = chain({"kind": "pii"})(batch_of(row, row))
+    assert batch["found"].to_pylist()[0] == [
+        {"name": "pii.email", "value": 4.0},
+        {"name": "pii.phone", "value": 2.0},
+    ]
+    assert batch["found"].to_pylist()[1] is None
 
 
 def test_every_step_of_the_spec_has_a_stage():
@@ -120,6 +137,11 @@ def test_every_step_of_the_spec_has_a_stage():
         for ref in DataSpec.model_json_schema()["properties"]["steps"]["items"]["oneOf"]
     }
     steps = (*ALL_STEPS, *({"kind": kind} for kind in ROW_KINDS))
-    own = {"kind": "own", "function": "tests.data.steps.own_steps:shorten"}
-    assert len(kinds) == len(steps) + 1, json.dumps(sorted(kinds))
-    assert len(chain(*steps, own).named_stages) == len(kinds)
+    others = (
+        {"kind": "credentials"},
+        {"kind": "near_duplicates"},
+        {"kind": "decontamination", "against": [source("x")]},
+        {"kind": "own", "function": "tests.data.steps.own_steps:shorten"},
+    )
+    assert len(kinds) == len(steps) + len(others), json.dumps(sorted(kinds))
+    assert len(chain(*steps, *others).named_stages) == len(kinds)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from loray.data.batch import is_in, put, put_times, reject, spent
+from loray.data.batch import is_in, put, put_measures, reject, spent
 from loray.data.sequences.cut import cut_text
 from loray.data.split import add_split
 from loray.errors import ModelError
@@ -49,8 +49,8 @@ class Encoder:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """The batch with its splits and sequences; what does not fit is rejected."""
-        times: list[dict[str, str | float]] = []
-        with spent("encode", times):
+        seconds: dict[str, float] = {}
+        with spent("encode", seconds):
             batch = add_split(batch, split=self.split, seed=self.seed)
             tokenizer = _tokenizer_of(self.tokenizer_path, self.revision)
             rows = zip(
@@ -61,7 +61,7 @@ class Encoder:
                 for turns, split, alive in rows
             ]
             batch = _put_sequences(reject(batch, [row.reason for row in found]), found)
-        return put_times(batch, times)
+        return put_measures(batch, "seconds", seconds)
 
     def _encode(
         self, turns: list[dict[str, str]], split: str, tokenizer: "PreTrainedTokenizerFast"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from loray.data.batch import ROWS, put_times, spent
+from loray.data.batch import ROWS, put_measures, spent
 from loray.data.sources import delimited, jsonl, parquet, plain_text
 from loray.data.sources.files import SourceFile
 from loray.data.sources.lines import line_spans
@@ -87,17 +87,17 @@ def read_block(block: Block) -> Iterator[pa.Table]:
     """The rows of a block, in batches; the last one ends with the block's tally."""
     records = _rows(block)
     while True:
-        times: list[dict[str, str | float]] = []
+        seconds: dict[str, float] = {}
         rows: list[dict[str, Any]] = []
         num_chars = 0
-        with spent("read", times):
+        with spent("read", seconds):
             for row in records:
                 rows.append(row)
                 num_chars += sum(len(turn["content"]) for turn in row.get("turns") or ())
                 if row["id"] is None or len(rows) == BATCH_ROWS or num_chars >= BATCH_CHARS:
                     break
             table = pa.Table.from_pylist(rows, ROWS)
-        yield put_times(table, times)
+        yield put_measures(table, "seconds", seconds)
         if rows[-1]["id"] is None:
             return
 

@@ -16,6 +16,7 @@ from loray.data.sources.streams import within
 from loray.errors import SourceError
 from loray.spec.data import DataSpec
 from loray.spec.sources import SUFFIXES, Source, is_read_of_folder
+from loray.spec.steps import DecontaminationStep
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileInfo, FileSystem
@@ -78,6 +79,23 @@ def find_files(data: DataSpec) -> list[SourceFile]:
     if data.replay is not None:
         labelled.append(("replay", data.replay.source))
     return [file for label, source in labelled for file in _files_of(label, source)]
+
+
+def find_eval_files(data: DataSpec) -> dict[int, list[SourceFile]]:
+    """The files of evaluation items that each decontamination step names, by the step's place.
+
+    Raises:
+        SourceError: as `find_files`.
+    """
+    return {
+        number: [
+            file
+            for at, source in enumerate(step.against)
+            for file in _files_of(f"steps.{number}.against.{at}", source)
+        ]
+        for number, step in enumerate(data.steps)
+        if isinstance(step, DecontaminationStep)
+    }
 
 
 def _files_of(label: str, source: Source) -> Iterator[SourceFile]:

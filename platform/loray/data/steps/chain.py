@@ -7,24 +7,32 @@ needs the whole corpus (duplicates) leaves what it compares by in a column of it
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loray.data.batch import Stage, change_texts, is_in, put, put_times, reject, spent
+from loray.data.batch import Stage, change_texts, is_in, put, put_measures, reject, spent
 from loray.data.sources.records import EMPTY_REASON, is_blank
 from loray.data.steps.control import escape, escape_pattern
-from loray.data.steps.pii import Entity, entities_named, scrub
+from loray.data.steps.credentials import credentials_named
+from loray.data.steps.decontamination import EvalIndex, mark_contaminated
+from loray.data.steps.minhash import band_column, bands_for, put_bands
+from loray.data.steps.pii import entities_named
+from loray.data.steps.placeholders import Entity, scrub
 from loray.data.steps.repair import repair
 from loray.data.steps.rows import stage_of_rows
 from loray.spec.steps import (
     ControlTokensStep,
+    CredentialsStep,
+    DecontaminationStep,
     ExactDuplicatesStep,
     LengthStep,
+    NearDuplicatesStep,
     PiiStep,
     Step,
     UnicodeStep,
@@ -39,6 +47,8 @@ class StepSetting:
 
     seed: int
     control_texts: tuple[str, ...]
+    eval_indexes: Mapping[int, EvalIndex] = field(default_factory=dict)
+    """By the place of a decontamination step in the spec."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +59,11 @@ class Chain:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """The batch after all stages, their times noted."""
-        times: list[dict[str, str | float]] = []
+        seconds: dict[str, float] = {}
         for name, stage in self.named_stages:
-            with spent(name, times):
+            with spent(name, seconds):
                 batch = stage(batch)
-        return put_times(reject_blank(batch), times)
+        return put_measures(reject_blank(batch), "seconds", seconds)
 
 
 def chain_of(steps: Sequence[Step], setting: StepSetting) -> Chain:
@@ -62,7 +72,7 @@ def chain_of(steps: Sequence[Step], setting: StepSetting) -> Chain:
     return Chain(tuple(named))
 
 
-def stage_for(step: Step, number: int, setting: StepSetting) -> Stage:
+def stage_for(step: Step, number: int, setting: StepSetting) -> Stage:  # noqa: PLR0911
     """Bind a step's settings to its stage; the type checker proves that no step is forgotten.
 
     Args:
@@ -73,13 +83,19 @@ def stage_for(step: Step, number: int, setting: StepSetting) -> Stage:
             return repair_unicode
         case ControlTokensStep():
             return partial(escape_control_tokens, control_texts=setting.control_texts)
-        case PiiStep():
+        case CredentialsStep() | PiiStep():
+            entities = entities_of(step)
             salt = f"loray:{setting.seed}".encode()
-            return partial(scrub_pii, names=step.entities, salt=salt)
+            return partial(scrub_values, name=step.kind, entities=entities, salt=salt)
         case LengthStep():
             return partial(mark_length, min_chars=step.min_chars, max_chars=step.max_chars)
         case ExactDuplicatesStep():
             return partial(digest_turns, column=digest_column(number))
+        case NearDuplicatesStep():
+            bands = bands_for(step.threshold)
+            return partial(put_bands, column=band_column(number), bands=bands)
+        case DecontaminationStep():
+            return partial(mark_contaminated, index=setting.eval_indexes[number])
         case _:  # the type checker proves that only steps over single rows are left
             return stage_of_rows(step)
 
@@ -102,10 +118,22 @@ def escape_control_tokens(batch: pa.Table, *, control_texts: Iterable[str]) -> p
     )
 
 
-def scrub_pii(batch: pa.Table, *, names: Iterable[str], salt: bytes) -> pa.Table:
-    """Replace personal data by placeholders; see `loray.data.steps.pii`."""
-    entities: tuple[Entity, ...] = entities_named(names)
-    return change_texts(batch, "pii", lambda texts: [scrub(t, entities, salt) for t in texts])
+def entities_of(step: CredentialsStep | PiiStep) -> tuple[Entity, ...]:
+    """What a step looks for."""
+    if isinstance(step, PiiStep):
+        return entities_named(step.entities)
+    return credentials_named(step.formats)
+
+
+def scrub_values(
+    batch: pa.Table, *, name: str, entities: Sequence[Entity], salt: bytes
+) -> pa.Table:
+    """Replace personal data or credentials by placeholders, and note how many of each kind."""
+    counts: Counter[str] = Counter()
+    batch = change_texts(
+        batch, name, lambda texts: [scrub(text, entities, salt, counts) for text in texts]
+    )
+    return put_measures(batch, "found", {f"{name}.{kind}": n for kind, n in counts.items()})
 
 
 def mark_length(batch: pa.Table, *, min_chars: int, max_chars: int) -> pa.Table:

@@ -206,7 +206,7 @@ def mark_contaminated(batch: pa.Table, *, index: EvalIndex) -> pa.Table:
     found = index.find(turns.flatten().field("content").to_pylist())
     rows = np.flatnonzero(alive)
     reasons: list[str | None] = [None] * len(alive)
-    notes = batch["note"].to_pylist() if "note" in batch.schema.names else [None] * len(alive)
+    notes = batch["note"].to_pylist()
     for text in sorted(found, reverse=True):  # of several turns the first keeps the credit
         row = rows[np.searchsorted(bounds, text, side="right") - 1]
         reasons[row] = REASON

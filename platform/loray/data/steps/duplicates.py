@@ -1,36 +1,72 @@
-"""Exact duplicates over the whole corpus, decided on the ledger."""
+"""Duplicates over the whole corpus, exact and near, decided on the ledger."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from loray.data.ledger import Ledger
+from loray.data.steps import near_duplicates
 from loray.data.steps.chain import digest_column
-from loray.spec.steps import ExactDuplicatesStep, Step
+from loray.data.steps.minhash import band_column
+from loray.data.steps.similarity import AreAlike, Rule
+from loray.spec.steps import ExactDuplicatesStep, NearDuplicatesStep, Step
 
 REASON = "exact_duplicate"
 
 
-def mark_exact_duplicates(ledger: Ledger, steps: Sequence[Step]) -> None:
-    """Reject every row that has the digest of a row with a smaller id.
+def mark_duplicates(
+    ledger: Ledger, steps: Sequence[Step], likeness: Callable[[Rule], AreAlike]
+) -> None:
+    """Reject every row that is a duplicate of a row with a smaller id.
 
-    Several such steps count in their order. What a later step said of a duplicate does not: it
-    would not have seen the row.
+    Several such steps count in their order: a row that one rejects takes no part in the next. What
+    a later step said of a duplicate does not count: it would not have seen the row.
+
+    Args:
+        likeness: gives, for a rule, how pairs of the ledger's rows are compared.
     """
-    is_duplicate = np.zeros(len(ledger.ids), dtype=bool)
     for number, step in enumerate(steps):
         if isinstance(step, ExactDuplicatesStep):
-            digests, has_one = ledger.digests[digest_column(number)]
-            rows = np.flatnonzero(has_one & ~is_duplicate)  # ordered by id, as the ledger is
-            is_duplicate[rows[~_is_first(digests[rows])]] = True
-    ledger.rejected_by[is_duplicate] = REASON
+            rows, digests = _taking_part(ledger, digest_column(number))
+            _mark(ledger, rows, _first_equal(digests), REASON)
+        elif isinstance(step, NearDuplicatesStep):
+            rows, digests = _taking_part(ledger, band_column(number))
+            keys = digests.view("<u4").reshape(len(rows), digests.itemsize // 4)
+            are_alike = likeness(Rule(step.threshold, step.by_answers))
+            originals = near_duplicates.find_originals(keys, _among(rows, are_alike))
+            _mark(ledger, rows, originals, near_duplicates.REASON)
+    _follow(ledger)
 
 
-def _is_first(values: np.ndarray) -> np.ndarray:
-    """Which entries do not equal one before them."""
-    order = np.argsort(values, kind="stable")
-    is_new = np.ones(len(values), dtype=bool)
-    is_new[1:] = values[order][1:] != values[order][:-1]
-    found = np.empty(len(values), dtype=bool)
-    found[order] = is_new
-    return found
+def _taking_part(ledger: Ledger, column: str) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that are compared, ordered by id as the ledger is, and what they are compared by."""
+    digests, has_one = ledger.digests[column]
+    rows = np.flatnonzero(has_one & (ledger.original < 0))
+    return rows, digests[rows]
+
+
+def _among(rows: np.ndarray, are_alike: AreAlike) -> AreAlike:
+    """The same for pairs of places in `rows`."""
+    return lambda pairs: are_alike(rows[pairs])
+
+
+def _mark(ledger: Ledger, rows: np.ndarray, originals: np.ndarray, reason: str) -> None:
+    is_duplicate = originals != np.arange(len(rows))
+    ledger.original[rows[is_duplicate]] = rows[originals[is_duplicate]]
+    ledger.rejected_by[rows[is_duplicate]] = reason
+
+
+def _first_equal(values: np.ndarray) -> np.ndarray:
+    """For each entry the first one that equals it."""
+    _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
+    return np.asarray(first[inverse.ravel()])
+
+
+def _follow(ledger: Ledger) -> None:
+    """A row kept by one step and rejected by the next hands its duplicates on."""
+    while True:
+        found = np.flatnonzero(ledger.original >= 0)
+        above = ledger.original[ledger.original[found]]
+        if not (above >= 0).any():
+            return
+        ledger.original[found[above >= 0]] = above[above >= 0]
