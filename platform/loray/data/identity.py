@@ -1,14 +1,19 @@
 """What a corpus is, by its content: for the fingerprint of the dataset made from it."""
 
+import hashlib
 import json
 import os
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 
 from loray.artifacts.store import file_digest
 from loray.data.sources.files import SourceFile, find_eval_files, find_files
+from loray.data.steps.own import load_function, source_digest
+from loray.data.steps.toxicity import read_words
 from loray.spec.data import DataSpec
+from loray.spec.steps import OwnStep, Step, ToxicityStep
 
 THREADS = 16
 CACHED_BYTES = 64 << 20
@@ -20,10 +25,22 @@ def source_identity(data: DataSpec) -> dict[str, str]:
 
     Raises:
         SourceError: a file is missing.
+        SpecError: a word list or a function of a step is.
     """
     files = [*find_files(data), *chain.from_iterable(find_eval_files(data).values())]
     with ThreadPoolExecutor(THREADS) as pool:  # asking a bucket is waiting
-        return dict(zip((file.key for file in files), pool.map(_identity, files), strict=True))
+        found = dict(zip((file.key for file in files), pool.map(_identity, files), strict=True))
+    return found | {f"steps.{at}": digest for at, digest in _step_digests(data.steps)}
+
+
+def _step_digests(steps: Iterable[Step]) -> Iterator[tuple[int, str]]:
+    """What a step reads beside the rows: a function's source, a list of words."""
+    for number, step in enumerate(steps):
+        if isinstance(step, OwnStep):
+            yield number, f"sha256:{source_digest(load_function(step.function))}"
+        elif isinstance(step, ToxicityStep) and step.words is not None:
+            words = b"".join(sorted(read_words(Path(step.words))))
+            yield number, f"sha256:{hashlib.sha256(words).hexdigest()}"
 
 
 def _identity(file: SourceFile) -> str:

@@ -16,7 +16,7 @@ from loray.spec.fingerprint import fingerprint
 from loray.spec.run import RunSpec
 
 LIBRARIES: dict[StageKind, tuple[str, ...]] = {
-    "dataset": ("tokenizers", "transformers", "ftfy"),
+    "dataset": ("tokenizers", "transformers", "ftfy", "py3langid"),
     "training": ("torch", "transformers", "peft", "bitsandbytes", "deepspeed"),
     "evaluation": ("torch", "transformers", "peft", "bitsandbytes", "rouge-score", "sacrebleu"),
 }
@@ -76,7 +76,11 @@ def _dataset_recipe(spec: RunSpec) -> Recipe:
     where = {"s3"}  # how a bucket is reached does not change what is in it
     block = spec.data.model_dump(
         mode="json",
-        exclude={"sources": {"__all__": where}, "replay": {"source": where}},
+        exclude={
+            "sources": {"__all__": where},
+            "replay": {"source": where},
+            "steps": {"__all__": {"against": {"__all__": where}}},
+        },
     )
     tokenizer = tokenizer_digest(spec.base_model.path, spec.base_model.revision)
     return _recipe(

@@ -9,6 +9,7 @@ from loray.spec.base import Finding
 from loray.spec.data import DataSpec
 from loray.spec.run import RunSpec, StorageSpec
 from loray.spec.sources import SUFFIXES, Source, is_read_of_folder
+from loray.spec.steps import DecontaminationStep, ToxicityStep
 from loray.spec.train import BaseModelSpec
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
@@ -29,6 +30,12 @@ def check_blocks(
         yield from _check_source(f"data.sources.{number}.uri", source)
     if data.replay is not None:
         yield from _check_source("data.replay.source.uri", data.replay.source)
+    for number, step in enumerate(data.steps):
+        if isinstance(step, DecontaminationStep):
+            for at, source in enumerate(step.against):
+                yield from _check_source(f"data.steps.{number}.against.{at}.uri", source)
+        elif isinstance(step, ToxicityStep) and step.words is not None:
+            yield from _check_words(f"data.steps.{number}.words", step.words)
     yield from _check_storage(storage)
 
 
@@ -80,6 +87,14 @@ def _check_source(at: str, source: Source) -> Iterator[Finding]:
             at,
             f"found no file {source.uri} under {_here()}; wanted at least one; correct the path "
             "or put the file there",
+        )
+
+
+def _check_words(at: str, path: str) -> Iterator[Finding]:
+    if not Path(path).is_file():
+        yield Finding(
+            at,
+            f"found no file {path} under {_here()}; wanted words, one a line; correct the path",
         )
 
 
