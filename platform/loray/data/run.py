@@ -96,7 +96,7 @@ def _stages(spec: RunSpec, tokenizer: "PreTrainedTokenizerFast") -> list[Stage]:
         _absolute(spec.base_model.path),
         spec.base_model.revision,
         data.chat,
-        data.sequence.max_tokens,
+        data.sequence,
         data.split,
         spec.seed,
     )

@@ -82,7 +82,7 @@ def encode(turns: Sequence[Turn], tokenizer: "PreTrainedTokenizerFast", chat: Ch
     Raises:
         ModelError: the template cannot render these turns, or nothing in them is learned.
     """
-    markup = markup_of(tokenizer)
+    markup = _markup(tokenizer, chat)
     if [turn["role"] for turn in turns] == ["text"]:
         return _encode_text(turns[0]["content"], markup)
     if not any(turn["role"] == "assistant" for turn in turns):
@@ -102,7 +102,7 @@ def encode_prompt(
     Raises:
         ModelError: the template cannot render these turns.
     """
-    markup = markup_of(tokenizer)
+    markup = _markup(tokenizer, chat)
     if not turns:
         return list(markup.opening)
     if chat.template == "plain":
@@ -117,8 +117,13 @@ def end_token_id(tokenizer: "PreTrainedTokenizerFast", chat: ChatSpec) -> int:
     Raises:
         ModelError: neither the template nor the tokenizer has one.
     """
-    markup = markup_of(tokenizer)
-    return markup.template_end if chat.template == "base" else markup.eos
+    markup = _markup(tokenizer, chat)
+    return markup.eos if chat.template == "plain" else markup.template_end
+
+
+def _markup(tokenizer: "PreTrainedTokenizerFast", chat: ChatSpec) -> Markup:
+    """`plain` writes no marks, so the tokenizer's own are what its texts are kept from."""
+    return markup_of(tokenizer, "base" if chat.template == "plain" else chat.template)
 
 
 def _is_generic(folder: Path) -> bool:

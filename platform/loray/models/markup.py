@@ -14,6 +14,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, TypeAlias
 
 from loray.errors import ModelError
+from loray.models.templates import source_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -49,12 +50,13 @@ class Tokens:
 class Markup:
     """The control tokens of one tokenizer, its chat template, and its two ways to encode."""
 
-    def __init__(self, tokenizer: "PreTrainedTokenizerFast") -> None:
+    def __init__(self, tokenizer: "PreTrainedTokenizerFast", template: str = "base") -> None:
         self._tokenizer = tokenizer
+        self._template = template
         self._backend: Tokenizer = tokenizer.backend_tokenizer
         added = tokenizer.added_tokens_decoder
         special = {token.content for token in added.values() if token.special}
-        source = str(tokenizer.chat_template or "")
+        source = str(tokenizer.chat_template or "") if template == "base" else self._source
         written = {token.content for token in added.values() if token.content in source}
         self.texts = tuple(sorted(special | {text for text in written if not text.isspace()}))
         """Texts that must never become control tokens when a user brings them."""
@@ -189,6 +191,9 @@ class Markup:
 
     @cached_property
     def _source(self) -> str:
+        if self._template != "base":
+            known = {token.content for token in self._tokenizer.added_tokens_decoder.values()}
+            return source_of(self._template, known)
         try:
             source = str(self._tokenizer.get_chat_template())
         except ValueError as error:
@@ -216,9 +221,13 @@ class Markup:
 
 
 @lru_cache(maxsize=8)
-def markup_of(tokenizer: "PreTrainedTokenizerFast") -> Markup:
-    """The tokenizer's markup, worked out once."""
-    return Markup(tokenizer)
+def markup_of(tokenizer: "PreTrainedTokenizerFast", template: str = "base") -> Markup:
+    """The tokenizer's markup, worked out once.
+
+    Args:
+        template: `base` for the tokenizer's own, or a name of `loray.models.templates`.
+    """
+    return Markup(tokenizer, template)
 
 
 def _any_of(texts: Sequence[str] | set[str]) -> re.Pattern[str]:

@@ -43,8 +43,9 @@ class ReplaySpec(StrictModel):
 class ChatSpec(StrictModel):
     """How turns become one token sequence."""
 
-    template: Literal["base", "plain"] = "base"
-    """`base`: the tokenizer's own chat template; `plain`: turns one after another, no marks."""
+    template: Literal["base", "plain", "chatml", "llama3"] = "base"
+    """`base`: the tokenizer's own chat template; `plain`: turns one after another, no marks;
+    others by name, for a base whose tokenizer has their control tokens."""
     system: str | None = None
     """A system turn put before rows that bring none."""
 
@@ -53,7 +54,10 @@ class SequenceSpec(StrictModel):
     """Length and packing of training sequences."""
 
     max_tokens: Annotated[int, Field(ge=16, le=1_048_576)] = 1024
-    """Longest training sequence; a longer row is quarantined, raw text is cut into pieces."""
+    """Longest training sequence; raw text is cut into pieces of this length."""
+    too_long: Literal["reject", "cut_prompt"] = "reject"
+    """What becomes of a longer row: the quarantine, or a longest question without its start, which
+    counts as `cut_prompt`. An answer is never cut."""
     packing: bool = True
     """Put several rows into one sequence; attention never crosses from one to another."""
 

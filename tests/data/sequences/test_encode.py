@@ -5,7 +5,7 @@ from loray.data.batch import put
 from loray.data.sequences.encode import IGNORED, Encoder
 from loray.data.split import split_of
 from loray.models.chat import encode, load_tokenizer
-from loray.spec.data import ChatSpec, SplitSpec
+from loray.spec.data import ChatSpec, SequenceSpec, SplitSpec
 from tests.data.corpora import batch_of
 
 NO_SPLIT = SplitSpec(validation=0.0, test=0.0)
@@ -13,7 +13,7 @@ NO_SPLIT = SplitSpec(validation=0.0, test=0.0)
 
 @pytest.fixture
 def encoder(tokenizer_dir):
-    return Encoder(str(tokenizer_dir), None, ChatSpec(), 64, NO_SPLIT, 0)
+    return Encoder(str(tokenizer_dir), None, ChatSpec(), SequenceSpec(max_tokens=64), NO_SPLIT, 0)
 
 
 def column(batch: pa.Table, name: str) -> list:
@@ -51,6 +51,22 @@ def test_a_chat_that_is_too_long_is_rejected_and_never_cut(encoder):
     assert [len(row) for row in column(batch, "input_ids")] == [1, 0]
 
 
+def test_a_question_may_lose_its_start_and_an_answer_nothing(tokenizer_dir):
+    fits = SequenceSpec(max_tokens=64, too_long="cut_prompt")
+    cutting = Encoder(str(tokenizer_dir), None, ChatSpec(), fits, NO_SPLIT, 0)
+    question = "".join(f"{n} " for n in range(40)) + "caf\u00e9?"
+    batch = cutting(
+        batch_of(["a", "b"], [question, "reply"], ["a", "y" * 90], ["\u00e9" * 90, "b"])
+    )
+    assert column(batch, "rejected_by") == [None, None, "too_long", None]
+    asked, answer = column(batch, "turns")[1]
+    assert question.endswith(asked["content"])
+    assert answer["content"] == "reply"
+    assert column(batch, "changed_by")[:3] == [[], ["cut_prompt"], []]
+    (ids,) = column(batch, "input_ids")[1]
+    assert 60 <= len(ids) <= 64
+
+
 def test_raw_text_is_cut_into_sequences_of_which_the_last_ends(encoder):
     batch = encoder(with_text(batch_of(["a", "b"]), 0, "word " * 60))
     (lengths,) = [[len(ids) for ids in row] for row in column(batch, "input_ids")]
@@ -75,7 +91,7 @@ def test_rows_that_are_out_have_no_sequences(encoder):
 
 def test_held_out_rows_are_checked_but_have_no_sequences(tokenizer_dir):
     split = SplitSpec(validation=0.5, test=0.49)
-    encoder = Encoder(str(tokenizer_dir), None, ChatSpec(), 64, split, 0)
+    encoder = Encoder(str(tokenizer_dir), None, ChatSpec(), SequenceSpec(max_tokens=64), split, 0)
     batch = encoder(with_text(batch_of(*[["a", "x" * 70]] * 30), 0, "word " * 60))
     splits = [split_of(f"g{n}", split, 0) for n in range(30)]
     assert column(batch, "split") == splits

@@ -9,6 +9,7 @@ one a piece); only rows of the training split have any:
     num_ends: list<int32>           end tokens that must be among them
     texts: list<string>             pieces of raw text, of rows that are held out
 
+A row that is too long is rejected, or its longest question loses its start, as the spec says.
 The first label of a sequence is never learned: once sequences are packed, the token before it
 belongs to another row.
 """
@@ -20,13 +21,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from loray.data.batch import is_in, put, put_measures, reject, spent
+from loray.data.batch import TURNS, is_in, put, put_measures, reject, spent
 from loray.data.sequences.cut import cut_text
+from loray.data.sources.records import is_blank
 from loray.data.split import add_split
 from loray.errors import ModelError
 from loray.models.chat import Encoded, encode, load_tokenizer
 from loray.models.markup import markup_of
-from loray.spec.data import ChatSpec, SplitSpec
+from loray.spec.data import ChatSpec, SequenceSpec, SplitSpec
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -43,7 +45,7 @@ class Encoder:
     tokenizer_path: str
     revision: str | None
     chat: ChatSpec
-    max_tokens: int
+    sequence: SequenceSpec
     split: SplitSpec
     seed: int
 
@@ -60,6 +62,7 @@ class Encoder:
                 self._encode(turns, split, tokenizer) if alive else _Sequences()
                 for turns, split, alive in rows
             ]
+            batch = _put_cut_turns(batch, [row.cut_turns for row in found])
             batch = _put_sequences(reject(batch, [row.reason for row in found]), found)
         return put_measures(batch, "seconds", seconds)
 
@@ -72,17 +75,45 @@ class Encoder:
             encoded = encode(turns, tokenizer, self.chat)
         except ModelError:
             return _Sequences(reason="chat_template")
-        if len(encoded.input_ids) > self.max_tokens:
-            return _Sequences(reason="too_long")
+        cut_turns = None
+        if len(encoded.input_ids) > self.sequence.max_tokens:
+            cut_turns = self._cut(turns, encoded, tokenizer)
+            if cut_turns is None:
+                return _Sequences(reason="too_long")
+            encoded = encode(cut_turns, tokenizer, self.chat)
         if split != "train":
-            return _Sequences()
+            return _Sequences(cut_turns=cut_turns)
         num_answers = sum(turn["role"] == "assistant" for turn in turns)
-        return _Sequences([encoded.input_ids], [_labels(encoded)], [num_answers])
+        ids, labels = [encoded.input_ids], [_labels(encoded)]
+        return _Sequences(ids, labels, [num_answers], cut_turns=cut_turns)
+
+    def _cut(
+        self, turns: list[dict[str, str]], encoded: Encoded, tokenizer: "PreTrainedTokenizerFast"
+    ) -> list[dict[str, str]] | None:
+        """The turns with the longest question cut at its start until they fit; None if none do."""
+        questions = [at for at, turn in enumerate(turns) if turn["role"] == "user"]
+        if self.sequence.too_long == "reject" or not questions:
+            return None
+        longest = max(questions, key=lambda at: len(turns[at]["content"]))
+        cut = [dict(turn) for turn in turns]
+        excess = len(encoded.input_ids) - self.sequence.max_tokens
+        while excess > 0:
+            content = cut[longest]["content"]
+            starts = markup_of(tokenizer).plain(content).starts
+            if len(starts) <= excess:
+                return None
+            rest = content[max(starts[excess], 1) :]
+            if is_blank(rest):
+                return None
+            cut[longest]["content"] = rest
+            length = len(encode(cut, tokenizer, self.chat).input_ids)
+            excess = length - self.sequence.max_tokens
+        return cut
 
     def _encode_text(
         self, text: str, split: str, tokenizer: "PreTrainedTokenizerFast"
     ) -> "_Sequences":
-        pieces = cut_text(text, markup_of(tokenizer), self.max_tokens)
+        pieces = cut_text(text, markup_of(tokenizer), self.sequence.max_tokens)
         if split != "train":
             return _Sequences(texts=[piece.text for piece in pieces])
         return _Sequences(
@@ -100,6 +131,8 @@ class _Sequences:
     labels: list[list[int]] = field(default_factory=list)
     num_ends: list[int] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
+    cut_turns: list[dict[str, str]] | None = None
+    """The turns as they were cut to fit."""
     reason: str | None = None
 
 
@@ -113,6 +146,17 @@ def _labels(encoded: Encoded) -> list[int]:
     ids, mask = encoded.input_ids, encoded.target_mask
     labels = [i if is_target else IGNORED for i, is_target in zip(ids, mask, strict=True)]
     return [IGNORED, *labels[1:]]
+
+
+def _put_cut_turns(batch: pa.Table, cut_turns: list[list[dict[str, str]] | None]) -> pa.Table:
+    """Put turns that were cut in the place of the whole ones, and note it."""
+    if not any(cut_turns):
+        return batch
+    turns = zip(cut_turns, batch["turns"].to_pylist(), strict=True)
+    notes = zip(cut_turns, batch["changed_by"].to_pylist(), strict=True)
+    batch = put(batch, "turns", pa.array([cut or whole for cut, whole in turns], TURNS))
+    noted = [[*note, "cut_prompt"] if cut else note for cut, note in notes]
+    return put(batch, "changed_by", pa.array(noted, pa.list_(pa.string())))
 
 
 def _put_sequences(batch: pa.Table, rows: list[_Sequences]) -> pa.Table:
