@@ -224,7 +224,7 @@ def test_a_template_that_rewrites_earlier_turns_is_refused():
 
 def test_a_template_that_refuses_a_role_says_so():
     with pytest.raises(ModelError, match="refuses turns of roles"):
-        encode([{"role": "tool", "content": "x"}, *ask("a", "b")], MARKS, BASE)
+        encode([{"role": "critic", "content": "x"}, *ask("a", "b")], MARKS, BASE)
 
 
 @pytest.mark.parametrize("turns", [ask("only a question"), [], ask("a")[:0]])

@@ -21,13 +21,16 @@ Each block ends with one tally row, whose `line` is the number of lines that the
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
+from itertools import compress
 from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from loray.models.tool_use import JSON_ROLES
 
 Stage: TypeAlias = Callable[[pa.Table], pa.Table]
 
@@ -75,12 +78,24 @@ def is_in(batch: pa.Table) -> np.ndarray:
     return np.asarray(alive, dtype=bool)
 
 
-def change_texts(batch: pa.Table, name: str, change: Callable[[list[str]], list[str]]) -> pa.Table:
-    """Put every turn's content through `change` and note who changed what."""
+def change_texts(
+    batch: pa.Table,
+    name: str,
+    change: Callable[[list[str]], list[str]],
+    *,
+    verbatim: Set[str] = JSON_ROLES,
+) -> pa.Table:
+    """Put every turn's content through `change` and note who changed what.
+
+    Args:
+        verbatim: roles whose turns stay as they are.
+    """
     turns = batch["turns"].combine_chunks()
     flat = turns.flatten()
     before = flat.field("content").to_pylist()
-    after = change(before)
+    is_open = [role not in verbatim for role in flat.field("role").to_pylist()]
+    changed = iter(change(list(compress(before, is_open))))
+    after = [next(changed) if free else text for text, free in zip(before, is_open, strict=True)]
     differs = np.fromiter(map(_differ, before, after), dtype=bool, count=len(before))
     if not differs.any():
         return batch

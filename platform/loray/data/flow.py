@@ -19,7 +19,7 @@ from ray.data.datasource import ReadTask
 
 from loray.data.batch import Stage
 from loray.data.sources.blocks import Block, read_block
-from loray.errors import LorayError, SourceError
+from loray.errors import LorayError
 
 if TYPE_CHECKING:
     from ray.data.dataset import MaterializedDataset
@@ -98,7 +98,4 @@ def _read(block: Block) -> Iterator[pa.Table]:
     try:
         yield from read_block(block)
     except (OSError, pa.ArrowException) as error:
-        raise SourceError(
-            f"{block.file.key} at {block.file.path} cannot be read: {error}; check that every "
-            "worker can reach it"
-        ) from error
+        raise block.file.unreadable(error) from error

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from loray.artifacts.store import file_digest
 from loray.data.sources.files import SourceFile, find_eval_files, find_files
+from loray.data.sources.streams import within
 from loray.data.steps.own import load_function, source_digest
 from loray.data.steps.toxicity import read_words
 from loray.spec.data import DataSpec
@@ -24,7 +25,7 @@ def source_identity(data: DataSpec) -> dict[str, str]:
     """A digest or entity tag of every file that the spec names, by its key.
 
     Raises:
-        SourceError: a file is missing.
+        SourceError: a file is missing or cannot be reached.
         SpecError: a word list or a function of a step is.
     """
     files = [*find_files(data), *chain.from_iterable(find_eval_files(data).values())]
@@ -45,12 +46,20 @@ def _step_digests(steps: Iterable[Step]) -> Iterator[tuple[int, str]]:
 
 def _identity(file: SourceFile) -> str:
     if "://" in file.source.uri:
-        with file.filesystem().open_input_stream(file.path, compression=None) as stream:
-            tag = stream.metadata()["ETag"].decode().strip('"')
+        try:
+            tag = within(file.stall_seconds, lambda: _entity_tag(file))
+        except OSError as error:
+            raise file.unreadable(error) from error
         return f"etag:{tag} size:{file.size}"
     if file.size < CACHED_BYTES:
         return f"sha256:{file_digest(Path(file.path))}"
     return f"sha256:{_remembered_digest(file)}"
+
+
+def _entity_tag(file: SourceFile) -> str:
+    with file.filesystem().open_input_stream(file.path, compression=None) as stream:
+        tag: str = stream.metadata()["ETag"].decode().strip('"')
+    return tag
 
 
 def _remembered_digest(file: SourceFile) -> str:

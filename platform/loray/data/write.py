@@ -149,7 +149,10 @@ def write_rows(out: Path, batches: Iterable[pa.Table], *, has_replay: bool) -> d
 
 
 def _held_out_rows(batch: pa.Table) -> pa.Table:
-    """What is asked and what is expected: the turns before the last answer, and that answer."""
+    """What is asked and what is expected: the turns before the last answer, and that answer.
+
+    Calls of tools are no answer to compare with, so a row that has nothing else has none.
+    """
     rows: list[dict[str, Any]] = []
     for record in batch.select(["id", "turns", "texts"]).to_pylist():
         if record["texts"]:
@@ -159,7 +162,11 @@ def _held_out_rows(batch: pa.Table) -> pa.Table:
             ]
             continue
         turns = record["turns"]
-        last = max(at for at, turn in enumerate(turns) if turn["role"] == "assistant")
-        prompt, reference = turns[:last], turns[last]["content"]
-        rows.append({"id": record["id"], "prompt": prompt, "reference": reference})
+        following = [*(turn["role"] for turn in turns[1:]), None]
+        is_answer = (turn["role"] == "assistant" for turn in turns)
+        pairs = enumerate(zip(is_answer, following, strict=True))
+        answers = [at for at, (is_said, then) in pairs if is_said and then != "calls"]
+        if answers:
+            prompt, reference = turns[: answers[-1]], turns[answers[-1]]["content"]
+            rows.append({"id": record["id"], "prompt": prompt, "reference": reference})
     return pa.Table.from_pylist(rows, HELD_OUT)

@@ -4,8 +4,9 @@ What a model sees before an answer is the same list of ids everywhere, by constr
 
     encode(turns + [answer], ...).input_ids == encode_prompt(turns, ...) + ids of the answer
 
-A turn is `{"role": ..., "content": ...}`. Roles `system`, `user` and `assistant` go through the
-chat template; a row with the single role `text` is verbatim text, learned whole.
+A turn is `{"role": ..., "content": ...}`. Roles `system`, `user` and `assistant`, and those of tool
+use (`loray.models.tool_use`), go through the chat template; a row with the single role `text` is
+verbatim text, learned whole.
 Learned: the content of every assistant turn and its end token (the template's end of turn, or EOS
 where it writes none). Text in a row that looks like a control token is encoded as plain text.
 """
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, cast
 
 from loray.errors import ModelError
 from loray.models.markup import Markup, Tokens, Turn, markup_of
+from loray.models.tool_use import JSON_ROLES, Conversation, Message, conversation_of
 from loray.spec.data import ChatSpec
 
 if TYPE_CHECKING:
@@ -85,11 +87,12 @@ def encode(turns: Sequence[Turn], tokenizer: "PreTrainedTokenizerFast", chat: Ch
     markup = _markup(tokenizer, chat)
     if [turn["role"] for turn in turns] == ["text"]:
         return _encode_text(turns[0]["content"], markup)
-    if not any(turn["role"] == "assistant" for turn in turns):
+    talk = _conversation(turns, chat, markup)
+    if not any(message["role"] == "assistant" for message in talk.messages):
         raise ModelError("a row without an assistant turn has nothing to learn; add an answer")
     if chat.template == "plain":
-        return _encode_plain(_with_system(turns, chat), markup)
-    return _encode_rendered(_render(_with_system(turns, chat), markup), markup)
+        return _encode_plain(talk.messages, markup)
+    return _encode_rendered(_render(talk, markup), markup)
 
 
 def encode_prompt(
@@ -105,10 +108,10 @@ def encode_prompt(
     markup = _markup(tokenizer, chat)
     if not turns:
         return list(markup.opening)
+    talk = _conversation(turns, chat, markup)
     if chat.template == "plain":
-        return _encode_plain(_with_system(turns, chat), markup).input_ids
-    rendered = _render(_with_system(turns, chat), markup, open_prompt=True)
-    return _encode_rendered(rendered, markup).input_ids
+        return _encode_plain(talk.messages, markup).input_ids
+    return _encode_rendered(_render(talk, markup, open_prompt=True), markup).input_ids
 
 
 def end_token_id(tokenizer: "PreTrainedTokenizerFast", chat: ChatSpec) -> int:
@@ -135,11 +138,22 @@ def _is_generic(folder: Path) -> bool:
     return has_file and config.get("tokenizer_class") in GENERIC_CLASSES
 
 
-def _with_system(turns: Sequence[Turn], chat: ChatSpec) -> list[Turn]:
-    has_system = any(turn["role"] == "system" for turn in turns)
-    if chat.system is None or has_system:
-        return list(turns)
-    return [{"role": "system", "content": chat.system}, *turns]
+def _conversation(turns: Sequence[Turn], chat: ChatSpec, markup: Markup) -> Conversation:
+    """What the template is given: with the spec's system turn where a row brings none.
+
+    Raises:
+        ModelError: tools are used where they cannot be shown as they are.
+    """
+    messages, tools = conversation_of(turns)
+    if any(turn["role"] in JSON_ROLES for turn in turns):
+        if chat.template == "plain":
+            raise ModelError("data.chat.template: plain has no place for tools; use base")
+        if any(markup.holds_control(t["content"]) for t in turns if t["role"] in JSON_ROLES):
+            raise ModelError("tool definitions, calls or results hold a control token; remove it")
+    has_system = any(message["role"] == "system" for message in messages)
+    if chat.system is not None and not has_system:
+        messages = [{"role": "system", "content": chat.system}, *messages]
+    return Conversation(messages, tools)
 
 
 # --- verbatim text and the template "plain": each turn by itself, no marks between them
@@ -151,7 +165,7 @@ def _encode_text(text: str, markup: Markup) -> Encoded:
     return Encoded([*opening, *ids, markup.eos], [False] * len(opening) + [True] * (len(ids) + 1))
 
 
-def _encode_plain(turns: Sequence[Turn], markup: Markup) -> Encoded:
+def _encode_plain(turns: Sequence[Message], markup: Markup) -> Encoded:
     ids = list(markup.opening)
     mask = [False] * len(ids)
     for turn in turns:
@@ -176,23 +190,23 @@ class _Rendered:
     """Stand-in character to the text it stands for."""
 
 
-def _render(turns: Sequence[Turn], markup: Markup, *, open_prompt: bool = False) -> _Rendered:
-    """Render the turns and find each answer by rendering what comes before it.
+def _render(talk: Conversation, markup: Markup, *, open_prompt: bool = False) -> _Rendered:
+    """Render the messages and find each answer by rendering what comes before it.
 
     Raises:
         ModelError: the template refuses the turns, or writes a turn differently once more follow.
     """
-    veiled, veil = markup.veil(turns)
-    text = markup.render(veiled, open_prompt=open_prompt)
+    veiled, veil = markup.veil(talk.messages)
+    text = markup.render(veiled, talk.tools, open_prompt=open_prompt)
     answers = []
     for number, turn in enumerate(veiled):
         if turn["role"] != "assistant":
             continue
         if number == 0:
             raise ModelError("a conversation that begins with an answer; put a user turn before")
-        before = markup.render(veiled[:number], open_prompt=True)
+        before = markup.render(veiled[:number], talk.tools, open_prompt=True)
         is_last = number + 1 == len(veiled) and not open_prompt
-        through = text if is_last else markup.render(veiled[: number + 1])
+        through = text if is_last else markup.render(veiled[: number + 1], talk.tools)
         if not (through.startswith(before) and text.startswith(through)):
             raise ModelError(
                 f"the chat template writes turns 1 to {number + 1} differently once the answer or "

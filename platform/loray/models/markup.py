@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import chain
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from loray.errors import ModelError
 from loray.models.templates import source_of
+from loray.models.tool_use import Message
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -96,18 +97,33 @@ class Markup:
         end = self._control.search(text, text.rindex("reply"))
         return self.eos if end is None else self._numbers[end[0]]
 
-    def render(self, turns: Sequence[Turn], *, open_prompt: bool = False) -> str:
-        """The chat template's text of `turns`, with the start of an answer if `open_prompt`.
+    def render(
+        self,
+        messages: Sequence[Message],
+        tools: list[Any] | None = None,
+        *,
+        open_prompt: bool = False,
+    ) -> str:
+        """The chat template's text of `messages`, with the start of an answer if `open_prompt`.
 
         Raises:
-            ModelError: there is no template, or it refuses the turns.
+            ModelError: there is no template, it refuses the messages, or knows no tools.
         """
         from jinja2 import TemplateError  # noqa: PLC0415 (only rendering needs it)
+
+        is_calling = any("tool_calls" in message for message in messages)
+        for is_used, name in ((tools is not None, "tools"), (is_calling, "tool_calls")):
+            if is_used and name not in self._source:
+                raise ModelError(
+                    f"the chat template never writes `{name}`, so the model would not see them; "
+                    "use a base model whose template does, or take them out of the rows"
+                )
 
         try:
             return str(
                 self._tokenizer.apply_chat_template(
-                    [dict(turn) for turn in turns],
+                    [dict(message) for message in messages],
+                    tools=tools,
                     chat_template=self._source,
                     tokenize=False,
                     add_generation_prompt=open_prompt,
@@ -115,23 +131,27 @@ class Markup:
                 )
             )
         except TemplateError as error:
-            roles = [turn["role"] for turn in turns]
+            roles = [message["role"] for message in messages]
             raise ModelError(
                 f"the chat template refuses turns of roles {roles}: {error}; change the rows, or "
                 "set data.chat.template: plain"
             ) from error
 
-    def veil(self, turns: Sequence[Turn]) -> tuple[list[Turn], dict[str, str]]:
-        """`turns` with control texts replaced by stand-ins, and what each stand-in stands for."""
-        hostile = [t for t in turns if self._pattern(t).search(t["content"])]
+    def veil(self, messages: Sequence[Message]) -> tuple[list[Message], dict[str, str]]:
+        """Control texts in what is said replaced by stand-ins, and what each stands for."""
+        hostile = [m for m in messages if self._pattern(m).search(m["content"])]
         if not hostile:
-            return list(turns), {}
-        standin = self._standins("".join(turn["content"] for turn in turns))
-        veiled: list[Turn] = [
-            {**turn, "content": self._pattern(turn).sub(lambda m: standin[m[0]], turn["content"])}
-            for turn in turns
+            return list(messages), {}
+        standin = self._standins("".join(message["content"] for message in messages))
+        veiled: list[Message] = [
+            {**m, "content": self._pattern(m).sub(lambda found: standin[found[0]], m["content"])}
+            for m in messages
         ]
         return veiled, {sign: text for text, sign in standin.items()}
+
+    def holds_control(self, text: str) -> bool:
+        """Whether a control token is spelled in `text`."""
+        return self._control.search(text) is not None
 
     def tokens(self, text: str, veil: Mapping[str, str]) -> Tokens:
         """Encode rendered text; what a stand-in stands for becomes ordinary tokens."""
@@ -165,8 +185,8 @@ class Markup:
             found = match.start()
         return found
 
-    def _pattern(self, turn: Turn) -> re.Pattern[str]:
-        return self._special if turn["role"] == "assistant" else self._control
+    def _pattern(self, message: Message) -> re.Pattern[str]:
+        return self._special if message["role"] == "assistant" else self._control
 
     def _standins(self, text: str) -> dict[str, str]:
         """A private-use character that `text` does not hold, for each control text."""

@@ -38,7 +38,10 @@ class FieldsSpec(StrictModel):
     system: Column | None = None
     """Column with a system turn for a pair; a row where it is empty or missing has none."""
     messages: Column | None = None
-    """Column with a list of `{role, content}` turns; every assistant turn is learned."""
+    """Column with a list of `{role, content}` turns; every assistant turn is learned, its
+    `tool_calls` too."""
+    tools: Column | None = None
+    """Column with a list of tool definitions for `messages`, or its JSON text."""
     text: Column | None = None
     """Column with raw text that is learned whole."""
     group: Column | None = None
@@ -49,10 +52,13 @@ class FieldsSpec(StrictModel):
         pair = self.prompt is not None and self.completion is not None
         half = (self.prompt is None) != (self.completion is None)
         shapes = [pair, self.messages is not None, self.text is not None]
-        if half or sum(shapes) != 1 or (self.system is not None and not pair):
+        is_stray = (self.system is not None and not pair) or (
+            self.tools is not None and self.messages is None
+        )
+        if half or sum(shapes) != 1 or is_stray:
             raise ValueError(
                 "name the columns of exactly one shape of row: `prompt` and `completion` (with "
-                "`system`, if there is one), or `messages`, or `text`"
+                "`system`, if there is one), or `messages` (with `tools`), or `text`"
             )
         return self
 

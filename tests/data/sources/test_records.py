@@ -1,3 +1,6 @@
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from loray.data.sources.records import FaultError, group_of, parse_line, turns_of
@@ -103,3 +106,53 @@ def test_a_group_of_another_kind_is_a_fault(value, wanted):
 
 def test_an_unsound_field_that_no_one_asked_for_does_no_harm():
     assert turns_of(parse_line(b'{"p": "a", "c": "b", "other": "\\ud83d"}'), PAIR)
+
+
+CALL = '{"id": "c1", "function": {"name": "add", "arguments": {"a": 1.50, "b": 1e400}}}'
+
+
+def talk(*messages: str, tools: str = "null") -> Mapping[str, Any]:
+    return parse_line(f'{{"turns": [{", ".join(messages)}], "tools": {tools}}}'.encode())
+
+
+TALK = FieldsSpec(messages="turns", tools="tools")
+
+
+def test_tools_and_their_calls_are_kept_as_they_are_spelled():
+    record = talk(
+        '{"role": "user", "content": "add"}',
+        f'{{"role": "assistant", "content": "so:", "tool_calls": [{CALL}]}}',
+        '{"role": "tool", "content": "7", "tool_call_id": "c1"}',
+        f'{{"role": "assistant", "content": null, "tool_calls": [{CALL}]}}',
+        tools='[{"name": "add"}]',
+    )
+    assert turns_of(record, TALK) == [
+        {"role": "tools", "content": '[{"name": "add"}]'},
+        {"role": "user", "content": "add"},
+        {"role": "assistant", "content": "so:"},
+        {"role": "calls", "content": f"[{CALL}]"},
+        {"role": "tool", "content": '{"content": "7", "tool_call_id": "c1"}'},
+        {"role": "calls", "content": f"[{CALL}]"},
+    ]
+
+
+@pytest.mark.parametrize("tools", ["null", "[]", '""', '" "'])
+def test_a_row_may_bring_no_tools(tools):
+    record = talk('{"role": "assistant", "content": "a"}', tools=tools)
+    assert [turn["role"] for turn in turns_of(record, TALK)] == ["assistant"]
+
+
+def test_tools_may_be_json_text():
+    record = talk('{"role": "assistant", "content": "a"}', tools='"[{\\"n\\": 1.0}]"')
+    assert turns_of(record, TALK)[0] == {"role": "tools", "content": '[{"n": 1.0}]'}
+
+
+@pytest.mark.parametrize("tools", ['"{"', "[1]", '{"a": 1}', "7"])
+def test_tools_of_another_shape_are_a_reason(tools):
+    with pytest.raises(FaultError, match="bad_tools"):
+        turns_of(talk('{"role": "assistant", "content": "a"}', tools=tools), TALK)
+
+
+def test_calls_of_another_shape_are_a_reason():
+    with pytest.raises(FaultError, match="bad_tools"):
+        turns_of(talk('{"role": "assistant", "content": "a", "tool_calls": "add"}'), TALK)

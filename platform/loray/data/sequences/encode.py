@@ -28,6 +28,7 @@ from loray.data.split import add_split
 from loray.errors import ModelError
 from loray.models.chat import Encoded, encode, load_tokenizer
 from loray.models.markup import markup_of
+from loray.models.tool_use import num_answers
 from loray.spec.data import ChatSpec, SequenceSpec, SplitSpec
 
 if TYPE_CHECKING:
@@ -83,9 +84,8 @@ class Encoder:
             encoded = encode(cut_turns, tokenizer, self.chat)
         if split != "train":
             return _Sequences(cut_turns=cut_turns)
-        num_answers = sum(turn["role"] == "assistant" for turn in turns)
         ids, labels = [encoded.input_ids], [_labels(encoded)]
-        return _Sequences(ids, labels, [num_answers], cut_turns=cut_turns)
+        return _Sequences(ids, labels, [num_answers(turns)], cut_turns=cut_turns)
 
     def _cut(
         self, turns: list[dict[str, str]], encoded: Encoded, tokenizer: "PreTrainedTokenizerFast"

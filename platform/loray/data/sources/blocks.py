@@ -44,7 +44,7 @@ def cut_into_blocks(files: Iterable[SourceFile]) -> list[Block]:
     """Blocks of all files, in their order.
 
     Raises:
-        SourceError: all files are empty, or a Parquet file is damaged or does not fit the spec.
+        SourceError: all files are empty, or one cannot be read or does not fit the spec.
     """
     files = list(files)
     total = sum(file.size for file in files)
@@ -59,6 +59,13 @@ def cut_into_blocks(files: Iterable[SourceFile]) -> list[Block]:
 
 
 def _spans(file: SourceFile, size: int) -> list[tuple[int, int]]:
+    try:
+        return _spans_by_kind(file, size)
+    except OSError as error:
+        raise file.unreadable(error) from error
+
+
+def _spans_by_kind(file: SourceFile, size: int) -> list[tuple[int, int]]:
     match file.source:
         case ParquetSource():
             return parquet.spans(file)

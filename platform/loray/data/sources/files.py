@@ -59,6 +59,13 @@ class SourceFile:
         """`task` or `replay`."""
         return "replay" if self.label == "replay" else "task"
 
+    def unreadable(self, error: Exception) -> SourceError:
+        """What to raise of a file that was found and then cannot be read."""
+        return SourceError(
+            f"{self.key} at {self.path} cannot be read: {error}; check that it is still there and "
+            "that every worker can reach it"
+        )
+
     def filesystem(self) -> "FileSystem":
         """The file system that `path` is in; cheap, so workers open their own."""
         return filesystem_of(self.source)[0]

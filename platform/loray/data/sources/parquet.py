@@ -7,8 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loray.data.sources.records import FaultError, Found
-from loray.data.sources.streams import open_arrow_file
+from loray.data.sources.streams import TimedFile, open_arrow_file
 from loray.errors import SourceError
+from loray.spec.sources import FieldsSpec
 
 if TYPE_CHECKING:
     from loray.data.sources.files import SourceFile
@@ -21,9 +22,11 @@ def spans(file: "SourceFile") -> list[tuple[int, int]]:
 
     Raises:
         SourceError: it is no Parquet file, or a column is missing or not of text.
+        OSError: the file cannot be read.
     """
+    opened = TimedFile(file)
     try:
-        with open_arrow_file(file) as stream:
+        with pa.PythonFile(opened, mode="r") as stream:
             parquet = pq.ParquetFile(stream)
             _check_columns(file, parquet.schema_arrow)
             sizes = (
@@ -31,6 +34,8 @@ def spans(file: "SourceFile") -> list[tuple[int, int]]:
             )
             return [(at, at + 1) for at, num_rows in enumerate(sizes) if num_rows > 0]
     except (pa.ArrowInvalid, OSError) as error:
+        if opened.fault is not None:
+            raise opened.fault from error
         raise SourceError(
             f"{file.key} at {file.path} is no readable Parquet file: {error}; write it again, or "
             "use kind: jsonl for JSON Lines"
@@ -74,15 +79,23 @@ def _check_columns(file: "SourceFile", schema: pa.Schema) -> None:
                 f"data.{file.label}.fields"
             )
         kind = schema.field(name).type
-        wanted = "a list of structs" if name == fields.messages else "text"
-        is_right = _is_messages(kind) if name == fields.messages else _is_text(kind)
-        if name == fields.group:
-            wanted, is_right = "text or whole numbers", _is_text(kind) or pa.types.is_integer(kind)
+        wanted, is_right = _fits(name, kind, fields)
         if not is_right:
             raise SourceError(
                 f"{file.key}: column {name!r} is of type {kind}; wanted {wanted}; cast it when "
                 f"writing the file, or name another column in data.{file.label}.fields"
             )
+
+
+def _fits(name: str, kind: pa.DataType, fields: FieldsSpec) -> tuple[str, bool]:
+    """What a column's type should be, and whether it is."""
+    if name == fields.messages:
+        return "a list of structs", _is_messages(kind)
+    if name == fields.tools:
+        return "a list of structs, or its JSON text", _is_messages(kind) or _is_text(kind)
+    if name == fields.group:
+        return "text or whole numbers", _is_text(kind) or pa.types.is_integer(kind)
+    return "text", _is_text(kind)
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -1,9 +1,9 @@
 """One record of a source to its turns, or to the reason why it has none.
 
 Reasons: `malformed_json`, `not_an_object`, `duplicate_key`, `invalid_utf8`, `lone_surrogate`,
-`missing_field`, `field_not_text`, `bad_messages`, `unknown_role`, `no_answer`, `empty_prompt`,
-`empty_completion`, `empty_text`; from the readers also `line_too_long`, `text_too_long`,
-`torn_stream`, `malformed_csv` and `wrong_number_of_fields`.
+`missing_field`, `field_not_text`, `bad_messages`, `bad_tools`, `unknown_role`, `no_answer`,
+`empty_prompt`, `empty_completion`, `empty_text`; from the readers also `line_too_long`,
+`text_too_long`, `torn_stream`, `malformed_csv` and `wrong_number_of_fields`.
 
 Nothing is guessed: what is learned must be text in the source. A number where text is wanted is a
 rejected row, since nobody knows how it should be spelled; only a group may be a number, and then
@@ -17,11 +17,14 @@ from typing import Any, NamedTuple, NoReturn
 from loray.models.markup import Turn
 from loray.spec.sources import FieldsSpec
 
-ROLES = frozenset({"system", "user", "assistant"})
+ROLES = frozenset({"system", "user", "assistant", "tool"})
+TOOL_KEYS = ("tool_call_id", "name")
+"""Of a tool's message, beside what it says: which call it answers."""
 EMPTY_REASON = {
     "system": "empty_prompt",
     "user": "empty_prompt",
     "assistant": "empty_completion",
+    "tool": "empty_prompt",
     "text": "empty_text",
 }
 
@@ -74,7 +77,7 @@ def turns_of(record: Mapping[str, Any], fields: FieldsSpec) -> list[Turn]:
     if fields.text is not None:
         turns = [_turn("text", record, fields.text)]
     elif fields.messages is not None:
-        turns = _messages(record, fields.messages)
+        turns = _messages(record, fields)
     elif fields.prompt is not None and fields.completion is not None:
         turns = [
             *_system_turn(record, fields.system),
@@ -124,17 +127,66 @@ def _system_turn(record: Mapping[str, Any], column: str | None) -> list[Turn]:
     return [_turn("system", record, column)]
 
 
-def _messages(record: Mapping[str, Any], column: str) -> list[Turn]:
-    messages = record.get(column)
+def _messages(record: Mapping[str, Any], fields: FieldsSpec) -> list[Turn]:
+    messages = record.get(fields.messages or "")
     if messages is None:
         raise FaultError("missing_field")
     is_list = isinstance(messages, Sequence) and not isinstance(messages, str)
     if not is_list or not all(isinstance(message, dict) for message in messages):
         raise FaultError("bad_messages")
-    turns = [_turn(_role(message), message, "content") for message in messages]
-    if not any(turn["role"] == "assistant" for turn in turns):
+    turns = [turn for message in messages for turn in _turns_of_message(message)]
+    if not any(turn["role"] in ("assistant", "calls") for turn in turns):
         raise FaultError("no_answer")
-    return turns
+    return [*_tools_turn(record, fields.tools), *turns]
+
+
+def _turns_of_message(message: Mapping[str, Any]) -> list[Turn]:
+    """One turn, or two where an assistant says something and calls tools."""
+    role, calls = _role(message), message.get("tool_calls")
+    if role == "tool":
+        said = _turn(role, message, "content")["content"]
+        more = {key: message[key] for key in TOOL_KEYS if message.get(key) is not None}
+        return [{"role": role, "content": _written(as_json({"content": said, **more}))}]
+    if role != "assistant" or calls in (None, []):
+        return [_turn(role, message, "content")]
+    if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
+        raise FaultError("bad_tools")
+    called: Turn = {"role": "calls", "content": _written(as_json(calls))}
+    is_silent = message.get("content") in (None, "")
+    return [called] if is_silent else [_turn(role, message, "content"), called]
+
+
+def _tools_turn(record: Mapping[str, Any], column: str | None) -> list[Turn]:
+    """The definitions of a row that brings any: a list of objects, or its JSON text."""
+    tools = None if column is None else record.get(column)
+    if isinstance(tools, str) and not isinstance(tools, Number):
+        tools = _parsed_tools(tools)
+    if tools in (None, []):
+        return []
+    if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
+        raise FaultError("bad_tools")
+    return [{"role": "tools", "content": _written(as_json(tools))}]
+
+
+def _parsed_tools(text: str) -> Any:  # noqa: ANN401 (JSON)
+    try:
+        return _DECODER.decode(text) if text.strip() else None
+    except (ValueError, RecursionError) as error:
+        raise FaultError("bad_tools") from error
+
+
+def as_json(value: Any) -> str:  # noqa: ANN401 (JSON)
+    """JSON of a decoded value, its numbers as they were spelled."""
+    match value:
+        case Number():
+            return str(value)
+        case dict():
+            pairs = (f"{as_json(str(key))}: {as_json(item)}" for key, item in value.items())
+            return f"{{{', '.join(pairs)}}}"
+        case list():
+            return f"[{', '.join(map(as_json, value))}]"
+        case _:
+            return json.dumps(value, ensure_ascii=False)
 
 
 def _role(message: Mapping[str, Any]) -> str:

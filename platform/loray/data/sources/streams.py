@@ -61,7 +61,9 @@ def within(seconds: float | None, call: Callable[[], T]) -> T:
     try:
         result, error = answers.get(timeout=seconds)
     except Empty:
-        raise StalledError(f"no answer within {seconds:g} seconds") from None
+        raise StalledError(
+            f"no answer within {seconds:g} seconds; see to the server, or raise s3.stall_seconds"
+        ) from None
     if error is not None:
         raise error
     return result  # type: ignore[return-value]

@@ -39,6 +39,8 @@ from loray.spec.steps import (
 )
 
 DIGEST_BYTES = 16
+DEFINITIONS = frozenset({"tools"})
+"""Roles that are not searched for values: what tools are called with and answer is."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,10 @@ def scrub_values(
     """Replace personal data or credentials by placeholders, and note how many of each kind."""
     counts: Counter[str] = Counter()
     batch = change_texts(
-        batch, name, lambda texts: [scrub(text, entities, salt, counts) for text in texts]
+        batch,
+        name,
+        lambda texts: [scrub(text, entities, salt, counts) for text in texts],
+        verbatim=DEFINITIONS,
     )
     return put_measures(batch, "found", {f"{name}.{kind}": n for kind, n in counts.items()})
 

@@ -21,6 +21,7 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 from loray.data.steps.whitespace import fenced_parts
 from loray.errors import SpecError
 from loray.models.markup import Turn
+from loray.models.tool_use import JSON_ROLES
 
 REASON = "language"
 SAMPLE_CHARS = 1000
@@ -76,7 +77,7 @@ class LanguageRules:
 
 def find_language(turns: Sequence[Turn], rules: LanguageRules) -> str | None:
     """The reason for which a row in another language is rejected; None for one that is kept."""
-    sample = sample_of([turn["content"] for turn in turns])
+    sample = sample_of([turn["content"] for turn in turns if turn["role"] not in JSON_ROLES])
     if "en" in rules.keep and _is_plainly_english(sample):
         return None
     words = words_of_prose(sample)

@@ -26,10 +26,11 @@ from typing import TypeAlias, TypedDict
 
 from loray.errors import DatasetError, SpecError
 from loray.models import markup
+from loray.models.tool_use import JSON_ROLES
 
 PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 REASON = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
-ROLES = frozenset({"system", "user", "assistant", "text"})
+ROLES = frozenset({"system", "user", "assistant", "text"}) | JSON_ROLES
 
 
 class Turn(TypedDict):
