@@ -22,7 +22,7 @@ def test_both_tasks_answer_the_same_prompts(corpus):
 @pytest.mark.slow
 def test_every_row_has_text_in_every_column(corpus):
     columns = {
-        "docstring": {"module", "signature", "summary"},
+        "docstring": {"module", "signature", "docstring"},
         "call": {"module", "signature", "call"},
         "prose": {"module", "text"},
     }
@@ -52,7 +52,7 @@ def test_the_mess_that_curation_is_for_is_still_there(corpus):
     assert any(re.search(r"[\w.]+@\w+\.\w+", text) for text in prose)
     assert any("http://" in text for text in prose)
     assert any("  " in text for text in prose)
-    for stem, answer in (("docstring", "summary"), ("call", "call")):
+    for stem, answer in (("docstring", "docstring"), ("call", "call")):
         pairs = [(row["signature"], row[answer]) for row in corpus[stem]]
         assert len(set(pairs)) < len(pairs)
 
