@@ -9,7 +9,7 @@ from loray.data.split import SPLITS, split_of
 from loray.quickstart import corpus as built
 from loray.quickstart.corpus import SEED, SPLIT, is_held_out, write_corpus
 from loray.quickstart.corpus_modules import modules_under
-from loray.spec.load import load_checked
+from loray.spec.load import load_run_spec
 
 
 @pytest.mark.slow
@@ -84,7 +84,7 @@ def test_the_same_sources_give_the_same_bytes(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("task", ["docstring", "call"])
 def test_the_specs_hold_out_what_the_base_never_read(task, repository):
-    spec = load_checked(repository / "configs" / "runs" / f"{task}.yaml")
+    spec = load_run_spec(repository / "configs" / "runs" / f"{task}.yaml")
     assert (spec.seed, spec.data.split) == (SEED, SPLIT)
     for source in (*spec.data.sources, spec.data.replay.source):
         assert source.fields.group == "module"
