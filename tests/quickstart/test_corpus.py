@@ -9,7 +9,7 @@ from loray.data.split import SPLITS, split_of
 from loray.quickstart import corpus as built
 from loray.quickstart.corpus import SEED, SPLIT, is_held_out, write_corpus
 from loray.quickstart.corpus_modules import modules_under
-from loray.spec.load import load_checked
+from loray.spec.load import load_run_spec
 
 
 @pytest.mark.slow
@@ -22,7 +22,7 @@ def test_both_tasks_answer_the_same_prompts(corpus):
 @pytest.mark.slow
 def test_every_row_has_text_in_every_column(corpus):
     columns = {
-        "docstring": {"module", "signature", "summary"},
+        "docstring": {"module", "signature", "docstring"},
         "call": {"module", "signature", "call"},
         "prose": {"module", "text"},
     }
@@ -52,7 +52,7 @@ def test_the_mess_that_curation_is_for_is_still_there(corpus):
     assert any(re.search(r"[\w.]+@\w+\.\w+", text) for text in prose)
     assert any("http://" in text for text in prose)
     assert any("  " in text for text in prose)
-    for stem, answer in (("docstring", "summary"), ("call", "call")):
+    for stem, answer in (("docstring", "docstring"), ("call", "call")):
         pairs = [(row["signature"], row[answer]) for row in corpus[stem]]
         assert len(set(pairs)) < len(pairs)
 
@@ -84,7 +84,7 @@ def test_the_same_sources_give_the_same_bytes(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("task", ["docstring", "call"])
 def test_the_specs_hold_out_what_the_base_never_read(task, repository):
-    spec = load_checked(repository / "configs" / "runs" / f"{task}.yaml")
+    spec = load_run_spec(repository / "configs" / "runs" / f"{task}.yaml")
     assert (spec.seed, spec.data.split) == (SEED, SPLIT)
     for source in (*spec.data.sources, spec.data.replay.source):
         assert source.fields.group == "module"

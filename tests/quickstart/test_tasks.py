@@ -48,6 +48,27 @@ def test_the_summary_is_the_first_paragraph_on_one_line_with_its_spacing():
 
 
 @pytest.mark.parametrize(
+    ("head", "takes"),
+    [
+        ("def f()", "Takes nothing."),
+        ("def f(a)", "Takes a."),
+        ("def f(a, b, c)", "Takes a, b and c."),
+        ("def f(a, b=1)", "Takes a, optionally b (1)."),
+        ("def f(a='x', *, b, c=None)", "Takes b, optionally a ('x') and c (None)."),
+        ("def f(a, *b, **c)", "Takes a, any more arguments, any keywords."),
+    ],
+)
+def test_a_docstring_says_what_is_taken(head, takes):
+    [found] = described(f'{head}:\n    """Return something useful."""\n')
+    assert found.explanation == f"Return something useful.\n{takes}"
+
+
+def test_a_docstring_leaves_out_the_receiver():
+    source = 'class C:\n    def f(self, a):\n        """Do something."""\n'
+    assert [found.takes for found in described(source)] == ["Takes a."]
+
+
+@pytest.mark.parametrize(
     "source",
     [
         "def f(a):\n    return a\n",

@@ -3,7 +3,7 @@
 Everything comes from the documentation and sources of the running Python installation. Written
 as JSON Lines with the module as group:
 
-    docstring.jsonl    {module, signature, summary}
+    docstring.jsonl    {module, signature, docstring}
     call.jsonl         {module, signature, call}       the same signatures in the same order
     prose.jsonl        {module, text}                  general-domain replay
 
@@ -51,7 +51,10 @@ def write_corpus(folder: Path) -> dict[str, int]:
     return {
         "docstring.jsonl": _write(
             folder / "docstring.jsonl",
-            ({"module": r.module, "signature": r.prompt, "summary": r.summary} for r in described),
+            (
+                {"module": r.module, "signature": r.prompt, "docstring": r.explanation}
+                for r in described
+            ),
         ),
         "call.jsonl": _write(
             folder / "call.jsonl",

@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from loray.artifacts.manifest import MANIFEST_NAME, Manifest
+from loray.data.replay import REASON as NOT_DRAWN
 from loray.evaluate.scorecard import Comparison, read_scorecard
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ def show_summary(done: "Quickstart") -> None:
         published = outcome.published
         if published is not None:
             console.print(f"[b]{name}[/b]: {published.version.ref} is {published.version.state}")
-        console.print(f"  report: {outcome.scorecard.parent / 'report.html'}")
+        report = outcome.scorecard.parent / "report.html"
+        console.print(f"  report: {report}", soft_wrap=True, highlight=False)
     console.print(
         "\nServe them yourself: [b].venv/bin/loray serve configs/runs/docstring.yaml[/b], "
         "then [b].venv/bin/loray chat docstring[/b]"
@@ -44,17 +46,18 @@ def times_table(seconds: dict[str, float]) -> Table:
 
 
 def rows_table(outcomes: dict[str, "Outcome"]) -> Table:
-    """Rows read, kept and quarantined of every dataset."""
+    """Rows read, kept, set aside and quarantined of every dataset."""
     table = Table(title="Rows", title_justify="left")
-    for column in ("adapter", "read", "kept", "quarantined", "why"):
+    for column in ("adapter", "read", "kept", "replay not needed", "quarantined", "why"):
         table.add_column(column, justify="left" if column in ("adapter", "why") else "right")
     for name, outcome in outcomes.items():
         counts = _statistics(outcome)["rows"]
-        why = ", ".join(f"{n} {reason}" for reason, n in sorted(counts["rejected_by"].items()))
-        table.add_row(
-            name, f"{counts['in']:,}", f"{counts['kept']:,}", f"{counts['quarantined']:,}",
-            why or "-",
-        )  # fmt: skip
+        reasons = dict(counts["rejected_by"])
+        not_needed = reasons.pop(NOT_DRAWN, 0)
+        quarantined = counts["quarantined"] - not_needed
+        numbers = (counts["in"], counts["kept"], not_needed, quarantined)
+        why = ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items()))
+        table.add_row(name, *(f"{number:,}" for number in numbers), why or "-")
     return table
 
 

@@ -1,8 +1,11 @@
-"""Two jobs over one prompt: a routine's signature, answered by a summary or by a call.
+"""Two jobs over one prompt: a routine's signature, answered by a docstring or by a call.
 
-Prompt   `def get_close_matches(word, possibilities, n=3, cutoff=0.6)`
-summary  `Return a list of the best "good enough" matches.`
-call     `get_close_matches(word, possibilities)`
+    prompt      def get_close_matches(word, possibilities, n=3, cutoff=0.6)
+    docstring   Use SequenceMatcher to return list of the best "good enough" matches.
+                Takes word and possibilities, optionally n (3) and cutoff (0.6).
+    call        get_close_matches(word, possibilities)
+
+A docstring's first line is its author's, the second is said of the signature.
 
 A method's prompt names its class: `class Fraction: def limit_denominator(self, max_denominator=1)`.
 """
@@ -31,9 +34,16 @@ class Routine:
     module: str
     prompt: str
     summary: str
+    takes: str
+    """A sentence that says which arguments there are."""
     call: str
     docstring: str
     """As written in the source."""
+
+    @property
+    def explanation(self) -> str:
+        """The docstring that is learned."""
+        return f"{self.summary}\n{self.takes}"
 
 
 def routines(module: Module) -> Iterator[Routine]:
@@ -58,7 +68,8 @@ def _described(module: str, node: Definition, owner: str | None) -> Iterator[Rou
     if len(prompt) > MAX_PROMPT_CHARS:
         return
     if MIN_SUMMARY_CHARS <= len(summary) <= MAX_SUMMARY_CHARS:
-        yield Routine(module, prompt, summary, minimal_call(node, owner), docstring)
+        call, takes = minimal_call(node, owner), what_it_takes(node, owner)
+        yield Routine(module, prompt, summary, takes, call, docstring)
 
 
 def first_paragraph(docstring: str) -> str:
@@ -79,15 +90,54 @@ def signature(node: Definition, owner: str | None) -> str:
 
 def minimal_call(node: Definition, owner: str | None) -> str:
     """A call that passes just what has no default, each argument by its own name."""
-    positional = [*node.args.posonlyargs, *node.args.args]
-    num_required = len(positional) - len(node.args.defaults)
-    required = [argument.arg for argument in positional[:num_required]]
+    found = _arguments(node, owner)
+    passed = [*found.required, *(f"{name}={name}" for name in found.required_by_name)]
+    name = owner if owner and node.name == "__init__" else node.name
+    return f"{name}({', '.join(passed)})"
+
+
+def what_it_takes(node: Definition, owner: str | None) -> str:
+    """A sentence: what has to be passed, and what may be, with its default."""
+    found = _arguments(node, owner)
+    required = _listed([*found.required, *found.required_by_name])
+    optional = _listed([f"{name} ({default})" for name, default in found.optional])
+    rest = [f"any {noun}" for noun, is_taken in found.any_more if is_taken]
+    parts = [required, f"optionally {optional}" if optional else "", *rest]
+    return f"Takes {', '.join(part for part in parts if part) or 'nothing'}."
+
+
+@dataclass(frozen=True)
+class _Arguments:
+    """What a caller passes, the receiver left out."""
+
+    required: list[str]
+    required_by_name: list[str]
+    optional: list[tuple[str, str]]
+    """Names and defaults as they are written."""
+    any_more: tuple[tuple[str, bool], ...]
+
+
+def _arguments(node: Definition, owner: str | None) -> _Arguments:
+    arguments = node.args
+    positional = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
+    num_required = len(positional) - len(arguments.defaults)
+    required, optional = positional[:num_required], positional[num_required:]
     if owner and "staticmethod" not in map(_last_name, node.decorator_list):
         required = required[1:]
-    pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
-    required += [f"{argument.arg}={argument.arg}" for argument, default in pairs if default is None]
-    name = owner if owner and node.name == "__init__" else node.name
-    return f"{name}({', '.join(required)})"
+    named = list(zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True))
+    defaults = list(zip(optional, map(ast.unparse, arguments.defaults), strict=True))
+    defaults += [(name.arg, ast.unparse(default)) for name, default in named if default]
+    any_more = (
+        ("more arguments", arguments.vararg is not None),
+        ("keywords", arguments.kwarg is not None),
+    )
+    by_name = [name.arg for name, default in named if default is None]
+    return _Arguments(required, by_name, defaults, any_more)
+
+
+def _listed(names: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
 
 
 def _last_name(decorator: ast.expr) -> str:

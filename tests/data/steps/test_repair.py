@@ -59,3 +59,7 @@ def test_repairing_twice_changes_nothing_more(text):
     assert repair(once) == once
     assert unicodedata.is_normalized("NFC", once)
     assert not any(unicodedata.category(c) == "Cc" and c not in "\n\t\x85" for c in once)
+
+
+def test_mojibake_that_a_soft_hyphen_hid_is_repaired_too():
+    assert repair("\xad\u00d7\u00a4") == "\u05e4"

@@ -26,11 +26,21 @@ INVISIBLE = re.compile(
 )
 JOINER = re.compile("(?<![^\x00-\x7f])[\u200c\u200d]+|[\u200c\u200d]+(?![^\x00-\x7f])")
 """Zero-width (non-)joiners beside ASCII; between other letters they are spelling, or emoji."""
+MAX_ROUNDS = 8
+"""Mojibake of mojibake of ...; each round takes a layer, and the last changes nothing."""
 ODD_ASCII = re.compile(f"[{CONTROLS}]")
 
 
 def repair(text: str) -> str:
     """`text` repaired; a text of printable ASCII is given back as it is."""
+    for _ in range(MAX_ROUNDS):  # what is taken away may have hidden that the rest is mojibake
+        before, text = text, _repaired(text)
+        if text == before:
+            break
+    return text
+
+
+def _repaired(text: str) -> str:
     if text.isascii() and ODD_ASCII.search(text) is None:
         return text
     fixed = ftfy.fix_text(text, config=CONFIG)
