@@ -55,7 +55,7 @@ test-unit: setup-dev
 
 # Everything that needs no GPU; what starts clusters and kills processes, one after another.
 test: test-unit
-	$(PYTEST) -m '(ray or slow) and not gpu and not network'
+	$(PYTEST) --durations=15 -m '(ray or slow) and not gpu and not network'
 
 bench-%: setup-dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$*.py

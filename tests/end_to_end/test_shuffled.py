@@ -30,10 +30,12 @@ def test_an_adapter_trained_on_shuffled_answers_is_refused(
         row["call"] = answer
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
-    spec = load_checked(
-        repository / "configs" / "runs" / "call.yaml",
-        [f"base_model.path={repository / 'models' / 'tiny'}", "evaluate.max_rows=60"],
-    )
+    overrides = [
+        f"base_model.path={repository / 'models' / 'tiny'}",
+        "evaluate.max_rows=60",
+        "train.steps=100",  # enough to learn the right answers: see the first checkpoint of a run
+    ]
+    spec = load_checked(repository / "configs" / "runs" / "call.yaml", overrides)
     outcome = apply(spec, report=lambda _: None)
     assert not outcome.passed
     registry = Registry(spec.storage.registry, spec.storage.root)
