@@ -93,33 +93,48 @@ def narrow(table: pa.Table) -> pa.Table:
 
 
 def make_ledger(tables: Iterable[pa.Table], blocks: list[Block]) -> Ledger:
-    """The account of all batches, whatever their order."""
-    table = pa.concat_tables(tables).combine_chunks()
-    is_row = pc.is_valid(table["id"])
-    tallies, rows = table.filter(pc.invert(is_row)), table.filter(is_row)
-    rows = rows.sort_by("id")
+    """The account of all batches, whatever their order.
+
+    What a batch only adds to is added up as it comes; of the rest, one column is copied at a time.
+    """
+    sums = {name: Counter[str]() for name in ("changed_by", "seconds", "found")}
+    rows: list[pa.Table] = []
+    tallies: list[pa.Table] = []
+    for table in tables:
+        sums["changed_by"].update(pc.list_flatten(table["changed_by"]).to_pylist())
+        for name in ("seconds", "found"):
+            sums[name].update(_sums(table[name]))
+        is_row = pc.is_valid(table["id"])
+        tallies.append(table.filter(pc.invert(is_row)).select(["block", "line"]))
+        rows.append(table.drop_columns([*sums, "line"]).filter(is_row))
+    return _ledger_of(pa.concat_tables(rows), sums, pa.concat_tables(tallies), blocks)
+
+
+def _ledger_of(
+    rows: pa.Table, sums: dict[str, Counter[str]], tallies: pa.Table, blocks: list[Block]
+) -> Ledger:
+    ids = row_numbers(rows["id"])
+    order = np.argsort(ids, kind="stable")
     labels = np.array([block.file.label for block in blocks], dtype=object)
     names = [name for name in rows.schema.names if name.startswith(COMPARED_BY)]
     return Ledger(
-        ids=row_numbers(rows["id"]),
-        label=labels[rows["block"].to_numpy()],
-        suite=_objects(rows["suite"]),
-        split=_objects(rows["split"]),
-        rejected_by=_objects(rows["rejected_by"]),
-        digests={name: _digests(rows[name]) for name in names},
-        original=np.full(rows.num_rows, -1, dtype=np.int64),
+        ids=ids[order],
+        label=labels[rows["block"].to_numpy()[order]],
+        suite=_objects(rows["suite"])[order],
+        split=_objects(rows["split"])[order],
+        rejected_by=_objects(rows["rejected_by"])[order],
+        digests={name: _digests(rows[name], order) for name in names},
+        original=np.full(len(ids), -1, dtype=np.int64),
         first_line=_first_lines(tallies, blocks),
-        sequences=_sequences(rows),
-        changed_by=Counter(pc.list_flatten(rows["changed_by"]).to_pylist()),
-        seconds=_sums(table["seconds"]),
-        found=_sums(table["found"]),
+        sequences=_sequences(rows.select(["lengths", "num_targets"]).take(pa.array(order))),
+        **sums,
     )
 
 
 def row_numbers(ids: pa.ChunkedArray) -> np.ndarray:
-    """Ids, 16 hex digits each, as 64-bit numbers."""
-    digits = bytes.fromhex("".join(ids.to_pylist()))
-    return np.frombuffer(digits, dtype=">u8").astype(np.uint64)
+    """Ids, 16 hex digits each, as 64-bit numbers; none of them null."""
+    digits = b"".join(map(_joined, ids.chunks))
+    return np.frombuffer(bytes.fromhex(digits.decode()), dtype=">u8").astype(np.uint64)
 
 
 def mix(values: np.ndarray, seed: int) -> np.ndarray:
@@ -138,14 +153,36 @@ def _like(lists: pa.ChunkedArray, values: pa.ChunkedArray) -> pa.Array:
 
 
 def _objects(column: pa.ChunkedArray) -> np.ndarray:
-    return np.array(column.to_pylist(), dtype=object)
+    """Texts, of which equal ones are one object."""
+    coded = column.combine_chunks().dictionary_encode()
+    texts = np.array([*coded.dictionary.to_pylist(), None], dtype=object)
+    return np.asarray(texts[pc.fill_null(coded.indices, len(texts) - 1).to_numpy()])
 
 
-def _digests(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+def _digests(column: pa.ChunkedArray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     width = column.type.byte_width
-    filled = b"".join(digest or bytes(width) for digest in column.to_pylist())
+    data = b"".join(map(_fixed, column.chunks))
     has_one = np.asarray(pc.is_valid(column), dtype=bool)
-    return np.frombuffer(filled, dtype=f"S{width}"), has_one
+    return np.frombuffer(data, dtype=f"S{width}")[order], has_one[order]
+
+
+def _joined(texts: pa.StringArray) -> bytes:
+    """All texts, one after another."""
+    if not len(texts):
+        return b""
+    _, offsets, data = texts.buffers()
+    bounds = np.frombuffer(offsets, dtype=np.int32)[texts.offset :][: len(texts) + 1]
+    found: bytes = data[bounds[0] : bounds[-1]].to_pybytes()
+    return found
+
+
+def _fixed(digests: pa.FixedSizeBinaryArray) -> bytes:
+    """All digests, one after another; anything where there is none."""
+    data = digests.buffers()[1]
+    width = digests.type.byte_width
+    start = digests.offset * width
+    found: bytes = data[start : start + len(digests) * width].to_pybytes()
+    return found
 
 
 def _first_lines(tallies: pa.Table, blocks: list[Block]) -> np.ndarray:
@@ -174,6 +211,7 @@ def _sequences(rows: pa.Table) -> Sequences:
 
 
 def _sums(column: pa.ChunkedArray) -> Counter[str]:
+    """By name, the sum of all measures."""
     sums: Counter[str] = Counter()
     for entry in chain.from_iterable(entries or [] for entries in column.to_pylist()):
         sums[entry["name"]] += entry["value"]

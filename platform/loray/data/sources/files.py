@@ -73,7 +73,12 @@ class SourceFile:
 
 def filesystem_of(source: Source) -> "tuple[FileSystem, str]":
     """A source's file system and its path or glob within it."""
-    return open_filesystem(source.uri, endpoint=source.s3.endpoint, region=source.s3.region)
+    return open_filesystem(
+        source.uri,
+        endpoint=source.s3.endpoint,
+        region=source.s3.region,
+        request_seconds=source.s3.stall_seconds / 2,
+    )
 
 
 def find_files(data: DataSpec) -> list[SourceFile]:
@@ -106,10 +111,9 @@ def find_eval_files(data: DataSpec) -> dict[int, list[SourceFile]]:
 
 
 def _files_of(label: str, source: Source) -> Iterator[SourceFile]:
-    filesystem, pattern = filesystem_of(source)
     seconds = source.s3.stall_seconds if "://" in source.uri else None
-    try:
-        base, found = within(seconds, lambda: _matching(filesystem, pattern, source.kind))
+    try:  # even opening a file system waits while a call to another one is stuck
+        base, found = within(seconds, lambda: _matching(*filesystem_of(source), source.kind))
     except OSError as error:
         raise SourceError(
             f"data.{label}: {source.uri} cannot be reached: {error}; check the path, the endpoint "

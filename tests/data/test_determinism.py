@@ -1,0 +1,145 @@
+"""The same corpus and spec give the same bytes: for any workers, any size, and after any death."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from loray.data import curate_to, exchange
+from loray.data.sources import blocks
+from tests.data.corpora import pairs, run_spec, source, write_jsonl
+from tests.data.damage import write_corpus
+
+pytestmark = pytest.mark.ray
+NUM_ROWS = 600
+DEADLINE_SECONDS = 120
+
+
+def curate(out: Path, spec) -> dict[str, str]:
+    """The digest of every file that is written."""
+    out.mkdir()
+    curate_to(out, spec)
+    return digests(out)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "manifest.json"
+    }
+
+
+@pytest.fixture(scope="module")
+def damaged(tokenizer_dir, tmp_path_factory):
+    """A spec with every step over a corpus with every fault, and replay."""
+    folder = tmp_path_factory.mktemp("damage")
+    texts = [{"text": f"plain prose {n}. " * 20} for n in range(90)]
+    write_jsonl(folder / "replay.jsonl", texts)
+    replay = {"source": source(folder / "replay.jsonl", fields={"text": "text"}), "fraction": 0.05}
+    return write_corpus(folder / "corpus", NUM_ROWS).spec(tokenizer_dir, replay=replay)
+
+
+@pytest.fixture(scope="module")
+def plain(damaged, ray_cluster, tmp_path_factory) -> dict[str, str]:
+    """What one undisturbed run on all processors writes."""
+    return curate(tmp_path_factory.mktemp("plain") / "out", damaged)
+
+
+@pytest.mark.parametrize(("workers", "block_bytes"), [(1, 1 << 24), (2, 30_000), (4, 9_000)])
+def test_workers_and_blocks_change_no_byte(
+    damaged, plain, workers, block_bytes, tmp_path, monkeypatch
+):
+    from ray.data import DataContext, ExecutionResources
+
+    options = DataContext.get_current().execution_options
+    monkeypatch.setattr(options, "resource_limits", ExecutionResources(cpu=workers))
+    monkeypatch.setattr(blocks, "MIN_BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(blocks, "BLOCKS_WANTED", 1 << 30)
+    assert curate(tmp_path / "out", damaged) == plain
+    assert len(plain) == 7
+
+
+def test_a_corpus_that_the_driver_does_not_hold_changes_no_byte(
+    damaged, plain, tmp_path, monkeypatch
+):
+    from loray.data.steps import similarity
+
+    compared = []
+    compare = similarity._compare_in_tasks
+    monkeypatch.setattr(
+        similarity, "_compare_in_tasks", lambda *given: compared.append(given) or compare(*given)
+    )
+    monkeypatch.setattr(similarity, "CHUNK_PAIRS", 2)
+    monkeypatch.setattr(exchange, "LOCAL_BYTES", 0)
+    assert curate(tmp_path / "out", damaged) == plain
+    assert compared
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_worker_that_is_killed_in_the_middle_changes_no_byte(
+    tokenizer_dir, tmp_path, monkeypatch
+):
+    spec, marker = fragile(tokenizer_dir, tmp_path, "die_once")
+    monkeypatch.setattr(blocks, "MIN_BLOCK_BYTES", 2000)
+    marker.touch()
+    undisturbed = curate(tmp_path / "undisturbed", spec)
+    marker.unlink()
+    assert curate(tmp_path / "killed", spec) == undisturbed
+    assert marker.exists()
+
+
+def test_a_driver_that_is_killed_in_the_middle_changes_no_byte(tokenizer_dir, tmp_path):
+    spec, marker = fragile(tokenizer_dir, tmp_path, "stay_once")
+    document = spec.model_copy(update={"name": "killed"}).model_dump_json(exclude_unset=True)
+    (tmp_path / "run.json").write_text(document, encoding="utf-8")
+    driver = start_driver(tmp_path)
+    wait_for(marker, driver)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    assert start_driver(tmp_path).wait(DEADLINE_SECONDS) == 0
+    killed = digests(next((tmp_path / "workspace" / "datasets").iterdir()))
+    marker.touch()
+    (tmp_path / "workspace").rename(tmp_path / "before")
+    assert start_driver(tmp_path).wait(DEADLINE_SECONDS) == 0
+    assert digests(next((tmp_path / "workspace" / "datasets").iterdir())) == killed
+
+
+def fragile(base: Path, folder: Path, function: str):
+    """A spec whose step goes wrong at a row in the middle, and the file that keeps it from that."""
+    marker = folder / "seen"
+    rows = [*pairs(200), {"ask": f"once at {marker}", "reply": "it is so"}, *pairs(200, 200)]
+    path = write_jsonl(folder / "x.jsonl", rows)
+    steps = [
+        {"kind": "unicode"},
+        {"kind": "own", "function": f"tests.data.steps.fragile_steps:{function}"},
+        {"kind": "exact_duplicates"},
+        {"kind": "near_duplicates"},
+    ]
+    return run_spec(base, source(path), steps=steps, max_rejected=1.0), marker
+
+
+def start_driver(folder: Path) -> subprocess.Popen[bytes]:
+    """`loray apply` up to the dataset; a process, a cluster and a session of its own."""
+    code = (
+        "from pathlib import Path; from loray.pipeline.apply import apply; "
+        "from loray.spec.run import RunSpec; "
+        "apply(RunSpec.model_validate_json(Path('run.json').read_text()), until='dataset')"
+    )
+    with (folder / "driver.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-c", code], cwd=folder, stdout=log, stderr=log, start_new_session=True
+        )
+
+
+def wait_for(path: Path, driver: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not path.exists():
+        assert driver.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
