@@ -1,5 +1,4 @@
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -7,47 +6,8 @@ import pytest
 from loray.evaluate.dataset_counts import DatasetCounts
 from loray.evaluate.report import render_report, write_report
 from loray.evaluate.scorecard import Scorecard
-from loray.evaluate.visible import one_line, visible
 from tests.evaluate import cards
-
-HOSTILE = (
-    "<script>alert(1)</script><img src=x onerror=alert(2)></pre></article><style>*{}</style>"
-    "\"'`=cmd|calc &lt;b&gt; {{ 7*7 }} {% raw %} javascript:alert(3)"
-    "\x1b[31mred\x1b[0m \x07\x00 \x9b31m \r \u202edesrever\u202c \u2066 \ufeff \u2028 \U000e0041"
-)
-ALLOWED_TAGS = {
-    *("html", "head", "meta", "title", "style", "body", "main", "header", "section", "footer"),
-    *("article", "div", "span", "p", "h1", "h2", "h3", "b", "code", "pre", "ul", "li", "dl", "dt"),
-    *("dd", "table", "thead", "tbody", "tr", "th", "td", "figure", "figcaption", "svg", "line"),
-    *("text", "polyline", "polygon", "circle", "rect"),
-}
-VOID = {"meta"}
-
-
-class Page(HTMLParser):
-    """Collects tags, attributes and texts, and refuses tags that do not nest."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.texts: list[str] = []
-        self._open: list[str] = []
-        self.feed(text)
-        self.close()
-        assert not self._open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
+from tests.pages.parsed import ALLOWED_TAGS, HOSTILE, Page
 
 
 def render(card: Scorecard) -> str:
@@ -114,18 +74,6 @@ def test_a_lone_surrogate_does_not_stop_the_report(tmp_path: Path) -> None:
     card = cards.scorecard(notes=("broken \ud83d text",))
     write_report(tmp_path, card, losses=[], vitals=[], counts=None)
     assert "broken \\ud83d text" in (tmp_path / "report.html").read_text(encoding="utf-8")
-
-
-def test_visible_keeps_what_people_write() -> None:
-    for text in (
-        "a\tb\nc",
-        "caf\u00e9 \u6f22\u5b57 \u0627\u0644",
-        "\U0001f468\u200d\U0001f469\u200d\U0001f467",
-        "\\x1b",
-    ):
-        assert visible(text) == text
-    assert one_line("a\n\n  b\x1bc", longest=80) == "a b\\x1bc"
-    assert len(one_line("x" * 100, longest=10)) == 10
 
 
 def test_the_same_evaluation_gives_the_same_bytes() -> None:

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 from loray.evaluate.scorecard import GateResult, SuiteScore
-from loray.evaluate.words import SUITE_TITLES, TITLES, number
+from loray.evaluate.words import SUITE_TITLES, TITLES
+from loray.pages.figures import number
 from loray.spec.evaluate import GateSpec, MetricName
 
 Scores = Mapping[str, SuiteScore]

@@ -27,8 +27,8 @@ from ray.exceptions import (
 from loray.errors import EvaluationError
 from loray.evaluate.candidate_files import Files, pack
 from loray.evaluate.rows import Candidate, RowResult
-from loray.evaluate.visible import one_line
 from loray.evaluate.work import WorkItem
+from loray.pages.visible import one_line
 from loray.spec.run import RunSpec
 
 MAX_TRIES = 3

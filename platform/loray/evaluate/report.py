@@ -7,15 +7,16 @@ Everything that came out of a corpus or a model is escaped, and what hides is ma
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from loray.evaluate.dataset_counts import DatasetCounts
 from loray.evaluate.history import Vital, ratio_spread
-from loray.evaluate.plots import BarPair, Chart, Line, bar_pairs, heat_map, line_chart
 from loray.evaluate.scorecard import REPORT_NAME, Comparison, Quality, Scorecard
-from loray.evaluate.visible import visible
-from loray.evaluate.words import MEANINGS, TITLES, lower_is_better, number
+from loray.evaluate.words import MEANINGS, TITLES, lower_is_better
+from loray.pages.environment import environment_of
+from loray.pages.figures import number
+from loray.pages.plots import BarPair, Chart, Line, bar_pairs, heat_map, line_chart
 from loray.spec.evaluate import GENERATED
 
 QUALITIES: dict[Quality, str] = {
@@ -74,24 +75,10 @@ def render_report(
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("loray.evaluate", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    # Runs on every value that is printed, before it is escaped: no text can be forgotten.
-    environment.finalize = _finalize
-    environment.filters |= {"number": number, "signed": _signed}
+    environment = environment_of("loray.evaluate")
+    environment.filters |= {"signed": _signed}
     environment.globals |= {"titles": TITLES, "meanings": MEANINGS, "qualities": QUALITIES}
     return environment
-
-
-def _finalize(value: object) -> object:
-    if isinstance(value, str) and not isinstance(value, Markup):
-        return visible(value)
-    return value
 
 
 def _signed(value: float) -> str:

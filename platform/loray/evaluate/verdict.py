@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from loray.evaluate.scorecard import Comparison, GateResult
-from loray.evaluate.words import TITLES, number
+from loray.evaluate.words import TITLES
+from loray.pages.figures import number
 from loray.spec.evaluate import MetricName
 
 HEADLINE_METRICS: tuple[MetricName, ...] = ("perplexity", "rougeL", "rouge1", "exact_match", "bleu")

@@ -1,4 +1,4 @@
-"""Numbers and names as a newcomer reads them."""
+"""Names as a newcomer reads them, and which way is better."""
 
 from loray.spec.evaluate import LOWER_IS_BETTER, MetricName
 
@@ -21,21 +21,6 @@ SUITE_TITLES = {
     "test": "the test rows",
     "general": "the general rows",
 }
-
-
-def number(value: float | None) -> str:
-    """Three significant digits, more for a large whole number; a dash for no value."""
-    if value is None:
-        return "\N{EN DASH}"
-    if abs(value) >= 1e6:
-        return f"{value:.2e}"
-    if abs(value) >= 100:
-        return f"{value:,.0f}"
-    if abs(value) >= 1:
-        return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
-    if value != 0 and abs(value) < 0.001:
-        return f"{value:.1e}"
-    return f"{value:.3f}"
 
 
 def lower_is_better(name: MetricName) -> bool:

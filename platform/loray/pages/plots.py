@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from loray.evaluate.scale import Axis, tick_label
-from loray.evaluate.words import number
+from loray.pages.figures import number
+from loray.pages.scale import Axis, tick_label
+from loray.pages.svg import BAR, LABELS, WIDTH, drawing, text
 
-WIDTH, HEIGHT = 640, 250
+HEIGHT = 250
 LEFT, RIGHT, TOP, BOTTOM = 54, 18, 14, 36
-BAR, GAP, LABELS = 16, 22, 132
+GAP = 22
 CELL_HEIGHT = 24
 Point = tuple[float, float]
 
@@ -62,7 +63,7 @@ def line_chart(chart: Chart) -> Markup:
     if chart.star is not None:
         x, y = x_axis.place(chart.star[0]), y_axis.place(chart.star[1])
         parts.append(Markup('<circle class="star" cx="{:.1f}" cy="{:.1f}" r="8"/>').format(x, y))
-    return _svg(WIDTH, HEIGHT, parts, title=f"{chart.y_title} over {chart.x_title}")
+    return drawing(WIDTH, HEIGHT, parts, title=f"{chart.y_title} over {chart.x_title}")
 
 
 def _axes(chart: Chart) -> tuple[Axis, Axis]:
@@ -80,11 +81,11 @@ def _grid(chart: Chart, x_axis: Axis, y_axis: Axis) -> Iterable[Markup]:
         yield Markup('<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>').format(
             LEFT, WIDTH - RIGHT, y, y
         )
-        yield _text(tick_label(tick, y_axis.ticks), LEFT - 8, y + 4, anchor="end")
+        yield text(tick_label(tick, y_axis.ticks), LEFT - 8, y + 4, anchor="end")
     for tick in x_axis.ticks:
         label = tick_label(tick, x_axis.ticks)
-        yield _text(label, x_axis.place(tick), HEIGHT - BOTTOM + 17, anchor="middle")
-    yield _text(chart.x_title, (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 3, anchor="middle")
+        yield text(label, x_axis.place(tick), HEIGHT - BOTTOM + 17, anchor="middle")
+    yield text(chart.x_title, (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 3, anchor="middle")
 
 
 def _level(level: tuple[str, float], y_axis: Axis) -> Markup:
@@ -94,7 +95,7 @@ def _level(level: tuple[str, float], y_axis: Axis) -> Markup:
         LEFT, WIDTH - RIGHT, y, y
     )
     above = y - 5 if y > TOP + 16 else y + 13
-    return line + _text(f"{name} {number(value)}", WIDTH - RIGHT - 2, above, anchor="end")
+    return line + text(f"{name} {number(value)}", WIDTH - RIGHT - 2, above, anchor="end")
 
 
 def _line(line: Line, x_axis: Axis, y_axis: Axis) -> Iterable[Markup]:
@@ -133,13 +134,13 @@ def bar_pairs(pairs: Sequence[BarPair], *, trained: str) -> Markup:
     parts: list[Markup] = []
     for place, pair in enumerate(pairs):
         top = place * (2 * BAR + GAP) + 4
-        parts.append(_text(pair.name, LABELS - 12, top + BAR + 4, anchor="end", css="name"))
+        parts.append(text(pair.name, LABELS - 12, top + BAR + 4, anchor="end", css="name"))
         for line, (who, value) in enumerate((("base", pair.base), (trained, pair.best))):
             width = 0.0 if value is None or longest == 0 else room * value / longest
             y = top + line * (BAR + 1)
             parts.append(_bar(who, pair.name, value, width, y))
     height = len(pairs) * (2 * BAR + GAP) - GAP + 10
-    return _svg(
+    return drawing(
         WIDTH, height, parts, title=f"base and {trained}: " + ", ".join(p.name for p in pairs)
     )
 
@@ -150,7 +151,7 @@ def _bar(who: str, name: str, value: float | None, width: float, y: float) -> Ma
         '<rect class="bar {}" x="{}" y="{}" width="{:.1f}" height="{}" rx="2">'
         "<title>{} of the {}: {}</title></rect>"
     ).format(css, LABELS, y, max(width, 1.5), BAR, name, who, number(value))
-    return bar + _text(number(value), LABELS + max(width, 1.5) + 7, y + BAR - 4, css="value")
+    return bar + text(number(value), LABELS + max(width, 1.5) + 7, y + BAR - 4, css="value")
 
 
 def heat_map(
@@ -166,7 +167,7 @@ def heat_map(
     parts: list[Markup] = []
     for line, row in enumerate(rows):
         y = line * CELL_HEIGHT
-        parts.append(_text(row, LABELS - 12, y + 16, anchor="end", css="name"))
+        parts.append(text(row, LABELS - 12, y + 16, anchor="end", css="name"))
         for place, column in enumerate(columns):
             if (row, column) in values:
                 value = values[row, column]
@@ -175,9 +176,9 @@ def heat_map(
     bottom = len(rows) * CELL_HEIGHT
     every = max(1, len(columns) // 16)
     for place, column in list(enumerate(columns))[::every]:
-        parts.append(_text(column, LABELS + (place + 0.5) * step, bottom + 14, anchor="middle"))
-    parts.append(_text("layer", LABELS - 12, bottom + 14, anchor="end"))
-    return _svg(WIDTH, bottom + 20, parts, title="weight-norm ratio by projection and layer")
+        parts.append(text(column, LABELS + (place + 0.5) * step, bottom + 14, anchor="middle"))
+    parts.append(text("layer", LABELS - 12, bottom + 14, anchor="end"))
+    return drawing(WIDTH, bottom + 20, parts, title="weight-norm ratio by projection and layer")
 
 
 def _cell(name: str, value: float, share: float, place: tuple[float, float, float]) -> Markup:
@@ -190,17 +191,4 @@ def _cell(name: str, value: float, share: float, place: tuple[float, float, floa
         return cell
     css = "on-heat" if share > 0.65 else "value"
     middle = LABELS + x + step / 2
-    return cell + _text(f"{value:.1%}", middle, y + 16, anchor="middle", css=css)
-
-
-def _text(label: str, x: float, y: float, *, anchor: str = "start", css: str = "tick") -> Markup:
-    return Markup('<text class="{}" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(
-        css, x, y, anchor, label
-    )
-
-
-def _svg(width: float, height: float, parts: Iterable[Markup], *, title: str) -> Markup:
-    body = Markup("\n").join(parts)
-    return Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">\n{}\n</svg>').format(
-        width, height, title, body
-    )
+    return cell + text(f"{value:.1%}", middle, y + 16, anchor="middle", css=css)

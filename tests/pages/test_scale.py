@@ -1,6 +1,6 @@
 import pytest
 
-from loray.evaluate.scale import Axis, round_ticks, tick_label
+from loray.pages.scale import Axis, round_ticks, tick_label
 
 
 @pytest.mark.parametrize(
