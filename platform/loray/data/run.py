@@ -3,22 +3,18 @@
 import logging
 import time
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loray.data.batch import Stage
 from loray.data.exchange import all_batches, in_order
 from loray.data.flow import quiet_ray_data, run_stages
 from loray.data.ledger import Ledger, make_ledger, narrow
 from loray.data.replay import draw_replay
-from loray.data.sequences.encode import Encoder
 from loray.data.sequences.packing import place_sequences
 from loray.data.sequences.tokens import Place, write_tokens
-from loray.data.sources.blocks import cut_into_blocks, read_block
-from loray.data.sources.files import find_eval_files, find_files
-from loray.data.steps.chain import StepSetting, chain_of
-from loray.data.steps.decontamination import EvalIndex, build_index, eval_texts
+from loray.data.sources.blocks import cut_into_blocks
+from loray.data.sources.files import find_files
+from loray.data.stages import absolute_path, stages_of
 from loray.data.steps.duplicates import mark_duplicates
 from loray.data.steps.similarity import likeness
 from loray.data.totals import check_budget, describe_rejects, statistics_of
@@ -28,7 +24,6 @@ from loray.models.chat import encode, end_token_id, load_tokenizer
 from loray.models.markup import markup_of
 from loray.spec.data import DataSpec
 from loray.spec.run import RunSpec
-from loray.spec.steps import DecontaminationStep
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,8 +49,8 @@ def curate_to(out: Path, spec: RunSpec) -> dict[str, Any]:
     began = time.perf_counter()
     data = spec.data
     files = find_files(data)
-    tokenizer = load_tokenizer(_absolute(spec.base_model.path), spec.base_model.revision)
-    stages = _stages(spec, tokenizer)
+    tokenizer = load_tokenizer(absolute_path(spec.base_model.path), spec.base_model.revision)
+    stages = stages_of(spec, tokenizer)
     end_token_ids = _end_token_ids(data, tokenizer)
     blocks = cut_into_blocks(files)
     log.info("curating %d file(s) in %d block(s)", len(files), len(blocks))
@@ -88,38 +83,6 @@ def curate_to(out: Path, spec: RunSpec) -> dict[str, Any]:
     return found
 
 
-def _stages(spec: RunSpec, tokenizer: "PreTrainedTokenizerFast") -> list[Stage]:
-    """What every batch goes through."""
-    data = spec.data
-    setting = StepSetting(spec.seed, markup_of(tokenizer).special_texts, _eval_indexes(data))
-    encoder = Encoder(
-        _absolute(spec.base_model.path),
-        spec.base_model.revision,
-        data.chat,
-        data.sequence,
-        data.split,
-        spec.seed,
-    )
-    return [chain_of(data.steps, setting), encoder]
-
-
-def _eval_indexes(data: DataSpec) -> dict[int, EvalIndex]:
-    """What rows must not hold, for each decontamination step; read here, sent to every worker."""
-    indexes = {}
-    files = find_eval_files(data)
-    for number, step in enumerate(data.steps):
-        if not isinstance(step, DecontaminationStep):
-            continue
-        blocks = cut_into_blocks(files[number])
-        batches = chain.from_iterable(map(read_block, blocks))
-        indexes[number] = build_index(eval_texts(batches, step.num_words), step.num_words)
-        log.info(
-            "step %d: %d evaluation text(s), %d too short to look for",
-            number, len(indexes[number].items), indexes[number].num_unchecked,
-        )  # fmt: skip
-    return indexes
-
-
 def _end_token_ids(data: DataSpec, tokenizer: "PreTrainedTokenizerFast") -> frozenset[int]:
     """What answers and raw texts end with; a template that refuses a plain question is refused."""
     sources = [*data.sources, *([data.replay.source] if data.replay else [])]
@@ -147,8 +110,3 @@ def _write_rows(
 ) -> dict[str, int]:
     settled = in_order(rows, Settle.of(ledger), "id")
     return write_rows(out, settled, has_replay=spec.data.replay is not None)
-
-
-def _absolute(path: str) -> str:
-    """A local folder by its full path, since workers may run elsewhere; a hub id as it is."""
-    return str(Path(path).absolute()) if Path(path).is_dir() else path

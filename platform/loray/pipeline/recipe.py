@@ -40,7 +40,7 @@ def recipes(spec: RunSpec) -> tuple[Recipe, Recipe, Recipe]:
         SourceError: a source's files are missing.
         ModelError: the base model is missing.
     """
-    dataset = _dataset_recipe(spec)
+    dataset = dataset_recipe(spec)
     training = _recipe(
         "training",
         spec,
@@ -72,7 +72,13 @@ def recipes(spec: RunSpec) -> tuple[Recipe, Recipe, Recipe]:
     return dataset, training, evaluation
 
 
-def _dataset_recipe(spec: RunSpec) -> Recipe:
+def dataset_recipe(spec: RunSpec) -> Recipe:
+    """The recipe of the dataset; of the base model it reads the tokenizer alone.
+
+    Raises:
+        SourceError: a source's files are missing.
+        ModelError: the tokenizer is.
+    """
     where = {"s3"}  # how a bucket is reached does not change what is in it
     block = spec.data.model_dump(
         mode="json",

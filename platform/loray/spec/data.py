@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from loray.spec.base import Finding, Fraction, RuleError, StrictModel
+from loray.spec.readmit import ReadmitSpec, refusal_of
 from loray.spec.sources import Source
 from loray.spec.steps import Step
 
@@ -69,6 +70,8 @@ class DataSpec(StrictModel):
     """Where rows come from, in any number."""
     steps: tuple[Step, ...] = ()
     """What is done to every row, in this order."""
+    readmit: tuple[ReadmitSpec, ...] = ()
+    """Rows that a step rejects and are kept all the same."""
     replay: ReplaySpec | None = None
     """General-domain rows against forgetting; none when not given."""
     split: SplitSpec = SplitSpec()
@@ -79,3 +82,15 @@ class DataSpec(StrictModel):
     """How tokens are cut and packed."""
     max_rejected: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
     """Share of rows that may be quarantined before the stage fails."""
+
+    @model_validator(mode="after")
+    def _what_is_readmitted_can_be(self) -> Self:
+        refusals = [(at, refusal_of(r.reason, self.steps)) for at, r in enumerate(self.readmit)]
+        findings = [
+            Finding(f"readmit.{at}.reason", message, reads=("steps",))
+            for at, message in refusals
+            if message is not None
+        ]
+        if findings:
+            raise RuleError(*findings)
+        return self

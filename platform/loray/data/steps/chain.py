@@ -8,7 +8,7 @@ needs the whole corpus (duplicates) leaves what it compares by in a column of it
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -24,8 +24,10 @@ from loray.data.steps.decontamination import EvalIndex, mark_contaminated
 from loray.data.steps.minhash import band_column, bands_for, put_bands
 from loray.data.steps.pii import entities_named
 from loray.data.steps.placeholders import Entity, scrub
+from loray.data.steps.readmit import lift
 from loray.data.steps.repair import repair
 from loray.data.steps.rows import stage_of_rows
+from loray.spec.readmit import ReadmitSpec
 from loray.spec.steps import (
     ControlTokensStep,
     CredentialsStep,
@@ -51,6 +53,7 @@ class StepSetting:
     control_texts: tuple[str, ...]
     eval_indexes: Mapping[int, EvalIndex] = field(default_factory=dict)
     """By the place of a decontamination step in the spec."""
+    readmit: tuple[ReadmitSpec, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,20 +61,26 @@ class Chain:
     """Several stages as one, each timed; empty answers that they leave behind are rejected."""
 
     named_stages: tuple[tuple[str, Stage], ...]
+    readmit: tuple[ReadmitSpec, ...] = ()
+    watch: Callable[[str, pa.Table, pa.Table], None] | None = None
+    """Is shown every stage's name, and the batch before and after it."""
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """The batch after all stages, their times noted."""
         seconds: dict[str, float] = {}
         for name, stage in self.named_stages:
+            before = batch
             with spent(name, seconds):
-                batch = stage(batch)
+                batch = lift(before, stage(before), self.readmit)
+            if self.watch is not None:
+                self.watch(name, before, batch)
         return put_measures(reject_blank(batch), "seconds", seconds)
 
 
 def chain_of(steps: Sequence[Step], setting: StepSetting) -> Chain:
     """The steps of a spec as one stage."""
     named = ((step.kind, stage_for(step, at, setting)) for at, step in enumerate(steps))
-    return Chain(tuple(named))
+    return Chain(tuple(named), setting.readmit)
 
 
 def stage_for(step: Step, number: int, setting: StepSetting) -> Stage:  # noqa: PLR0911

@@ -1,0 +1,226 @@
+"""Rows as the model sees them: of a dataset, or of its sources while there is none."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loray.data.batch import ROWS
+from loray.data.review.changes import Trace, run_traced
+from loray.data.review.folder import batches_of, rows_by_id
+from loray.data.review.spans import Span, Speller
+from loray.data.sequences.encode import Encoder
+from loray.data.sources.blocks import cut_into_blocks, read_block
+from loray.data.sources.files import SourceFile, find_files
+from loray.data.split import split_of
+from loray.data.stages import absolute_path, encoder_of, stages_of
+from loray.data.steps.chain import Chain
+from loray.errors import DatasetError
+from loray.models.chat import load_tokenizer
+from loray.spec.data import DataSpec, SplitSpec
+from loray.spec.run import RunSpec
+
+READ_PER_ROW = 8
+"""Rows of a source that are read for each one to show, since some are in other splits."""
+NOTHING_HELD_OUT = SplitSpec(validation=0.0, test=0.0)
+
+
+class Place(NamedTuple):
+    """Where a sequence is in the token file."""
+
+    pack: int
+    number: int
+    """1-based, among the sequences of its pack."""
+    num_in_pack: int
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A sequence to show, or a row that gives none."""
+
+    row: Mapping[str, Any]
+    """As the dataset has it: `id`, `source`, `line`, `split`, `turns`, `changed_by`, ..."""
+    spans: tuple[Span, ...] = ()
+    num_tokens: int = 0
+    num_learned: int = 0
+    place: Place | None = None
+    """None for what is not in the token file."""
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """What makes text of a spec's rows."""
+
+    encoder: Encoder
+    speller: Speller
+
+    def sequence(
+        self,
+        row: Mapping[str, Any],
+        ids: Sequence[int],
+        labels: Sequence[int],
+        place: Place | None = None,
+    ) -> Shown:
+        """One sequence of a row."""
+        spans = tuple(self.speller.spans(ids, labels))
+        num_learned = sum(label >= 0 for label in labels)
+        return Shown(row, spans, len(ids), num_learned, place)
+
+    def encoded(self, rows: Sequence[dict[str, Any]]) -> Iterator[Shown]:
+        """Rows of any split, encoded as those of training are."""
+        encoder = replace(self.encoder, split=NOTHING_HELD_OUT)
+        batch = encoder(pa.Table.from_pylist(list(rows), ROWS))
+        found = batch.select(["input_ids", "labels", "rejected_by"]).to_pylist()
+        for row, new in zip(rows, found, strict=True):
+            if new["rejected_by"] is not None:
+                yield Shown({**row, "rejected_by": new["rejected_by"]})
+            for ids, labels in zip(new["input_ids"], new["labels"], strict=True):
+                yield self.sequence(row, ids, labels)
+
+
+def viewer_of(spec: RunSpec) -> Viewer:
+    """What renders and spells the rows of `spec`.
+
+    Raises:
+        ModelError: the tokenizer cannot be used.
+    """
+    tokenizer = load_tokenizer(absolute_path(spec.base_model.path), spec.base_model.revision)
+    return Viewer(encoder_of(spec), Speller(tokenizer, spec.data.chat))
+
+
+def chain_for(spec: RunSpec) -> Chain:
+    """The steps of `spec`; what they look for is read, so it may take a while."""
+    tokenizer = load_tokenizer(absolute_path(spec.base_model.path), spec.base_model.revision)
+    return stages_of(spec, tokenizer)[0]
+
+
+def preview_split(folder: Path, split: str, num_rows: int, viewer: Viewer) -> list[Shown]:
+    """The first sequences of a split of a dataset.
+
+    Those of training come as the token file has them, pack by pack: a sample, since packs are
+    in a seeded order. Others come in order of id.
+    """
+    if split == "train":
+        return _named(folder, islice(_packed(folder), num_rows), viewer)
+    return list(islice(viewer.encoded(list(islice(_rows_in(folder, split), num_rows))), num_rows))
+
+
+def preview_row(folder: Path, row_id: str, viewer: Viewer) -> list[Shown]:
+    """All sequences of one row of a dataset.
+
+    Raises:
+        DatasetError: the dataset keeps no such row.
+    """
+    row = rows_by_id(folder / "rows", [row_id]).get(row_id)
+    if row is None:
+        gone = rows_by_id(folder / "quarantine", [row_id]).get(row_id)
+        raise DatasetError(
+            f"row {row_id} is in the quarantine, rejected by {gone['rejected_by']}; "
+            f"`loray data quarantine show SPEC --id {row_id}` shows it"
+            if gone
+            else f"the dataset holds no row {row_id}; wanted an id as `loray data preview` shows it"
+        )
+    if row["split"] == "train":
+        return _named(folder, _packed(folder, row_id), viewer)
+    return list(viewer.encoded([row]))
+
+
+def preview_sources(
+    data: DataSpec, split: str, num_rows: int, chain: Chain, viewer: Viewer
+) -> tuple[list[Shown], Trace]:
+    """The first rows of each source, put through the steps in this process; rejected ones too.
+
+    What depends on the whole corpus is left out: duplicates, the share of replay, packing.
+
+    Raises:
+        SourceError: a file is missing, or all are empty.
+    """
+    firsts: dict[str, SourceFile] = {}
+    for file in find_files(data):
+        if file.size:
+            firsts.setdefault(file.label, file)
+    blocks = {block.file.label: block for block in reversed(cut_into_blocks(firsts.values()))}
+    quota = -(-num_rows // len(blocks))
+    shown: list[Shown] = []
+    traces = Trace()
+    for label in sorted(blocks):
+        batch = next(read_block(blocks[label])).slice(0, quota * READ_PER_ROW)
+        batch, trace = run_traced(batch.filter(pc.is_valid(batch["id"])), chain)
+        traces.changes |= trace.changes
+        traces.rejected_in |= trace.rejected_in
+        rows = [_with_split(row, viewer.encoder) for row in batch.to_pylist()]
+        wanted = [row for row in rows if row["split"] in (split, None)]
+        shown += islice(_sequences_or_rejects(wanted, viewer), quota)
+    return shown[:num_rows], traces
+
+
+def _sequences_or_rejects(rows: Sequence[dict[str, Any]], viewer: Viewer) -> Iterator[Shown]:
+    for row in rows:
+        yield from [Shown(row)] if row["rejected_by"] else viewer.encoded([row])
+
+
+def _with_split(row: dict[str, Any], encoder: Encoder) -> dict[str, Any]:
+    group = row["group"]
+    split = None if group is None else split_of(group, encoder.split, encoder.seed)
+    return {**row, "split": split}
+
+
+class _Packed(NamedTuple):
+    """A sequence as the token file has it."""
+
+    row_id: str
+    ids: list[int]
+    labels: list[int]
+    place: Place
+
+
+def _packed(folder: Path, row_id: str | None = None) -> Iterator[_Packed]:
+    """The sequences of the token file, or those of one row."""
+    first = 0
+    with pa.memory_map(str(folder / "tokens" / "train.arrow")) as stream:
+        file = pa.ipc.open_file(stream)
+        for number in range(file.num_record_batches):
+            batch = file.get_batch(number)
+            for at in _packs_with(batch["row_ids"], row_id):
+                yield from _sequences_of(batch, at, first + at, row_id)
+            first += batch.num_rows
+
+
+def _packs_with(row_ids: pa.ListArray, row_id: str | None) -> Sequence[int]:
+    if row_id is None:
+        return range(len(row_ids))
+    is_it = pc.equal(pc.list_flatten(row_ids), row_id)
+    found: list[int] = pc.unique(pc.list_parent_indices(row_ids).filter(is_it)).to_pylist()
+    return found
+
+
+def _sequences_of(
+    batch: pa.RecordBatch, at: int, pack: int, row_id: str | None
+) -> Iterator[_Packed]:
+    names = batch["row_ids"][at].as_py()
+    ids, labels, positions = (
+        np.asarray(batch[name][at].values) for name in ("input_ids", "labels", "positions")
+    )
+    edges = [*np.flatnonzero(positions == 0).tolist(), len(positions)]
+    for number, name in enumerate(names):
+        if row_id in (None, name):
+            part = slice(edges[number], edges[number + 1])
+            place = Place(pack, number + 1, len(names))
+            yield _Packed(name, ids[part].tolist(), labels[part].tolist(), place)
+
+
+def _named(folder: Path, sequences: Iterator[_Packed], viewer: Viewer) -> list[Shown]:
+    """Sequences with the rows that they come from."""
+    found = list(sequences)
+    rows = rows_by_id(folder / "rows", {sequence.row_id for sequence in found})
+    return [viewer.sequence(rows[s.row_id], s.ids, s.labels, s.place) for s in found]
+
+
+def _rows_in(folder: Path, split: str) -> Iterator[dict[str, Any]]:
+    for batch in batches_of(folder / "rows"):
+        yield from batch.filter(pc.equal(batch["split"], split)).to_pylist()
