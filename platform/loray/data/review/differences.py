@@ -11,6 +11,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from loray.data.review.folder import batches_of, rows_by_id
 
 Kind: TypeAlias = Literal["added", "removed", "moved", "text", "split", "reason"]
@@ -88,16 +91,29 @@ def written(row: Mapping[str, Any]) -> str:
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, Entry]]:
-    names = ["id", "source", "line", "split", "turns"]
+    names = ["id", "source", "line", "split"]
     for where, more in (("rows", []), ("quarantine", ["rejected_by", "raw"])):
-        for batch in batches_of(folder / where, [*names, *more]):
-            for row in batch.to_pylist():
-                digest = blake2b(written(row).encode("utf-8", "surrogatepass"), digest_size=8)
-                entry = Entry(
-                    row["id"], row["source"], row["line"], row["split"],
-                    row.get("rejected_by") or KEPT, digest.digest(),
-                )  # fmt: skip
-                yield row["id"], entry
+        for batch in batches_of(folder / where, [*names, "turns", *more]):
+            columns = [batch[name].to_pylist() for name in names]
+            states = batch["rejected_by"].to_pylist() if more else [KEPT] * batch.num_rows
+            for values in zip(*columns, states, _digests(batch), strict=True):
+                entry = Entry._make(values)
+                yield entry.id, entry
+
+
+def _digests(batch: pa.Table) -> Iterator[bytes]:
+    """Of each row's turns, or its raw line; columns at a time, since rows as objects are slow."""
+    turns = batch["turns"].combine_chunks()
+    flat = turns.flatten()
+    roles, contents = (flat.field(name).to_pylist() for name in ("role", "content"))
+    raws = batch["raw"].to_pylist() if "raw" in batch.schema.names else [None] * batch.num_rows
+    start = 0
+    for count, raw in zip(pc.list_value_length(turns).to_pylist(), raws, strict=True):
+        found = blake2b((raw or "").encode(), digest_size=8)
+        for at in range(start, start + (count or 0)):
+            found.update(f"{roles[at]}\0{contents[at]}\0".encode())
+        start += count or 0
+        yield found.digest()
 
 
 def _paired(
