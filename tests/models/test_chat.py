@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from loray.errors import ModelError
 from loray.models.chat import encode, encode_prompt, end_token_id, load_tokenizer
-from loray.models.templates import TEMPLATES as TEMPLATES_BY_NAME
 from loray.quickstart.initialise import train_tokenizer
 from loray.spec.data import ChatSpec
 
@@ -293,39 +292,3 @@ def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path):
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(ModelError, match="no tokenizer could be loaded"):
         load_tokenizer(str(tmp_path))
-
-
-LLAMA_3_TEXT = (
-    "<|endoftext|><|start_header_id|>user<|end_header_id|>\n\na word<|eot_id|>"
-    "<|start_header_id|>assistant<|end_header_id|>\n\ntwo more<|eot_id|>"
-)
-
-
-@pytest.mark.parametrize(
-    ("name", "wanted"),
-    [
-        (
-            "chatml",
-            "<|im_start|>user\na word<|im_end|>\n<|im_start|>assistant\ntwo more<|im_end|>\n",
-        ),
-        ("llama3", LLAMA_3_TEXT),
-    ],
-)
-def test_a_named_template_serves_a_base_that_has_its_control_tokens(name, wanted):
-    tokenizer = train_tokenizer(WORDS, 400, 512)
-    tokenizer.add_special_tokens(
-        {"additional_special_tokens": list(TEMPLATES_BY_NAME[name].control_texts)}
-    )
-    chat = ChatSpec(template=name)
-    encoded = encode(ask("a word", "two more"), tokenizer, chat)
-    assert tokenizer.decode(encoded.input_ids) == wanted
-    end = TEMPLATES_BY_NAME[name].control_texts[-1]
-    assert learned(encoded, tokenizer) == f"two more{end}"
-    assert end_token_id(tokenizer, chat) == tokenizer.convert_tokens_to_ids(end)
-    prompt = encode_prompt(ask("a word"), tokenizer, chat)
-    assert prompt == encoded.input_ids[: len(prompt)]
-
-
-def test_a_named_template_is_refused_where_its_control_tokens_are_missing():
-    with pytest.raises(ModelError, match=r"chatml writes <\|im_start\|>, <\|im_end\|>, which"):
-        encode(ask("a word", "two more"), MARKS, ChatSpec(template="chatml"))
