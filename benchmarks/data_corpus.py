@@ -9,8 +9,8 @@ from itertools import count, islice
 from pathlib import Path
 
 DOCUMENT_CHARS = 900
-FEWEST_CHARS = 200
-DOCSTRING = re.compile(r'"""(.{200,20000}?)"""', re.DOTALL)
+FEWEST_CHARS = 600
+DOCSTRING = re.compile(r'"""(.*?)"""', re.DOTALL)
 NUM_FILES = 8
 
 
@@ -23,8 +23,10 @@ def documents(root: Path | None = None) -> Iterator[str]:
     Args:
         root: a folder of text files to take in place of the installed packages.
     """
-    found = list(_originals(root))
-    yield from found
+    found: list[str] = []
+    for text in _originals(root):
+        found.append(text)
+        yield text
     for seed in count():
         draw = random.Random(seed)  # noqa: S311 (no secret)
         for text in found:
@@ -58,17 +60,21 @@ def write_texts(path: Path, num_rows: int, root: Path | None = None) -> None:
 
 
 def _originals(root: Path | None) -> Iterator[str]:
-    """Passages, in an order that does not follow the files they are from."""
+    """Passages of files in a seeded order, each once."""
     folders = [root] if root else [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib")]
-    passages: dict[str, None] = {}
-    for folder in folders:
-        for path in sorted(folder.rglob("*")):
-            if path.suffix in (".py", ".md", ".rst", ".txt") or path.name == "METADATA":
-                for text in _texts(path):
-                    passages.update(dict.fromkeys(_cut(text)))
-    found = list(passages)
-    random.Random(0).shuffle(found)  # noqa: S311 (no secret)
-    yield from found
+    paths = [path for folder in folders for path in sorted(folder.rglob("*")) if _is_text(path)]
+    random.Random(0).shuffle(paths)  # noqa: S311 (no secret)
+    seen: set[int] = set()
+    for path in paths:
+        for text in _texts(path):
+            for passage in _cut(text):
+                if hash(passage) not in seen:
+                    seen.add(hash(passage))
+                    yield passage
+
+
+def _is_text(path: Path) -> bool:
+    return path.suffix in (".py", ".md", ".rst", ".txt") or path.name == "METADATA"
 
 
 def _texts(path: Path) -> list[str]:

@@ -18,8 +18,12 @@ from datatrove.pipeline.dedup import (
     MinhashDedupFilter,
     MinhashDedupSignature,
 )
+from datatrove.pipeline.dedup.exact_dedup import (
+    ExactDedupConfig,
+    ExactDedupSignature,
+    ExactFindDedups,
+)
 from datatrove.pipeline.dedup.minhash import MinhashConfig
-from datatrove.pipeline.dedup.url_dedup import UrlDedupSignature, UrlFindDedups
 from datatrove.pipeline.filters import GopherQualityFilter, GopherRepetitionFilter
 from datatrove.pipeline.formatters import FTFYFormatter, PIIFormatter
 from datatrove.pipeline.readers import JsonlReader
@@ -55,11 +59,11 @@ def near_duplicates(documents: list[Document], folder: Path) -> int:
 
 
 def exact_duplicates(documents: list[Document], folder: Path) -> None:
-    """By its way to find equal URLs, the only exact one, with the text in the URL's place."""
-    for document in documents:
-        document.metadata["url"] = document.text
-    UrlDedupSignature(str(folder / "urls"), finder_workers=1).run(iter(documents), 0, 1)
-    UrlFindDedups(str(folder / "urls"), str(folder / "found")).run(None, 0, 1)
+    """Find which documents are to go."""
+    config = ExactDedupConfig(content_getter=lambda document: document.text)
+    signatures = str(folder / "exact")
+    ExactDedupSignature(signatures, config).run(iter(documents), 0, 1)
+    ExactFindDedups(signatures, str(folder / "found"), config=config).run(None, 0, 1)
 
 
 def tasks_of(path: Path, folder: Path) -> dict[str, Callable[[], object]]:

@@ -23,7 +23,7 @@ Each block ends with one tally row, whose `line` is the number of lines that the
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from itertools import compress
+from itertools import compress, pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -109,6 +109,17 @@ def change_texts(
     notes = batch["changed_by"].to_pylist()
     noted = [[*note, name] if hit else note for note, hit in zip(notes, is_changed, strict=True)]
     return put(batch, "changed_by", pa.array(noted, pa.list_(pa.string())))
+
+
+def turn_lists(turns: pa.ChunkedArray) -> list[list[dict[str, str]] | None]:
+    """A column of turns as `to_pylist` gives it, in a fraction of the time."""
+    column = turns.combine_chunks()
+    flat = column.flatten()
+    texts = zip(flat.field("role").to_pylist(), flat.field("content").to_pylist(), strict=True)
+    every = [{"role": role, "content": content} for role, content in texts]
+    bounds = pairwise(_offsets(column).tolist())
+    rows = zip(bounds, column.is_valid().to_pylist(), strict=True)
+    return [every[start:end] if is_valid else None for (start, end), is_valid in rows]
 
 
 @contextmanager

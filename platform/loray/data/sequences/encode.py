@@ -14,6 +14,7 @@ The first label of a sequence is never learned: once sequences are packed, the t
 belongs to another row.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from loray.data.batch import TURNS, is_in, put, put_measures, reject, spent
+from loray.data.batch import TURNS, is_in, put, put_measures, reject, spent, turn_lists
 from loray.data.sequences.cut import cut_text
 from loray.data.sources.records import is_blank
 from loray.data.split import add_split
@@ -57,10 +58,10 @@ class Encoder:
             batch = add_split(batch, split=self.split, seed=self.seed)
             tokenizer = _tokenizer_of(self.tokenizer_path, self.revision)
             rows = zip(
-                batch["turns"].to_pylist(), batch["split"].to_pylist(), is_in(batch), strict=True
+                turn_lists(batch["turns"]), batch["split"].to_pylist(), is_in(batch), strict=True
             )
             found = [
-                self._encode(turns, split, tokenizer) if alive else _Sequences()
+                self._encode(turns, split, tokenizer) if alive and turns else _Sequences()
                 for turns, split, alive in rows
             ]
             batch = _put_cut_turns(batch, [row.cut_turns for row in found])
@@ -84,7 +85,7 @@ class Encoder:
             encoded = encode(cut_turns, tokenizer, self.chat)
         if split != "train":
             return _Sequences(cut_turns=cut_turns)
-        ids, labels = [encoded.input_ids], [_labels(encoded)]
+        ids, labels = [encoded.input_ids], [_labels(encoded.input_ids, encoded.target_mask)]
         return _Sequences(ids, labels, [num_answers(turns)], cut_turns=cut_turns)
 
     def _cut(
@@ -118,7 +119,7 @@ class Encoder:
             return _Sequences(texts=[piece.text for piece in pieces])
         return _Sequences(
             [piece.input_ids for piece in pieces],
-            [[IGNORED, *piece.input_ids[1:]] for piece in pieces],
+            [_labels(piece.input_ids, [True]) for piece in pieces],
             [int(piece.is_last) for piece in pieces],
         )
 
@@ -128,7 +129,7 @@ class _Sequences:
     """What becomes of one row."""
 
     input_ids: list[list[int]] = field(default_factory=list)
-    labels: list[list[int]] = field(default_factory=list)
+    labels: list[np.ndarray] = field(default_factory=list)
     num_ends: list[int] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     cut_turns: list[dict[str, str]] | None = None
@@ -142,10 +143,11 @@ def _tokenizer_of(path: str, revision: str | None) -> "PreTrainedTokenizerFast":
     return load_tokenizer(path, revision)
 
 
-def _labels(encoded: Encoded) -> list[int]:
-    ids, mask = encoded.input_ids, encoded.target_mask
-    labels = [i if is_target else IGNORED for i, is_target in zip(ids, mask, strict=True)]
-    return [IGNORED, *labels[1:]]
+def _labels(input_ids: Sequence[int], is_target: Sequence[bool]) -> np.ndarray:
+    """The tokens that are learned, and `IGNORED` for the others; one flag stands for all."""
+    labels = np.where(is_target, np.asarray(input_ids, dtype=np.int32), np.int32(IGNORED))
+    labels[0] = IGNORED
+    return labels
 
 
 def _put_cut_turns(batch: pa.Table, cut_turns: list[list[dict[str, str]] | None]) -> pa.Table:
@@ -160,7 +162,7 @@ def _put_cut_turns(batch: pa.Table, cut_turns: list[list[dict[str, str]] | None]
 
 
 def _put_sequences(batch: pa.Table, rows: list[_Sequences]) -> pa.Table:
-    targets = [[sum(t != IGNORED for t in labels) for labels in row.labels] for row in rows]
+    targets = [[np.count_nonzero(ids != IGNORED) for ids in row.labels] for row in rows]
     batch = put(batch, "input_ids", _nested([row.input_ids for row in rows]))
     batch = put(batch, "labels", _nested([row.labels for row in rows]))
     batch = put(batch, "num_targets", pa.array(targets, COUNTS))
@@ -168,7 +170,7 @@ def _put_sequences(batch: pa.Table, rows: list[_Sequences]) -> pa.Table:
     return put(batch, "texts", pa.array([row.texts for row in rows], pa.list_(pa.string())))
 
 
-def _nested(rows: list[list[list[int]]]) -> pa.Array:
+def _nested(rows: Sequence[Sequence[Sequence[int] | np.ndarray]]) -> pa.Array:
     """The lists of lists of `rows`; through numpy, which is several times as fast."""
     sequences = [sequence for row in rows for sequence in row]
     flat = [np.asarray(sequence, dtype=np.int32) for sequence in sequences]

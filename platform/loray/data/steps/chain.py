@@ -16,7 +16,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loray.data.batch import Stage, change_texts, is_in, put, put_measures, reject, spent
+from loray.data.batch import (
+    Stage,
+    change_texts,
+    is_in,
+    put,
+    put_measures,
+    reject,
+    spent,
+    turn_lists,
+)
 from loray.data.sources.records import EMPTY_REASON, is_blank
 from loray.data.steps.control import escape, escape_pattern
 from loray.data.steps.credentials import credentials_named
@@ -167,8 +176,8 @@ def mark_length(batch: pa.Table, *, min_chars: int, max_chars: int) -> pa.Table:
 def digest_turns(batch: pa.Table, *, column: str) -> pa.Table:
     """A digest of each row's turns in `column`; null where a step has rejected the row before."""
     digests = [
-        _digest(turns) if alive else None
-        for turns, alive in zip(batch["turns"].to_pylist(), is_in(batch), strict=True)
+        _digest(turns) if alive and turns else None
+        for turns, alive in zip(turn_lists(batch["turns"]), is_in(batch), strict=True)
     ]
     return put(batch, column, pa.array(digests, pa.binary(DIGEST_BYTES)))
 

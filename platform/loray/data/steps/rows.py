@@ -7,7 +7,7 @@ from typing import TypeAlias, assert_never
 
 import pyarrow as pa
 
-from loray.data.batch import TURNS, Stage, change_texts, is_in, put, reject
+from loray.data.batch import TURNS, Stage, change_texts, is_in, put, reject, turn_lists
 from loray.data.steps.language import LanguageRules, check_languages, find_language
 from loray.data.steps.own import Reject, apply, load_function
 from loray.data.steps.quality import QualityRules, find_damage
@@ -83,8 +83,8 @@ def tidy_whitespace(batch: pa.Table, *, max_blank_lines: int) -> pa.Table:
 
 def mark_rows(batch: pa.Table, *, judge: Judge) -> pa.Table:
     """Reject every row for which `judge` has a reason."""
-    rows = zip(batch["turns"].to_pylist(), is_in(batch), strict=True)
-    return reject(batch, [judge(turns) if alive else None for turns, alive in rows])
+    rows = zip(turn_lists(batch["turns"]), is_in(batch), strict=True)
+    return reject(batch, [judge(turns) if alive and turns else None for turns, alive in rows])
 
 
 def run_own(batch: pa.Table, *, path: str) -> pa.Table:
