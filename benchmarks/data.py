@@ -27,7 +27,7 @@ STEPS = (
     "unicode", "whitespace", "control_tokens", "credentials", "pii", "quality", "repetition",
     "language", "exact_duplicates", "near_duplicates",
 )  # fmt: skip
-DATATROVE = "datatrove[io,processing]"
+DATATROVE = ("datatrove[io,processing]", "spacy")
 
 
 def spec_of(corpus: Path) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def datatrove_python(given: str, folder: Path) -> str:
         return given
     venv.create(folder / "datatrove", with_pip=True)
     python = str(folder / "datatrove" / "bin" / "python")
-    command = [python, "-m", "pip", "install", "--quiet", DATATROVE]
+    command = [python, "-m", "pip", "install", "--quiet", *DATATROVE]
     subprocess.run(command, check=True)  # noqa: S603 (our own command)
     return python
 

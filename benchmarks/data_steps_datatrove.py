@@ -50,11 +50,11 @@ def near_duplicates(documents: list[Document], folder: Path) -> int:
     config = MinhashConfig(n_grams=NGRAM)
     names = ("signatures", "buckets", "clusters")
     signatures, buckets, clusters = (str(folder / name) for name in names)
-    MinhashDedupSignature(signatures, config).run(iter(documents), 0, 1)
+    MinhashDedupSignature(signatures, config=config).run(iter(documents), 0, 1)
     for number in range(config.num_buckets):
-        finder = MinhashDedupBuckets(signatures, buckets, config)
+        finder = MinhashDedupBuckets(signatures, buckets, config=config)
         finder.run(None, number, config.num_buckets)
-    MinhashDedupCluster(buckets, clusters, config).run(None, 0, 1)
+    MinhashDedupCluster(buckets, clusters, config=config).run(None, 0, 1)
     return len(list(MinhashDedupFilter(clusters).run(iter(documents), 0, 1)))
 
 

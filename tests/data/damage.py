@@ -44,8 +44,6 @@ LONG_LINE_BYTES = 50 << 20
 CASE = re.compile(r"In case (\d+),")
 SHARES = {1: 0.06, 2: 0.06, 3: 0.06, 4: 0.06, 5: 0.04}
 """Of sound rows, by source; the first has the rest."""
-ONE_OF_A_KIND = 3
-"""The long line, the long text, and the end of a torn file."""
 NUM_KINDS = 3 + sum(
     len(makers)
     for faults in (PAIR_FAULTS, MESSAGE_FAULTS, CSV_FAULTS, TEXT_FAULTS)
@@ -61,6 +59,8 @@ class Planted:
     folder: Path
     each: int
     """Rows of each fault, and of each kind of value."""
+    has_giants: bool = True
+    """A line of 50 MB and a paragraph of 33 MB."""
     sources: list[dict[str, Any]] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
     cases: dict[str, set[int]] = field(default_factory=dict)
@@ -77,12 +77,12 @@ class Planted:
         return run_spec(base, *self.sources, steps=self.steps, sequence=sequence, **blocks)
 
 
-def write_corpus(folder: Path, num_rows: int, seed: int = 0) -> Planted:
+def write_corpus(folder: Path, num_rows: int, seed: int = 0, *, has_giants: bool = True) -> Planted:
     """Write `num_rows` rows below `folder`; a fault of each kind takes sixty at least."""
     writer = Writer(seed)
     each = max(1, round(num_rows * DAMAGED / NUM_KINDS))
-    planted = Planted(folder, each)
-    num_sound = num_rows - each * NUM_KINDS - ONE_OF_A_KIND
+    planted = Planted(folder, each, has_giants)
+    num_sound = num_rows - each * NUM_KINDS - (3 if has_giants else 1)
     sizes = {at: round(num_sound * share) for at, share in SHARES.items()}
     first = 0
     for at, write in enumerate((_pairs, _chats, _csv, _parquet, _paragraphs, _torn)):
@@ -114,9 +114,10 @@ def _pairs(planted: Planted, writer: Writer, rows: list[dict], reasons: Counter)
     reasons["contaminated"] += len(contaminated)
     lines += [_line(row) for row in _with_values(planted, rows)]
     writer.shuffle(lines)
-    reasons["line_too_long"] += 1
-    long_line = b'{"ask": "' + b"long " * (LONG_LINE_BYTES // 5) + b'"}'
-    lines.insert(len(lines) // 8, long_line)
+    if planted.has_giants:
+        reasons["line_too_long"] += 1
+        long_line = b'{"ask": "' + b"long " * (LONG_LINE_BYTES // 5) + b'"}'
+        lines.insert(len(lines) // 8, long_line)
     quarter = len(lines) // 4
     parts = [lines[at * quarter : (at + 1) * quarter] for at in range(3)] + [lines[3 * quarter :]]
     for name, part in zip(("a.jsonl", "b/c.jsonl", "b/d.jsonl.gz", "e.jsonl.zst"), parts,
@@ -157,8 +158,9 @@ def _paragraphs(planted: Planted, writer: Writer, rows: list[dict], reasons: Cou
     paragraphs += [f"{row['ask']}\n{row['reply']}".encode() for row in rows]
     writer.shuffle(paragraphs)
     _write(folder / "a.md", [paragraph + b"\n" for paragraph in paragraphs])
-    _write(folder / "b.txt", [b"x" * 1023] * ((32 << 10) + 1))
-    reasons["text_too_long"] += 1
+    if planted.has_giants:
+        reasons["text_too_long"] += 1
+        _write(folder / "b.txt", [b"x" * 1023] * ((32 << 10) + 1))
     return source(folder, "text", per="paragraph", group="row")
 
 

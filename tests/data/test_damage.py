@@ -63,7 +63,7 @@ def test_every_value_is_replaced_and_counted_by_its_kind(curated):
 
 def test_a_corpus_is_the_same_for_a_seed_and_another_for_another(tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        write_corpus(tmp_path / name, 100, seed)
+        write_corpus(tmp_path / name, 100, seed, has_giants=False)
     files = ("pairs/b/c.jsonl", "chats.jsonl", "table.csv", "texts/a.md")
     written = {n: [(tmp_path / n / file).read_bytes() for file in files] for n in "abc"}
     assert written["a"] == written["b"] != written["c"]

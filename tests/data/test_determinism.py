@@ -44,7 +44,9 @@ def damaged(tokenizer_dir, tmp_path_factory):
     texts = [{"text": writer.prose(3)} for _ in range(90)]
     write_jsonl(folder / "replay.jsonl", texts)
     replay = {"source": source(folder / "replay.jsonl", fields={"text": "text"}), "fraction": 0.05}
-    return write_corpus(folder / "corpus", NUM_ROWS).spec(tokenizer_dir, replay=replay)
+    return write_corpus(folder / "corpus", NUM_ROWS, has_giants=False).spec(
+        tokenizer_dir, replay=replay
+    )
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ def plain(damaged, ray_cluster, tmp_path_factory) -> dict[str, str]:
     return curate(tmp_path_factory.mktemp("plain") / "out", damaged)
 
 
-@pytest.mark.parametrize(("workers", "block_bytes"), [(1, 1 << 24), (2, 30_000), (4, 9_000)])
+@pytest.mark.parametrize(("workers", "block_bytes"), [(1, 1 << 24), (2, 60_000), (4, 20_000)])
 def test_workers_and_blocks_change_no_byte(
     damaged, plain, workers, block_bytes, tmp_path, monkeypatch
 ):
@@ -96,8 +98,8 @@ def test_a_worker_that_is_killed_in_the_middle_changes_no_byte(
     assert marker.exists()
 
 
-def test_a_driver_that_is_killed_in_the_middle_changes_no_byte(tokenizer_dir, tmp_path):
-    spec, marker = fragile(tokenizer_dir, tmp_path, "stay_once")
+def test_a_driver_that_is_killed_in_the_middle_changes_no_byte(tiny_model_dir, tmp_path):
+    spec, marker = fragile(tiny_model_dir, tmp_path, "stay_once")
     document = spec.model_copy(update={"name": "killed"}).model_dump_json(exclude_unset=True)
     (tmp_path / "run.json").write_text(document, encoding="utf-8")
     driver = start_driver(tmp_path)

@@ -169,9 +169,8 @@ def _compare_in_tasks(
         sent = rows.map_batches(
             ShingleRows(ids, visits), batch_format="pyarrow", batch_size=None, zero_copy_batch=True
         )
-        compared = sent.groupby("chunk").map_groups(
-            CompareChunk(pairs[order], bounds, rule), batch_format="pyarrow"
-        )
+        compare = CompareChunk(pairs[order], bounds, rule).__call__  # Ray wants what has a name
+        compared = sent.groupby("chunk").map_groups(compare, batch_format="pyarrow")
         batch: pa.Table
         for batch in compared.iter_batches(batch_format="pyarrow", batch_size=None):
             alike[order[batch["pair"].to_numpy()]] = True
