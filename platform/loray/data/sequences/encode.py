@@ -179,5 +179,5 @@ def _nested(rows: Sequence[Sequence[Sequence[int] | np.ndarray]]) -> pa.Array:
     return pa.ListArray.from_arrays(_offsets(rows), inner).cast(SEQUENCES)
 
 
-def _offsets(lists: list[Any]) -> np.ndarray:
+def _offsets(lists: Sequence[Any]) -> np.ndarray:
     return np.concatenate([[0], np.cumsum([len(item) for item in lists])]).astype(np.int32)
