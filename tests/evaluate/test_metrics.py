@@ -160,6 +160,7 @@ def test_metrics_work_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None
     assert measure(["rougeL", "bleu"], rows, references)["bleu"] is not None
 
 
+@pytest.mark.slow
 def test_settings_are_told_where_no_bleu_was_computed():
     script = "from loray.evaluate.metrics import describe_settings; print(describe_settings())"
     done = subprocess.run(

@@ -104,6 +104,7 @@ def test_rounds_of_any_size_find_the_same(monkeypatch):
     assert Decision(table).kept == whole
 
 
+@pytest.mark.slow
 def test_near_equal_rows_take_a_comparison_each():
     rows = [[TEXT, f"number {n}"] for n in range(20_000)]
     decision = Decision(rows_of(rows))
@@ -111,6 +112,7 @@ def test_near_equal_rows_take_a_comparison_each():
     assert decision.num_compared < 2 * len(rows)
 
 
+@pytest.mark.slow
 def test_a_shared_preamble_takes_a_bounded_number_of_comparisons():
     draw = random.Random(0)
     rows = [[TEXT, " ".join(f"v{draw.randrange(9999)}" for _ in range(25))] for _ in range(3000)]
