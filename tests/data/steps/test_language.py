@@ -1,13 +1,13 @@
 import subprocess
 import sys
 import warnings
+from typing import Any
 
 import pytest
 
 from loray.data.steps.language import (
     LANGUAGES,
     NO_LANGUAGE,
-    LanguageRules,
     _identifier,
     check_languages,
     find_language,
@@ -16,10 +16,16 @@ from loray.data.steps.language import (
     words_of_prose,
 )
 from loray.errors import SpecError
+from loray.spec.steps import LanguageStep
 from tests.data.steps.instruction_rows import GOOD
 from tests.data.steps.sentences import SENTENCES
 
-ENGLISH = LanguageRules()
+
+def rules(**settings: Any) -> LanguageStep:
+    return LanguageStep(kind="language", **settings)
+
+
+ENGLISH = rules()
 PLAIN = [
     "How do I bake a good cake without eggs?",
     "Natalia sold clips to 48 of her friends in April, and then she sold half as many in May.",
@@ -57,7 +63,7 @@ def test_sound_rows_are_kept(prompt, answer):
 def test_a_sentence_in_another_language_is_rejected(code):
     joined = " ".join(SENTENCES[code])
     assert find_language(row(joined), ENGLISH) == "language"
-    assert find_language(row(joined), LanguageRules(keep=("en", code))) is None
+    assert find_language(row(joined), rules(keep=("en", code))) is None
     assert probability_of(["en"], joined) < 0.001
 
 
@@ -73,14 +79,14 @@ def test_a_row_is_judged_by_all_its_turns():
     assert find_language(row("Say it in German.", german), ENGLISH) == "language"
     english = "It says that we went to the town by train, and how they would bake a cake."
     assert find_language(row(f"What does this mean? {german}", english), ENGLISH) is None
-    assert find_language(row(german, german, german, german), LanguageRules(keep=("de",))) is None
-    assert find_language(row(PLAIN[0] + PLAIN[1]), LanguageRules(keep=("de",))) == "language"
+    assert find_language(row(german, german, german, german), rules(keep=("de",))) is None
+    assert find_language(row(PLAIN[0] + PLAIN[1]), rules(keep=("de",))) == "language"
 
 
 def test_settings_say_how_sure_and_how_long():
     text = SENTENCES["fr"][0]
-    assert find_language(row(text), LanguageRules(min_letters=500)) is None
-    assert find_language(row(text), LanguageRules(min_probability=0.0)) == "language"  # no doubt
+    assert find_language(row(text), rules(min_letters=500)) is None
+    assert find_language(row(text), rules(min_probability=0.0)) == "language"  # no doubt
 
 
 def test_the_languages_are_those_of_the_model():
@@ -114,8 +120,9 @@ def test_the_model_is_loaded_when_it_is_needed_and_says_nothing():
     script = (
         "import warnings; warnings.simplefilter('error')\n"
         "from loray.data.steps import language as at\n"
+        "from loray.spec.steps import LanguageStep\n"
         "at.find_language([{'role': 'user', 'content': 'what is the use of that, and how'}],"
-        " at.LanguageRules())\n"
+        " LanguageStep(kind='language'))\n"
         "print(at._identifier.cache_info().currsize)"
     )
     done = subprocess.run(

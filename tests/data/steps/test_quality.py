@@ -1,14 +1,15 @@
 import base64
 import hashlib
-from dataclasses import replace
 
 import pytest
 
-from loray.data.steps.quality import QualityRules, find_damage
+from loray.data.steps.quality import find_damage
+from loray.spec.steps import QualityStep
 from tests.data.steps.instruction_rows import GOOD
 
 NOISE = b"".join(hashlib.sha512(bytes([n])).digest() for n in range(12))
-STRICT = QualityRules(keep_refusals=False)
+LENIENT = QualityStep(kind="quality")
+STRICT = QualityStep(kind="quality", keep_refusals=False)
 SENTENCE = "The quick brown fox jumps over the lazy dog. "
 
 BAD = [
@@ -64,7 +65,7 @@ def test_damage_is_found_under_its_own_reason(reason, prompt, answer):
     ],
 )
 def test_every_rule_is_one_setting_and_no_other_rule_finds_the_row(reason, lenient):
-    rules = replace(STRICT, **lenient)
+    rules = STRICT.model_copy(update=lenient)
     rows = [row(prompt, answer) for found, prompt, answer in BAD if found == reason]
     allowed = {None, "long_word"} if reason == "encoded_blob" else {None}
     assert {find_damage(turns, rules) for turns in rows} <= allowed
@@ -72,7 +73,7 @@ def test_every_rule_is_one_setting_and_no_other_rule_finds_the_row(reason, lenie
 
 
 def test_refusals_are_kept_unless_asked_for():
-    assert find_damage(row("Hack", "I cannot assist with this request."), QualityRules()) is None
+    assert find_damage(row("Hack", "I cannot assist with this request."), LENIENT) is None
 
 
 def test_prompts_may_be_what_answers_may_not():

@@ -3,14 +3,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loray.data.steps.repetition import (
-    RepetitionRules,
     find_repetition,
     share_of_repeated_lines,
     share_of_repeated_ngrams,
 )
+from loray.spec.steps import RepetitionStep
 from tests.data.steps.instruction_rows import GOOD
 
-RULES = RepetitionRules()
+RULES = RepetitionStep(kind="repetition")
 STORY = (
     "Once there was a miller who had three sons, a mill, a donkey and a cat; the sons ground, "
     "the donkey had to haul grain and carry away the flour, and the cat had to catch the mice. "
@@ -56,7 +56,8 @@ def test_a_loop_is_found_under_its_own_reason(reason, answer):
 )
 def test_every_rule_is_one_setting(reason, lenient):
     rows = [row(answer) for found, answer in BAD if found == reason]
-    assert reason not in {find_repetition(turns, RepetitionRules(**lenient)) for turns in rows}
+    rules = RepetitionStep(kind="repetition", **lenient)
+    assert reason not in {find_repetition(turns, rules) for turns in rows}
 
 
 def test_prompts_may_repeat_themselves():

@@ -1,15 +1,9 @@
-import dataclasses
-
 import pyarrow as pa
 import pytest
 
 from loray.data.batch import ROWS
 from loray.data.steps.chain import Chain, StepSetting, chain_of
-from loray.data.steps.language import LanguageRules
-from loray.data.steps.quality import QualityRules
-from loray.data.steps.repetition import RepetitionRules
 from loray.errors import SpecError
-from loray.spec.steps import LanguageStep, QualityStep, RepetitionStep
 from tests.data.corpora import ROW_KINDS, batch_of, contents, data_spec, source
 from tests.data.steps.sentences import SENTENCES
 
@@ -20,18 +14,6 @@ def chain(*steps: dict) -> Chain:
 
 def rejected(batch: pa.Table) -> list[str | None]:
     return batch["rejected_by"].to_pylist()[:-1]
-
-
-@pytest.mark.parametrize(
-    ("step", "rules"),
-    [
-        (QualityStep(kind="quality"), QualityRules()),
-        (RepetitionStep(kind="repetition"), RepetitionRules()),
-        (LanguageStep(kind="language"), LanguageRules()),
-    ],
-)
-def test_a_spec_and_the_rules_have_the_same_defaults(step, rules):
-    assert step.model_dump(exclude={"kind"}) == dataclasses.asdict(rules)
 
 
 def test_every_step_rejects_for_its_own_reason_and_the_first_keeps_the_credit():

@@ -12,7 +12,6 @@ for English, so the threshold lies low.
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -22,6 +21,7 @@ from loray.data.steps.whitespace import fenced_parts
 from loray.errors import SpecError
 from loray.models.markup import Turn
 from loray.models.tool_use import JSON_ROLES
+from loray.spec.steps import LanguageStep
 
 REASON = "language"
 SAMPLE_CHARS = 1000
@@ -63,19 +63,7 @@ NO_LANGUAGE = "zxx"
 """The model's label for what is none. Source: ISO 639-2."""
 
 
-@dataclass(frozen=True, slots=True)
-class LanguageRules:
-    """Which languages are kept, and how sure a rejection is."""
-
-    keep: tuple[str, ...] = ("en",)
-    """ISO 639-1 codes; see `LANGUAGES`."""
-    min_probability: float = 0.05
-    """Least probability of the kept languages together."""
-    min_letters: int = 40
-    """Letters in words of prose below which a row is kept; each word once, other scripts twice."""
-
-
-def find_language(turns: Sequence[Turn], rules: LanguageRules) -> str | None:
+def find_language(turns: Sequence[Turn], rules: LanguageStep) -> str | None:
     """The reason for which a row in another language is rejected; None for one that is kept."""
     sample = sample_of([turn["content"] for turn in turns if turn["role"] not in JSON_ROLES])
     if "en" in rules.keep and _is_plainly_english(sample):

@@ -16,11 +16,11 @@ which they are looked for:
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from loray.data.steps.whitespace import OPENING, fence_end, fenced_parts
 from loray.models.markup import Turn
+from loray.spec.steps import QualityStep
 
 ANSWER_ROLES = frozenset({"assistant", "text"})
 """Whose turns are learned."""
@@ -52,27 +52,7 @@ REFUSAL = re.compile(
 """Boilerplate that opens an answer and declines."""
 
 
-@dataclass(frozen=True, slots=True)
-class QualityRules:
-    """How much of each kind of damage a row may hold."""
-
-    max_mojibake: float = 0.005
-    """Share of a row's characters that are mojibake; two such characters are always allowed."""
-    min_letters: float = 0.1
-    """Least share of letters and digits among the visible characters of an answer."""
-    max_encoded_chars: int = 512
-    """Most characters of an answer in base64 or hexadecimal words; a public RSA key has 372."""
-    max_word_chars: int = 500
-    """Most letters and digits in a row, with no mark or blank among them."""
-    keep_open_fences: bool = False
-    """Keep answers with a fenced block that never ends."""
-    keep_echoes: bool = False
-    """Keep answers that equal their prompt, as where correct sentences are to be left alone."""
-    keep_refusals: bool = True
-    """Keep answers that open with a boilerplate refusal."""
-
-
-def find_damage(turns: Sequence[Turn], rules: QualityRules) -> str | None:
+def find_damage(turns: Sequence[Turn], rules: QualityStep) -> str | None:
     """The first reason for which a row is rejected; None for a sound one."""
     if _has_mojibake(turns, rules.max_mojibake):
         return "mojibake"
@@ -89,7 +69,7 @@ def answers(turns: Sequence[Turn]) -> Iterator[str]:
     return (turn["content"] for turn in turns if turn["role"] in ANSWER_ROLES)
 
 
-def _damage_of(answer: str, rules: QualityRules) -> str | None:
+def _damage_of(answer: str, rules: QualityStep) -> str | None:
     if _is_soup(answer, rules.min_letters):
         return "too_few_letters"
     longest = max(map(len, answer.split()), default=0)

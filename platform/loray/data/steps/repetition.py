@@ -12,12 +12,12 @@ divide, so that in Chinese, Japanese and Thai only characters, lines and the end
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from loray.data.steps.quality import answers
 from loray.models.markup import Turn
+from loray.spec.steps import RepetitionStep
 
 PERIODS = (5, 6, 7, 8)
 """What repeats every 1 to 4 characters repeats every 5, 6 or 8 as well."""
@@ -37,26 +37,12 @@ FEWEST_WORDS = 100
 """Words below which an answer is not long."""
 
 
-@dataclass(frozen=True, slots=True)
-class RepetitionRules:
-    """How much an answer may repeat itself."""
-
-    max_run_chars: int = 100
-    """Most characters that a piece of up to 8, with a letter in it, may fill by repeating."""
-    max_loops: int = 5
-    """Most times that an answer may say its end, piece after piece of up to 1000 characters."""
-    max_repeated_lines: float = 0.8
-    """Most of an answer's characters in lines that stood before, from 10 lines up."""
-    max_repeated_ngrams: float = 0.7
-    """Most of an answer's characters in six words that stood before, from 100 words up."""
-
-
-def find_repetition(turns: Sequence[Turn], rules: RepetitionRules) -> str | None:
+def find_repetition(turns: Sequence[Turn], rules: RepetitionStep) -> str | None:
     """The first reason for which a row is rejected; None for a sound one."""
     return next(filter(None, (_repetition_of(text, rules) for text in answers(turns))), None)
 
 
-def _repetition_of(text: str, rules: RepetitionRules) -> str | None:
+def _repetition_of(text: str, rules: RepetitionStep) -> str | None:
     if _has_run(text, rules.max_run_chars):
         return "repeated_characters"
     if _has_looping_end(text, rules.max_loops):

@@ -8,10 +8,10 @@ from typing import TypeAlias, assert_never
 import pyarrow as pa
 
 from loray.data.batch import TURNS, Stage, change_texts, is_in, put, reject, turn_lists
-from loray.data.steps.language import LanguageRules, check_languages, find_language
+from loray.data.steps.language import check_languages, find_language
 from loray.data.steps.own import Reject, apply, load_function
-from loray.data.steps.quality import QualityRules, find_damage
-from loray.data.steps.repetition import RepetitionRules, find_repetition
+from loray.data.steps.quality import find_damage
+from loray.data.steps.repetition import find_repetition
 from loray.data.steps.toxicity import OUR_LIST, find_toxicity, read_words
 from loray.data.steps.whitespace import tidy
 from loray.models.markup import Turn
@@ -45,28 +45,12 @@ def judge_of(step: JudgingStep) -> Judge:
     """The function that gives the reason for which `step` rejects a row, if any."""
     match step:
         case QualityStep():
-            quality = QualityRules(
-                max_mojibake=step.max_mojibake,
-                min_letters=step.min_letters,
-                max_encoded_chars=step.max_encoded_chars,
-                max_word_chars=step.max_word_chars,
-                keep_open_fences=step.keep_open_fences,
-                keep_echoes=step.keep_echoes,
-                keep_refusals=step.keep_refusals,
-            )
-            return partial(find_damage, rules=quality)
+            return partial(find_damage, rules=step)
         case RepetitionStep():
-            repetition = RepetitionRules(
-                max_run_chars=step.max_run_chars,
-                max_loops=step.max_loops,
-                max_repeated_lines=step.max_repeated_lines,
-                max_repeated_ngrams=step.max_repeated_ngrams,
-            )
-            return partial(find_repetition, rules=repetition)
+            return partial(find_repetition, rules=step)
         case LanguageStep():
             check_languages(step.keep)
-            language = LanguageRules(step.keep, step.min_probability, step.min_letters)
-            return partial(find_language, rules=language)
+            return partial(find_language, rules=step)
         case ToxicityStep():
             own = frozenset[bytes]() if step.words is None else read_words(Path(step.words))
             return partial(find_toxicity, words=OUR_LIST.with_words(own), min_score=step.min_score)
