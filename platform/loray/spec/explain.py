@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from loray.spec import shape
-from loray.spec.base import Finding, RuleError
+from loray.spec.base import NAME_PATTERN, Finding, RuleError
 from loray.spec.faults import Path, did_you_mean, quoted, shown
 
 Details = Any
@@ -107,14 +107,16 @@ def _wrong_value(error: Details, node: shape.Node) -> str:
         case "too_short":
             return f"found {shown(value)}; wanted {shape.in_words(node)}; add what is missing"
         case "string_pattern_mismatch" | "string_too_long" if "pattern" in node:
-            return _wrong_name(value)
+            return _wrong_text(value, node["pattern"])
         case "tuple_type" | "model_type" | "model_attributes_type" if not isinstance(value, dict):
             return _wrong_block(value, node)
         case _:
             return f"found {shown(value)}; wanted {shape.in_words(node)}; {_remedy(value, node)}"
 
 
-def _wrong_name(value: str) -> str:
+def _wrong_text(value: str, pattern: str) -> str:
+    if pattern != NAME_PATTERN:
+        return f"found {quoted(value)}; wanted text like {pattern}; correct it"
     near = re.sub(r"[^a-z0-9._-]+", "-", value.lower()).strip("-._")[:64].rstrip("-._")
     return (
         f"found {quoted(value)}; wanted 1 to 64 of a-z, 0-9, '.', '_' and '-', the first a letter "

@@ -47,7 +47,7 @@ _FINAL = {
     "not_drawn": "replay needed no more; raise data.replay.fraction",
 }
 
-RowId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+RowId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$", examples=["0123456789abcdef"])]
 
 
 class ReadmitSpec(StrictModel):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from loray.spec.base import Column, Location, ServerUrl, StrictModel
 
@@ -98,6 +98,15 @@ class ParquetSource(StrictModel):
     """Read only when `uri` is on S3."""
 
 
+def _is_one_character(delimiter: str) -> str:
+    if len(delimiter) != 1 or delimiter in '"\r\n':
+        raise ValueError(
+            f"found {delimiter!r}; wanted one character that is no quote and no line end; "
+            'write such as ";" or "\\t"'
+        )
+    return delimiter
+
+
 class CsvSource(StrictModel):
     """Comma-separated values as RFC 4180 has them; a field is text and stays as it is written."""
 
@@ -106,7 +115,7 @@ class CsvSource(StrictModel):
     """A file, folder or glob on local disk or `s3://bucket/key`; .gz and .zst are decompressed."""
     fields: FieldsSpec
     """Which columns hold what."""
-    delimiter: Annotated[str, Field(pattern=r'^[^"\r\n]$')] = ","
+    delimiter: Annotated[str, AfterValidator(_is_one_character)] = ","
     """What parts two fields, one character."""
     columns: Annotated[tuple[Column, ...], Field(min_length=1)] | None = None
     """Names of the columns, of files without a header; else the first record has the names."""

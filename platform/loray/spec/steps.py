@@ -1,10 +1,13 @@
 """The `data.steps` of a spec: what is done to every row, one class a kind."""
 
+import re
 from typing import Annotated, Literal, TypeAlias, get_args
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from loray.spec.base import Count, Fraction, Location, StrictModel
+from loray.spec.faults import did_you_mean
+from loray.spec.languages import LANGUAGES
 from loray.spec.sources import Source
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -134,11 +137,22 @@ class RepetitionStep(StrictModel):
     """Most of an answer's characters in six words that stood before, from 100 words up."""
 
 
+def _is_told_apart(code: str) -> str:
+    if code not in LANGUAGES:
+        near = did_you_mean(code, sorted(LANGUAGES))
+        hint = f"did you mean {near}?" if near else f"use one of {' '.join(sorted(LANGUAGES))}"
+        raise ValueError(f"found {code!r}; wanted a code of ISO 639 such as en; {hint}")
+    return code
+
+
+LanguageCode = Annotated[str, Field(examples=["en"]), AfterValidator(_is_told_apart)]
+
+
 class LanguageStep(StrictModel):
     """Reject rows whose turns together are in another language."""
 
     kind: Literal["language"]
-    keep: Annotated[tuple[str, ...], Field(min_length=1)] = ("en",)
+    keep: Annotated[tuple[LanguageCode, ...], Field(min_length=1)] = ("en",)
     """ISO 639 codes of the languages that stay."""
     min_probability: Fraction = 0.05
     """Least probability of these languages together; low, as rejections are to be sure."""
@@ -156,11 +170,21 @@ class ToxicityStep(StrictModel):
     """A file of more words on local disk, one a line, each counting 3."""
 
 
+def _is_an_import_path(path: str) -> str:
+    if re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", path, re.ASCII) is None:
+        raise ValueError(f"found {path!r}; wanted package.module:function; write it so")
+    return path
+
+
 class OwnStep(StrictModel):
     """Put every row through a function of one's own."""
 
     kind: Literal["own"]
-    function: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", max_length=256)]
+    function: Annotated[
+        str,
+        Field(max_length=256, examples=["package.module:function"]),
+        AfterValidator(_is_an_import_path),
+    ]
     """`package.module:function`, importable on every worker; see `loray.data.steps.own`."""
 
 

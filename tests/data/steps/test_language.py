@@ -6,16 +6,14 @@ from typing import Any
 import pytest
 
 from loray.data.steps.language import (
-    LANGUAGES,
     NO_LANGUAGE,
     _identifier,
-    check_languages,
     find_language,
     probability_of,
     sample_of,
     words_of_prose,
 )
-from loray.errors import SpecError
+from loray.spec.languages import LANGUAGES
 from loray.spec.steps import LanguageStep
 from tests.data.steps.instruction_rows import GOOD
 from tests.data.steps.sentences import SENTENCES
@@ -91,11 +89,6 @@ def test_settings_say_how_sure_and_how_long():
 
 def test_the_languages_are_those_of_the_model():
     assert set(_identifier().labels) == {*LANGUAGES, NO_LANGUAGE}
-    check_languages(["en", "de", "zh"])
-    with pytest.raises(SpecError, match=r"found the languages english, xx, which .*; wanted"):
-        check_languages(["en", "xx", "english"])
-    with pytest.raises(SpecError, match="found no language to keep"):
-        check_languages([])
 
 
 def test_only_prose_is_judged():

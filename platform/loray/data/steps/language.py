@@ -18,7 +18,6 @@ import numpy as np
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from loray.data.steps.whitespace import fenced_parts
-from loray.errors import SpecError
 from loray.models.markup import Turn
 from loray.models.tool_use import JSON_ROLES
 from loray.spec.steps import LanguageStep
@@ -50,15 +49,6 @@ ASCII_MARK = re.compile(r"[!-&(-,./0-@\[-`{-~]")
 LONGEST_WORD = 30
 """Letters of ASCII beyond which a word is a scream, a name of code or a formula of chemistry."""
 EDGES = ".,;:!?\"'()[]*_-"
-_LANGUAGES = """
-    ace af am an ar ary arz as az ba bcl be bg bn br bs ca crh cs cy da de dz el en eo es et
-    eu ext fa fi fo fr fuv fy ga gcf gcr gd gl gom grc gu gug guw ha hbo he hi hr ht hu hy id
-    ig is it ja jv ka kab kik kk km kn ko ku ky la lb lg lij ln lo lt ltg lv mg mk ml mn mr ms
-    mt my ne nl nn no nso oc om or pa pcm pl ps pt qu ro ru rw sa sdh se si sk sl sn so sq sr
-    st sv sw ta te tg th tk tl tr tt ug uk ur uz uzs vec vi vo wa wuu xh yo yue zh zu
-"""
-LANGUAGES = frozenset(_LANGUAGES.split())
-"""What the model tells apart."""
 NO_LANGUAGE = "zxx"
 """The model's label for what is none. Source: ISO 639-2."""
 
@@ -100,21 +90,6 @@ def probability_of(languages: Collection[str], text: str) -> float:
         found: dict[str, float] = dict(_identifier().rank(text))
     in_some = 1.0 - found.get(NO_LANGUAGE, 0.0)
     return sum(found[code] for code in languages) / in_some if in_some > 0.05 else 1.0
-
-
-def check_languages(keep: Collection[str]) -> None:
-    """See to it that the model knows all of `keep`, without loading it.
-
-    Raises:
-        SpecError: it does not.
-    """
-    unknown = sorted(set(keep) - LANGUAGES)
-    if unknown or not keep:
-        found = f"the languages {', '.join(unknown)}, which the model does not know"
-        raise SpecError(
-            f"found {found if unknown else 'no language to keep'}; wanted one or more of "
-            f"{' '.join(sorted(LANGUAGES))}; write codes of ISO 639, such as en"
-        )
 
 
 def _without_blocks(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import TypeAlias, assert_never
 import pyarrow as pa
 
 from loray.data.batch import TURNS, Stage, change_texts, is_in, put, reject, turn_lists
-from loray.data.steps.language import check_languages, find_language
+from loray.data.steps.language import find_language
 from loray.data.steps.own import Reject, apply, load_function
 from loray.data.steps.quality import find_damage
 from loray.data.steps.repetition import find_repetition
@@ -49,7 +49,6 @@ def judge_of(step: JudgingStep) -> Judge:
         case RepetitionStep():
             return partial(find_repetition, rules=step)
         case LanguageStep():
-            check_languages(step.keep)
             return partial(find_language, rules=step)
         case ToxicityStep():
             own = frozenset[bytes]() if step.words is None else read_words(Path(step.words))
