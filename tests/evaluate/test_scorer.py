@@ -18,6 +18,8 @@ from loray.spec.run import RunSpec
 from loray.spec.train import FullMethod
 from tests.evaluate.evaluations import make_rows, run_spec
 
+pytestmark = pytest.mark.slow  # seconds each: the second half of make test
+
 ROWS = make_rows(6)
 
 

@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 from loray.inference import GenerateRequest, SamplingParams, wrapping
 from tests.inference.worlds import World, build_base, plain_generate, prompt, write_adapter
 
+pytestmark = pytest.mark.slow  # numerics, seconds each: the second half of make test
 NEW = 16
 GREEDY = SamplingParams(max_new_tokens=NEW)
 NAMES = (None, "a", "b", "c", "d", "e", "f")

@@ -9,6 +9,7 @@ from loray.errors import AdapterNotFoundError, EngineError, RequestError
 from loray.inference import GenerateRequest, SamplingParams
 from tests.inference.worlds import EOS, ByteTokenizer, prompt, write_adapter
 
+pytestmark = pytest.mark.slow  # seconds each: the second half of make test
 PROMPT = prompt(5, 8)
 
 

@@ -14,6 +14,8 @@ from loray.inference import GenerateRequest, SamplingParams
 from tests.inference.test_engine_requests import Listener
 from tests.inference.worlds import build_base, prompt, write_adapter
 
+pytestmark = pytest.mark.slow  # seconds each: the second half of make test
+
 PROMPT = prompt(8, 10)
 
 

@@ -11,6 +11,7 @@ from loray.spec.run import RunSpec
 from loray.spec.train import ScheduleSpec
 from tests.train.sequences import Row, make_rows, make_spec, pack, write_tokens
 
+pytestmark = pytest.mark.slow  # numerics, seconds each: the second half of make test
 TOLERANCE = 2e-5
 """Largest relative difference of losses, and absolute one of weights, between two routes."""
 

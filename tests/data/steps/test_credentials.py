@@ -95,6 +95,7 @@ def test_every_kind_has_a_line_and_an_entity():
     assert all(KINDS.values())
 
 
+@pytest.mark.slow
 def test_docstrings_of_the_standard_library_hold_no_more_than_addresses():
     both = (*pii.entities_named(pii.KINDS), *ALL)
     counts: Counter[str] = Counter()

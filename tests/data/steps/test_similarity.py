@@ -5,6 +5,8 @@ import pytest
 from loray.data.steps.similarity import CompareChunk, Rule, ShingleRows, chunked, compare_here
 from tests.data.steps.near_copies import plain_jaccard, planted, rows_of
 
+pytestmark = pytest.mark.slow  # seconds each: the second half of make test
+
 RULE = Rule(0.8, by_answers=True)
 
 
