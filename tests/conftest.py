@@ -54,18 +54,18 @@ def ray_cluster() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random Llama (hidden 32, 2 layers) with a byte-level tokenizer and a chat template."""
+    """A random Llama (hidden 64, 2 layers) with a byte-level tokenizer and a chat template."""
     from loray.quickstart.initialise import write_random_model
 
     folder = tmp_path_factory.mktemp("models") / "tiny"
     write_random_model(
         folder,
         vocab_size=300,
-        hidden_size=32,
+        hidden_size=64,
         layers=2,
         heads=4,
         kv_heads=2,
-        intermediate=64,
+        intermediate=128,
         max_positions=512,
         seed=0,
     )

@@ -6,7 +6,7 @@ import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
 
 from loray.errors import ModelError
-from loray.spec.train import BaseModelSpec
+from loray.spec.train import NF4_BLOCK, BaseModelSpec
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
@@ -18,7 +18,7 @@ def load_base(spec: BaseModelSpec, *, device: str = "cpu") -> PreTrainedModel:
     as on GPU. Source: arXiv:2305.14314, sec. 3.
 
     Raises:
-        ModelError: there is no such model, or its files cannot be read.
+        ModelError: there is no such model, its files cannot be read, or it cannot be held in NF4.
     """
     # bitsandbytes warns at import that the optional package `kernels` is absent; nothing needs it.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
@@ -37,6 +37,8 @@ def load_base(spec: BaseModelSpec, *, device: str = "cpu") -> PreTrainedModel:
             f"base_model.path {spec.path!r} cannot be loaded: {error}; wanted a folder with "
             "config.json and safetensors weights, or a hub id that is already in the local cache"
         ) from error
+    if spec.quantization == "nf4" and device == "cpu":
+        _check_blocks(model, spec.path)
     model.requires_grad_(requires_grad=False)
     return model.eval()  # type: ignore[no-any-return]
 
@@ -52,6 +54,19 @@ def stop_at(model: PreTrainedModel, end_token: int) -> None:
         known = config.eos_token_id
         ids = known if isinstance(known, list) else [known]
         config.eos_token_id = sorted({end_token, *(i for i in ids if i is not None)})
+
+
+def _check_blocks(model: PreTrainedModel, path: str) -> None:
+    """Refuse what bitsandbytes' CPU kernel misreads: `loray.planner.legal` says when and why."""
+    from bitsandbytes.nn.modules import Linear4bit  # noqa: PLC0415 (warns unless `load_base` came first)
+
+    for name, module in model.named_modules():
+        if isinstance(module, Linear4bit) and module.in_features % NF4_BLOCK:
+            raise ModelError(
+                f"{name} of {path} has {module.in_features} inputs; in NF4 on a CPU bitsandbytes "
+                f"misreads rows that are no multiple of {NF4_BLOCK}; use quantization: none or a "
+                "GPU"
+            )
 
 
 def _quantization(spec: BaseModelSpec) -> BitsAndBytesConfig | None:

@@ -7,6 +7,7 @@ from typing import Any
 from loray.artifacts.manifest import Manifest, Stage
 from loray.artifacts.store import Store
 from loray.pipeline.recipe import Recipe, recipes
+from loray.planner.legal import check_runnable
 from loray.spec.run import RunSpec
 
 
@@ -43,8 +44,9 @@ def make_plan(spec: RunSpec) -> Plan:
 
     Raises:
         SourceError: a source's files are missing.
-        ModelError: the base model is missing.
+        ModelError: the base model is missing, or cannot do what is asked on the device.
     """
+    check_runnable(spec)
     store = Store(spec.storage.root)
     return Plan(tuple(_state(store, recipe) for recipe in recipes(spec)))
 

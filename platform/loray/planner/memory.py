@@ -11,14 +11,12 @@ from dataclasses import dataclass
 
 from loray.planner.parameters import Architecture, count_adapter, count_base
 from loray.spec.run import RunSpec
-from loray.spec.train import BaseModelSpec
+from loray.spec.train import NF4_BLOCK, BaseModelSpec
 
 GIB = 2**30
 WIDTH = {"bfloat16": 2, "float32": 4}
 """Bytes of a number."""
 
-NF4_BLOCK = 64
-"""Weights that share one scale. Source: arXiv:2305.14314, section 3."""
 SCALE_BLOCK = 256
 """Scales that share one scale of their own, in double quantization."""
 NF4_BITS = 4 + 8 / NF4_BLOCK + 32 / (NF4_BLOCK * SCALE_BLOCK)

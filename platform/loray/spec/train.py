@@ -6,6 +6,9 @@ from pydantic import Field, model_validator
 
 from loray.spec.base import Count, ModelPath, StrictModel
 
+NF4_BLOCK = 64
+"""Weights that share one scale. Source: arXiv:2305.14314, sec. 3."""
+
 
 class BaseModelSpec(StrictModel):
     """The frozen model that adapters learn on top of."""

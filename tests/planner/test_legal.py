@@ -1,0 +1,55 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from loray.errors import ModelError
+from loray.planner.legal import check_runnable, split_blocks
+from loray.planner.parameters import architecture_of
+from loray.spec.load import parse_run_spec
+
+CONFIG = {
+    "model_type": "llama",
+    "hidden_size": 96,
+    "intermediate_size": 128,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 4,
+    "head_dim": 16,
+    "vocab_size": 300,
+}
+
+
+def check(folder: Path, *overrides: str) -> None:
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    text = f"""\
+name: narrow
+base_model: {{path: {folder}}}
+data: {{sources: [{{kind: jsonl, uri: x, fields: {{text: t}}}}]}}
+train: {{steps: 1}}
+"""
+    check_runnable(parse_run_spec(text, overrides=overrides))
+
+
+def test_a_block_of_nf4_weights_that_spans_rows_is_found():
+    found = split_blocks(architecture_of(CONFIG))
+    assert found == [(name, 96) for name in ("q_proj", "k_proj", "v_proj", "gate_proj", "up_proj")]
+
+
+def test_nf4_on_a_cpu_is_refused_where_the_kernel_misreads_it(tmp_path: Path):
+    with pytest.raises(ModelError, match=r"q_proj of .* has 96 inputs.*use quantization: none"):
+        check(tmp_path)
+
+
+def test_the_remedies_work(tmp_path: Path):
+    check(tmp_path, "base_model.quantization=none")
+    check(tmp_path, "resources.gpus_per_worker=1")
+
+
+def test_a_model_that_cannot_be_read_is_left_to_those_who_say_why(tmp_path: Path):
+    text = f"""\
+name: absent
+base_model: {{path: {tmp_path / "absent"}}}
+data: {{sources: [{{kind: jsonl, uri: x, fields: {{text: t}}}}]}}
+train: {{steps: 1}}
+"""
+    check_runnable(parse_run_spec(text))
