@@ -43,6 +43,20 @@ def test_nf4_weights_are_near_those_they_stand_for(tmp_path: Path):
     assert max(errors.values()) < 0.12, errors
 
 
+def test_nf4_computes_in_the_type_that_was_asked_for(tmp_path: Path):
+    """In evaluation mode too, where a CPU with AVX512-BF16 would compute in bfloat16."""
+    from bitsandbytes.functional import dequantize_4bit
+
+    path = write(tmp_path / "model", hidden=64)
+    model = load_base(BaseModelSpec(path=path, quantization="nf4", dtype="float32"))
+    layer = model.get_submodule("model.layers.0.mlp.up_proj")
+    x = torch.randn(3, 64)
+    with torch.inference_mode():
+        found = layer(x)
+        weight = dequantize_4bit(layer.weight.data, layer.weight.quant_state)
+    torch.testing.assert_close(found, x @ weight.T, rtol=1e-5, atol=1e-6)
+
+
 def test_rows_that_a_cpu_would_misread_in_nf4_are_refused(tmp_path: Path):
     path = write(tmp_path / "model", hidden=96)
     with pytest.raises(ModelError, match=r"q_proj of .* has 96 inputs.*no multiple of 64"):

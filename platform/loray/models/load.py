@@ -38,7 +38,7 @@ def load_base(spec: BaseModelSpec, *, device: str = "cpu") -> PreTrainedModel:
             "config.json and safetensors weights, or a hub id that is already in the local cache"
         ) from error
     if spec.quantization == "nf4" and device == "cpu":
-        _check_blocks(model, spec.path)
+        _settle_on_cpu(model, spec.path)
     model.requires_grad_(requires_grad=False)
     return model.eval()  # type: ignore[no-any-return]
 
@@ -56,12 +56,19 @@ def stop_at(model: PreTrainedModel, end_token: int) -> None:
         config.eos_token_id = sorted({end_token, *(i for i in ids if i is not None)})
 
 
-def _check_blocks(model: PreTrainedModel, path: str) -> None:
-    """Refuse what bitsandbytes' CPU kernel misreads: `loray.planner.legal` says when and why."""
-    from bitsandbytes.nn.modules import Linear4bit  # noqa: PLC0415 (warns unless `load_base` came first)
+def _settle_on_cpu(model: PreTrainedModel, path: str) -> None:
+    """Make bitsandbytes compute on a CPU what was asked, or refuse.
+
+    `loray.planner.legal` says which rows it misreads. On a CPU with AVX512-BF16 it would pack the
+    weights anew at the first pass in evaluation mode, and compute in bfloat16 whatever was asked.
+    """
+    from bitsandbytes.nn.modules import Linear4bit  # noqa: PLC0415 (not before its log is quiet)
 
     for name, module in model.named_modules():
-        if isinstance(module, Linear4bit) and module.in_features % NF4_BLOCK:
+        if not isinstance(module, Linear4bit):
+            continue
+        module.support_avx512bf16_for_cpu = False
+        if module.in_features % NF4_BLOCK:
             raise ModelError(
                 f"{name} of {path} has {module.in_features} inputs; in NF4 on a CPU bitsandbytes "
                 f"misreads rows that are no multiple of {NF4_BLOCK}; use quantization: none or a "
