@@ -1,8 +1,5 @@
 """The same promises over the real S3 protocol."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from loray.artifacts.manifest import Stage
@@ -12,27 +9,9 @@ from loray.errors import ArtifactError
 STAGE = Stage(kind="training", name="notes", fingerprint="0123456789ab")
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    _, port = server.get_host_and_port()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def store(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Store:
-    import boto3
-
-    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket="lake")
-    return Store(f"s3://lake/{tmp_path.name}")
+def store(bucket: str) -> Store:
+    return Store(bucket)
 
 
 def make(store: Store) -> None:

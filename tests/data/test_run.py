@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from loray.artifacts.tokens import TOKENS, TokenParts
 from loray.data import curate_to, exchange
 from loray.data.sources import blocks
 from loray.errors import ModelError, SourceError
@@ -54,8 +55,8 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def sequences(folder: Path) -> list[dict]:
-    with pa.memory_map(str(folder / "tokens" / "train.arrow")) as stream:
-        return pa.ipc.open_file(stream).read_all().to_pylist()
+    batches = TokenParts(str(folder / "tokens")).batches()
+    return pa.Table.from_batches(batches, TOKENS).to_pylist()
 
 
 def single_rows(folder: Path) -> list[tuple]:

@@ -1,16 +1,20 @@
 """The whole flow on a random model: once, again, and with its driver killed in the middle."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from loray.pipeline.apply import Outcome
 from loray.registry import Registry, Version
 from loray.spec.load import load_checked
+from tests.end_to_end.projects import write_project
 
 pytestmark = pytest.mark.ray
 DEADLINE_SECONDS = 300
@@ -21,19 +25,44 @@ def version_of(project: Path, number: int = 1) -> Version:
     return Registry(spec.storage.registry, spec.storage.root).resolve(f"colours@{number}")
 
 
-@pytest.mark.usefixtures("ray_cluster")
-def test_a_spec_becomes_a_registered_adapter_and_then_stays_fresh(project: Path) -> None:
+@dataclass
+class Applied:
+    """A project that was applied without being disturbed."""
+
+    folder: Path
+    outcome: Outcome
+    why_before: list[str]
+    """What the plan said of each stage."""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory, tiny_model_dir: Path, ray_cluster: None
+) -> Applied:
     from loray.pipeline.apply import apply
     from loray.pipeline.plan import make_plan
 
-    spec = load_checked(project / "run.yaml")
-    assert [state.why for state in make_plan(spec).stages] == ["never made"] * 3
-    lines: list[str] = []
-    outcome = apply(spec, report=lines.append)
+    folder = write_project(tmp_path_factory.mktemp("undisturbed"), tiny_model_dir)
+    with contextlib.chdir(folder):
+        spec = load_checked(folder / "run.yaml")
+        why = [state.why for state in make_plan(spec).stages]
+        return Applied(folder, apply(spec, report=lambda _: None), why)
+
+
+def test_a_spec_becomes_a_registered_adapter_and_then_stays_fresh(
+    undisturbed: Applied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from loray.pipeline.apply import apply
+    from loray.pipeline.plan import make_plan
+
+    monkeypatch.chdir(undisturbed.folder)
+    outcome, project = undisturbed.outcome, undisturbed.folder
+    assert undisturbed.why_before == ["never made"] * 3
     assert outcome.passed
     assert list(outcome.seconds) == ["dataset", "training", "evaluation"]
     assert (outcome.scorecard.parent / "report.html").stat().st_size > 1000
 
+    spec = load_checked(project / "run.yaml")
     version = version_of(project)
     assert version.state == "promotable"
     assert version.lineage.dataset == make_plan(spec).stages[0].stage.fingerprint
@@ -41,7 +70,7 @@ def test_a_spec_becomes_a_registered_adapter_and_then_stays_fresh(project: Path)
     assert registry.resolve("colours@champion").number == 1
 
     # Again: nothing runs, nothing is registered twice, and a rollback by hand would stay.
-    again = apply(spec, report=lines.append)
+    again = apply(spec, report=lambda _: None)
     assert again.seconds == {}
     assert [v.number for v in registry.versions("colours")] == [1]
 
@@ -65,15 +94,13 @@ def start_apply(project: Path) -> subprocess.Popen[bytes]:
 
 
 def test_a_killed_driver_changes_no_bit_of_the_adapter(
-    project: Path, tmp_path_factory: pytest.TempPathFactory
+    undisturbed: Applied,
+    tiny_model_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Against an uninterrupted run of the same spec in another folder."""
-    import shutil
-
-    whole = tmp_path_factory.mktemp("whole")
-    for name in ("rows.jsonl", "run.yaml"):
-        shutil.copy(project / name, whole / name)
-
+    """Against the undisturbed run of the same spec in another folder."""
+    project = write_project(tmp_path, tiny_model_dir)
     driver = start_apply(project)
     attempts = project / "workspace" / ".work" / "trainings"
     mark = "*/attempts/attempt-0001/step-000008/COMMIT.json"
@@ -82,14 +109,13 @@ def test_a_killed_driver_changes_no_bit_of_the_adapter(
     driver.wait()
     assert not list((project / "workspace").glob("trainings/*/manifest.json"))
 
-    for folder in (project, whole):
-        second = start_apply(folder)
-        assert second.wait(DEADLINE_SECONDS) == 0, (folder / "apply.log").read_text()
+    second = start_apply(project)
+    assert second.wait(DEADLINE_SECONDS) == 0, (project / "apply.log").read_text()
     assert "resuming from step" in (project / "apply.log").read_text()
 
     digests = []
-    for folder in (project, whole):
-        os.chdir(folder)
+    for folder in (project, undisturbed.folder):
+        monkeypatch.chdir(folder)
         digests.append(version_of(folder).adapter_digest)
     assert digests[0] == digests[1]
 

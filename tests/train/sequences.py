@@ -1,11 +1,13 @@
 """Token files and specs for the tests of training."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from loray.artifacts.tokens import TOKENS, Part, write_index
 from loray.spec.run import RunSpec
 
 Row = dict[str, list[int]]
@@ -37,15 +39,22 @@ def pack(rows: list[Row], *, per_sequence: int) -> list[Row]:
     return packs
 
 
-def write_tokens(dataset: Path, rows: list[Row]) -> Path:
-    """Write `tokens/train.arrow` under `dataset`, a few records a block."""
-    integers = pa.list_(pa.int32())
-    schema = pa.schema([(name, integers) for name in ("input_ids", "labels", "positions")])
-    path = dataset / "tokens" / "train.arrow"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with pa.ipc.new_file(str(path), schema) as writer:
-        writer.write_table(pa.Table.from_pylist(rows, schema=schema), max_chunksize=5)
-    return path
+def write_tokens(dataset: Path, rows: list[Row], *, per_part: int = 1_000_000) -> str:
+    """Write `tokens` under `dataset`, a few records a block; returns the folder."""
+    schema = pa.schema([TOKENS.field(name) for name in ("input_ids", "labels", "positions")])
+    folder = dataset / "tokens"
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = []
+    for first in range(0, len(rows), per_part):
+        path = folder / f"part-{len(parts):05d}.arrow"
+        some = rows[first : first + per_part]
+        with pa.ipc.new_file(str(path), schema) as writer:
+            writer.write_table(pa.Table.from_pylist(some, schema=schema), max_chunksize=5)
+        tokens = sum(len(row["input_ids"]) for row in some)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        parts.append(Part(file=path.name, sequences=len(some), tokens=tokens, sha256=digest))
+    write_index(folder, parts)
+    return str(folder)
 
 
 def make_spec(model: Path, **changes: Any) -> RunSpec:

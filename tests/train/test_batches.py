@@ -1,3 +1,4 @@
+import itertools
 from pathlib import Path
 
 import pytest
@@ -8,41 +9,58 @@ from loray.errors import DatasetError
 from loray.train.batches import (
     IGNORED,
     BatchSizes,
-    TokenFile,
     collate,
     micro_batches,
+    open_tokens,
     sequence_line,
 )
 from tests.train.sequences import make_rows, write_tokens
 
-
-@given(size=st.integers(1, 50), start=st.integers(0, 120), length=st.integers(1, 120))
-def test_any_window_of_the_line_is_a_part_of_the_whole(size: int, start: int, length: int) -> None:
-    whole = sequence_line(size, seed=7, start=0, stop=start + length)
-    assert sequence_line(size, seed=7, start=start, stop=start + length) == whole[start:]
+sizes_of_parts = st.lists(st.integers(1, 20), min_size=1, max_size=5).map(tuple)
 
 
-def test_every_epoch_is_a_permutation_of_its_own() -> None:
-    line = sequence_line(30, seed=1, start=0, stop=60)
+@given(sizes=sizes_of_parts, start=st.integers(0, 120), length=st.integers(1, 120))
+def test_any_window_of_the_line_is_a_part_of_the_whole(
+    sizes: tuple[int, ...], start: int, length: int
+) -> None:
+    whole = sequence_line(sizes, seed=7, start=0, stop=start + length)
+    assert sequence_line(sizes, seed=7, start=start, stop=start + length) == whole[start:]
+
+
+@pytest.mark.parametrize("sizes", [(30,), (8, 15, 7)])
+def test_every_epoch_is_a_permutation_of_its_own(sizes: tuple[int, ...]) -> None:
+    line = sequence_line(sizes, seed=1, start=0, stop=60)
     assert sorted(line[:30]) == sorted(line[30:]) == list(range(30))
     assert line[:30] != line[30:]
-    assert line != sequence_line(30, seed=2, start=0, stop=60)
+    assert line != sequence_line(sizes, seed=2, start=0, stop=60)
+
+
+def test_an_epoch_ends_with_a_part_before_it_begins_another() -> None:
+    sizes = (40, 50, 60)
+    line = sequence_line(sizes, seed=3, start=0, stop=600)
+    parts = [0 if n < 40 else 1 if n < 90 else 2 for n in line]
+    orders = set()
+    for epoch in range(4):
+        changes = [part for part, _ in itertools.groupby(parts[epoch * 150 : (epoch + 1) * 150])]
+        assert sorted(changes) == [0, 1, 2]
+        orders.add(tuple(changes))
+    assert len(orders) > 1
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_a_step_holds_the_same_rows_for_any_number_of_workers(tmp_path: Path, workers: int) -> None:
-    tokens = TokenFile(write_tokens(tmp_path, make_rows(30)))
+    tokens = open_tokens(write_tokens(tmp_path, make_rows(30), per_part=13))
     sizes = BatchSizes(global_size=16, micro_size=2, workers=workers)
     found = []
     for worker in range(workers):
         for batch in micro_batches(tokens, step=3, seed=5, sizes=sizes, worker=worker):
             found += [tuple(row[row != 0].tolist()) for row in batch.input_ids]
-    line = sequence_line(30, seed=5, start=48, stop=64)
+    line = sequence_line((13, 13, 4), seed=5, start=48, stop=64)
     assert sorted(found) == sorted(tuple(tokens.sequence(i)["input_ids"].tolist()) for i in line)
 
 
 def test_padding_is_a_row_of_its_own_without_targets(tmp_path: Path) -> None:
-    tokens = TokenFile(write_tokens(tmp_path, make_rows(6)))
+    tokens = open_tokens(write_tokens(tmp_path, make_rows(6)))
     sequences = [tokens.sequence(i) for i in range(6)]
     batch = collate(sequences)
     shortest = min(range(6), key=lambda i: len(sequences[i]["input_ids"]))
@@ -55,4 +73,4 @@ def test_padding_is_a_row_of_its_own_without_targets(tmp_path: Path) -> None:
 
 def test_an_empty_token_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="quarantine"):
-        TokenFile(write_tokens(tmp_path, []))
+        open_tokens(write_tokens(tmp_path, []))

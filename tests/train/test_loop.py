@@ -20,12 +20,12 @@ def run(
     spec: RunSpec, rows: list[Row], folder: Path, *, stop: int | None = None, state: Any = None
 ) -> tuple[list[float], dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     """Losses, learned tensors and engine state after `stop` steps (all when not given)."""
-    from loray.train.batches import BatchSizes, TokenFile, micro_batches
+    from loray.train.batches import BatchSizes, micro_batches, open_tokens
     from loray.train.engine import ZeroEngine
     from loray.train.learner import build_learner, causal_lm, learned_tensors
     from loray.train.loop import AnswerLoss, learning_rate_at, train_step
 
-    tokens = TokenFile(write_tokens(folder, rows))
+    tokens = open_tokens(write_tokens(folder, rows))
     learner = build_learner(spec, device="cpu")
     engine = ZeroEngine(
         AnswerLoss(causal_lm(learner)),

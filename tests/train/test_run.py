@@ -23,7 +23,7 @@ TOLERANCE = 1e-5
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dataset")
-    write_tokens(folder, make_rows(40))
+    write_tokens(folder, make_rows(40), per_part=15)
     return folder
 
 
@@ -32,7 +32,8 @@ def train(spec: RunSpec, dataset: Path, out: Path, lines: list[str] | None = Non
     from loray.train.run import train_to
 
     out.mkdir(exist_ok=True)
-    train_to(out, spec, dataset, attempt=1, report=(lines if lines is not None else []).append)
+    report = (lines if lines is not None else []).append
+    train_to(out, spec, f"{dataset}/tokens", attempt=1, report=report)
     return [json.loads(line)["loss"] for line in (out / "history.jsonl").read_text().splitlines()]
 
 
@@ -110,6 +111,7 @@ def test_an_error_that_would_repeat_itself_ends_the_run_at_once(
     model: Path, tmp_path: Path
 ) -> None:
     lines: list[str] = []
+    write_tokens(tmp_path, [])
     with pytest.raises(TrainingError, match="holds no training sequence"):
-        train(make_spec(model), write_tokens(tmp_path, []).parent.parent, tmp_path / "out", lines)
+        train(make_spec(model), tmp_path, tmp_path / "out", lines)
     assert lines == []

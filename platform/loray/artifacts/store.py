@@ -97,8 +97,17 @@ class Store:
         shutil.rmtree(made)
         return manifest
 
-    def fetch(self, stage: Stage) -> Path:
+    def location(self, stage: Stage) -> str:
+        """Where an artifact is: a local folder, or its URI."""
+        if self.is_local:
+            return str(Path(self._base, stage.folder))
+        return f"{self.root.rstrip('/')}/{stage.folder}"
+
+    def fetch(self, stage: Stage, *, without: str | None = None) -> Path:
         """A local folder with the artifact's files; downloaded and verified when not local.
+
+        Args:
+            without: start of the paths that need not be downloaded.
 
         Raises:
             ArtifactError: the artifact was never committed, or a file is not what it was.
@@ -113,6 +122,8 @@ class Store:
             return Path(self._base, stage.folder)
         folder = self.scratch / "fetched" / stage.folder
         for entry in manifest.files:
+            if without is not None and entry.path.startswith(without):
+                continue
             self._download(entry, self._key(stage, entry.path), folder / entry.path)
         return folder
 

@@ -70,9 +70,10 @@ def curate_to(out: Path, spec: RunSpec) -> dict[str, Any]:
         )
         held_out = _write_rows(ledger, spec, rows, out)
         write_tokens(
-            out / "tokens" / "train.arrow",
+            out / "tokens",
             in_order(rows, Place.of(ledger), "place"),
             end_token_ids=end_token_ids,
+            part_tokens=data.sequence.part_tokens,
         )
 
     found = statistics_of(

@@ -57,6 +57,7 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
     store, outcome = Store(spec.storage.root), Outcome()
     plan = make_plan(spec)
     wanted = stages_until(plan, until)
+    dataset = store.location(plan.stages[0].stage)
     with ExitStack() as stack:
         if not all(state.is_fresh for state in wanted):
             from loray.pipeline.cluster import cluster  # noqa: PLC0415 (Ray takes 1 s to import)
@@ -64,10 +65,12 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
             stack.enter_context(cluster(spec.resources))
         for state in wanted:
             if store.read_manifest(state.stage) is None:
-                make_stage(spec, state, store=store, outcome=outcome, report=report)
+                make_stage(
+                    spec, state, store=store, dataset=dataset, outcome=outcome, report=report
+                )
             else:
                 report(f"{state.stage.kind}: fresh, {state.why}")
-            outcome.stages[state.stage.kind] = store.fetch(state.stage)
+            outcome.stages[state.stage.kind] = store.fetch(state.stage, without="tokens/")
     if until is None and spec.method.kind == "lora":
         outcome.published = publish(spec, plan, outcome.stages, report=report)
     return outcome
@@ -80,7 +83,13 @@ def stages_until(plan: Plan, last: StageKind | None) -> tuple[StageState, ...]:
 
 
 def make_stage(
-    spec: RunSpec, state: StageState, *, store: Store, outcome: Outcome, report: Report
+    spec: RunSpec,
+    state: StageState,
+    *,
+    store: Store,
+    dataset: str,
+    outcome: Outcome,
+    report: Report,
 ) -> None:
     """Make one stage's artifact under its lease, unless another process just did."""
     stage = state.stage
@@ -93,6 +102,7 @@ def make_stage(
             spec=spec,
             work=store.work_folder(stage),
             inputs=outcome.stages,
+            dataset=dataset,
             attempt=lease.attempt,
             report=lambda line: report(f"{stage.kind}: {line}"),
         )

@@ -18,7 +18,9 @@ class Making:
     work: Path
     """A local folder of the stage's own; it survives a crash with what an earlier try left."""
     inputs: dict[str, Path]
-    """Local folders of the artifacts made before, by kind."""
+    """Local folders of the artifacts made before, by kind; without tokens where they are remote."""
+    dataset: str
+    """Where the dataset is in storage, a local folder or a URI."""
     attempt: int
     """Counts the tries at this stage, over all processes."""
     report: Callable[[str], None]
@@ -44,7 +46,7 @@ def make_training(making: Making) -> dict[str, Any]:
     return train_to(
         making.work,
         making.spec,
-        making.inputs["dataset"],
+        f"{making.dataset}/tokens",
         attempt=making.attempt,
         report=making.report,
     )

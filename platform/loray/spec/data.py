@@ -61,6 +61,8 @@ class SequenceSpec(StrictModel):
     counts as `cut_prompt`. An answer is never cut."""
     packing: bool = True
     """Put several rows into one sequence; attention never crosses from one to another."""
+    part_tokens: Annotated[int, Field(ge=1024, le=2**31)] = 2**24
+    """Most tokens of a file of training sequences; 16 bytes of disk for each."""
 
 
 class DataSpec(StrictModel):

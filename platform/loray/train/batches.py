@@ -1,6 +1,6 @@
 """Which sequences each worker sees at each step, and their tensors.
 
-The order is a pure function of (number of sequences, seed): one endless line of epochs, each a
+The order is a pure function of (sequences in each part, seed): one endless line of epochs, each a
 permutation. Step `s` takes the next `global_size` of the line, whatever the number of workers, so
 the step number is the whole data cursor and a resumed run continues where it stopped.
 
@@ -9,16 +9,18 @@ Shapes: `B` sequences of a micro-batch, `T` tokens of the longest of them.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import cache, lru_cache
 
 import numpy as np
-import pyarrow as pa
 import torch
 
+from loray.artifacts.tokens import TokenParts
 from loray.errors import DatasetError
 
 IGNORED = -100
 """Label of a position where nothing is learned, as in `torch.nn.functional.cross_entropy`."""
+STEPS_AHEAD = 16
+"""A remote part is fetched this long before its first step."""
 
 
 @dataclass(frozen=True)
@@ -49,46 +51,57 @@ class Batch:
         )
 
 
-class TokenFile:
-    """The training sequences of a dataset, memory-mapped: only touched pages use memory."""
+def open_tokens(location: str) -> TokenParts:
+    """The training sequences of a dataset, of which there must be some.
 
-    def __init__(self, path: Path) -> None:
-        self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
-        sizes = [self._reader.get_batch(i).num_rows for i in range(self._reader.num_record_batches)]
-        self._starts = np.cumsum([0, *sizes])
-        if len(self) == 0:
-            raise DatasetError(f"{path} holds no training sequence; look into the quarantine")
-
-    def __len__(self) -> int:
-        return int(self._starts[-1])
-
-    def sequence(self, index: int) -> dict[str, np.ndarray]:
-        """`input_ids`, `labels` and `positions` of one sequence, int64, of equal length."""
-        block = int(np.searchsorted(self._starts, index, side="right")) - 1
-        row = index - int(self._starts[block])
-        batch = self._reader.get_batch(block)
-        return {
-            name: batch.column(name)[row].values.to_numpy().astype(np.int64)
-            for name in ("input_ids", "labels", "positions")
-        }
+    Raises:
+        DatasetError: there are none, or they cannot be read.
+    """
+    tokens = TokenParts(location)
+    if len(tokens) == 0:
+        raise DatasetError(f"{location} holds no training sequence; look into the quarantine")
+    return tokens
 
 
-def sequence_line(num_sequences: int, *, seed: int, start: int, stop: int) -> list[int]:
-    """Positions `start` to `stop` of the endless line of shuffled epochs."""
-    indices: list[int] = []
+def sequence_line(sizes: tuple[int, ...], *, seed: int, start: int, stop: int) -> list[int]:
+    """Positions `start` to `stop` of the endless line of shuffled epochs.
+
+    An epoch goes through the parts in an order of its own, and through all sequences of a part
+    before the next one; parts are samples of the dataset, so the line is well mixed all the same.
+
+    Args:
+        sizes: sequences in each part.
+    """
+    numbers: list[int] = []
+    num_sequences, first = sum(sizes), np.cumsum([0, *sizes])
     for epoch in range(start // num_sequences, (stop - 1) // num_sequences + 1):
-        order = np.random.default_rng([seed, epoch]).permutation(num_sequences)
-        first = epoch * num_sequences
-        indices += order[max(start - first, 0) : stop - first].tolist()
-    return indices
+        at = epoch * num_sequences  # of the part's first sequence in the line
+        for part in _part_order(len(sizes), seed, epoch):
+            if at < stop and at + sizes[part] > start:
+                order = _row_order(sizes[part], seed, epoch, part)
+                numbers += (first[part] + order[max(start - at, 0) : stop - at]).tolist()
+            at += sizes[part]
+    return numbers
+
+
+@cache
+def _part_order(num_parts: int, seed: int, epoch: int) -> list[int]:
+    return np.random.default_rng([seed, epoch, num_parts, 1]).permutation(num_parts).tolist()
+
+
+@lru_cache(maxsize=4)
+def _row_order(num_rows: int, seed: int, epoch: int, part: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch, part]).permutation(num_rows)
 
 
 def micro_batches(
-    tokens: TokenFile, *, step: int, seed: int, sizes: "BatchSizes", worker: int
+    tokens: TokenParts, *, step: int, seed: int, sizes: "BatchSizes", worker: int
 ) -> Iterator[Batch]:
     """The micro-batches of one worker in one step (`step` counts from 0)."""
     start = step * sizes.global_size
-    line = sequence_line(len(tokens), seed=seed, start=start, stop=start + sizes.global_size)
+    line = sequence_line(tokens.sizes, seed=seed, start=start, stop=start + sizes.global_size)
+    soon = start + STEPS_AHEAD * sizes.global_size
+    tokens.expect(sequence_line(tokens.sizes, seed=seed, start=soon, stop=soon + 1)[0])
     per_pass = sizes.micro_size * sizes.workers
     for first in range(0, sizes.global_size, per_pass):
         mine = first + worker * sizes.micro_size

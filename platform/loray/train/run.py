@@ -50,7 +50,7 @@ class ProgressActor:
 def train_to(
     out: Path,
     spec: RunSpec,
-    dataset: Path,
+    tokens: str,
     *,
     attempt: int,
     report: Callable[[str], None] = log.info,
@@ -58,6 +58,9 @@ def train_to(
     """Train and leave `checkpoints/`, `history.jsonl` and `vitals.jsonl` under `out`.
 
     `out/attempts` holds what earlier attempts committed; the run continues from there.
+
+    Args:
+        tokens: the dataset's `tokens`, a local folder or a URI that every worker reaches.
 
     Raises:
         TrainingError: the run ended with an error that another try would only repeat, or more
@@ -70,7 +73,7 @@ def train_to(
     progress: Any = ray.remote(num_cpus=0)(ProgressActor).remote()
     task = WorkerTask(
         spec=spec,
-        tokens=dataset / "tokens" / "train.arrow",
+        tokens=tokens,
         checkpoints=store.uri,
         attempt=attempt,
         working_folder=str(Path.cwd()),

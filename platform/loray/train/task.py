@@ -15,8 +15,8 @@ class WorkerTask:
     """What the driver tells every worker."""
 
     spec: RunSpec
-    tokens: Path
-    """The dataset's `tokens/train.arrow`."""
+    tokens: str
+    """The dataset's `tokens`, a local folder or a URI."""
     checkpoints: str
     """URI of the run's checkpoints."""
     attempt: int

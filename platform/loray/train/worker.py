@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from loray.errors import TrainingError
 from loray.spec.run import RunSpec
-from loray.train.batches import BatchSizes, TokenFile, micro_batches
+from loray.train.batches import BatchSizes, micro_batches, open_tokens
 from loray.train.checkpoint import STATE_NAME, CheckpointStore
 from loray.train.engine import Engine, ZeroEngine
 from loray.train.journal import Journal
@@ -50,7 +50,7 @@ def train(task: WorkerTask) -> None:
     store = CheckpointStore(task.checkpoints)
     first_step = resume(engine, store)
 
-    tokens = TokenFile(task.tokens)
+    tokens = open_tokens(task.tokens)
     sizes = BatchSizes(spec.train.batch.global_size, spec.train.batch.micro_size, workers)
     for step in range(first_step, spec.train.steps):
         begin = time.perf_counter()

@@ -77,7 +77,7 @@ def _curate(out: Path, spec: RunSpec) -> dict[str, Any]:
     held_out = write_rows(out, [rows], has_replay=data.replay is not None)
     placed = pa.concat_tables(map(Place.of(ledger), batches)).sort_by("place")
     ends = _end_token_ids(data, tokenizer)
-    write_tokens(out / "tokens" / "train.arrow", [placed], end_token_ids=ends)
+    write_tokens(out / "tokens", [placed], end_token_ids=ends, part_tokens=2000)
     found = statistics_of(ledger, num_packs=num_packs, max_tokens=max_tokens, held_out=held_out)
     found["seconds"]["total"] = 1.5
     return found

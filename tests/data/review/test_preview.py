@@ -4,6 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from loray.artifacts.tokens import TokenParts
 from loray.data.review.preview import (
     chain_for,
     preview_row,
@@ -33,8 +34,7 @@ def test_every_sequence_of_the_token_file_is_shown_with_its_row(made):
 
 
 def tokens(folder) -> pa.Table:
-    with pa.memory_map(str(folder / "tokens" / "train.arrow")) as stream:
-        return pa.ipc.open_file(stream).read_all()
+    return pa.Table.from_batches(TokenParts(str(folder / "tokens")).batches())
 
 
 def test_rows_of_a_pack_come_one_after_another(made):

@@ -1,10 +1,11 @@
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loray.artifacts.tokens import TOKENS, TokenParts
 from loray.data.sequences.encode import IGNORED
 from loray.data.sequences.tokens import BATCH_PACKS, write_tokens
 from loray.errors import DatasetError
@@ -39,10 +40,13 @@ def table_of(rows: list[dict]) -> pa.Table:
     return pa.Table.from_pylist(numbered, schema)
 
 
-def written(folder, *tables: pa.Table) -> pa.Table:
-    write_tokens(folder / "x.arrow", tables, end_token_ids={END})
-    with pa.memory_map(str(folder / "x.arrow")) as source:
-        return pa.ipc.open_file(source).read_all()
+def written(folder, *tables: pa.Table, part_tokens: int = 1000) -> pa.Table:
+    write_tokens(folder, tables, end_token_ids={END}, part_tokens=part_tokens)
+    return pa.Table.from_batches(TokenParts(str(folder)).batches(), TOKENS)
+
+
+def content(folder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_a_pack_is_its_sequences_one_after_another(tmp_path):
@@ -73,10 +77,9 @@ def test_the_bytes_do_not_depend_on_how_sequences_arrive(tmp_path_factory, drawn
     cuts = sorted(data.draw(st.sets(st.integers(0, table.num_rows), max_size=4)))
     edges = [0, *cuts, table.num_rows]
     parts = [table.slice(a, b - a) for a, b in pairwise(edges)]
-    whole = written(folder, table)
-    one = (folder / "x.arrow").read_bytes()
-    assert written(folder, *parts) == whole
-    assert (folder / "x.arrow").read_bytes() == one
+    whole = written(folder / "one", table, part_tokens=8)
+    assert written(folder / "two", *parts, part_tokens=8) == whole
+    assert content(folder / "two") == content(folder / "one")
     flat = [ids for row in whole.to_pylist() for ids in row["input_ids"]]
     assert flat == [i for row in rows for i in row["input_ids"]]
 
@@ -84,10 +87,23 @@ def test_the_bytes_do_not_depend_on_how_sequences_arrive(tmp_path_factory, drawn
 def test_packs_are_written_in_batches_that_a_reader_can_map(tmp_path):
     table = table_of([sequence(at, [1, END]) for at in range(BATCH_PACKS + 3)])
     written(tmp_path, table)
-    with pa.memory_map(str(tmp_path / "x.arrow")) as source:
-        reader = pa.ipc.open_file(source)
-        sizes = [reader.get_batch(at).num_rows for at in range(reader.num_record_batches)]
+    sizes = [batch.num_rows for batch in TokenParts(str(tmp_path)).batches()]
     assert sizes == [BATCH_PACKS, 3]
+
+
+@given(st.lists(st.integers(2, 12), min_size=1, max_size=40), st.integers(4, 60))
+def test_no_file_holds_more_tokens_than_it_may(tmp_path_factory, lengths, most):
+    """But one whose only pack is longer; and none is shorter than it need be."""
+    folder = tmp_path_factory.mktemp("tokens")
+    rows = [sequence(at, [*range(10, 9 + n), END]) for at, n in enumerate(lengths)]
+    written(folder, table_of(rows), part_tokens=most)
+    parts = TokenParts(str(folder)).index.parts
+    assert sum(part.sequences for part in parts) == len(lengths)
+    assert sum(part.tokens for part in parts) == sum(lengths)
+    assert all(part.tokens <= most or part.sequences == 1 for part in parts)
+    starts = accumulate((part.sequences for part in parts), initial=0)
+    following = [lengths[at] for at in [*starts][1:-1]]
+    assert all(p.tokens + n > most for p, n in zip(parts, following, strict=False))
 
 
 def test_an_empty_dataset_has_an_empty_token_file(tmp_path):

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loray.artifacts.manifest import Manifest
+from loray.artifacts.tokens import TokenParts
 from loray.data.review.folder import batches_of, read_manifest, rows_by_id
 from loray.data.sequences.encode import IGNORED
 from loray.spec.readmit import REASONS, UNREADABLE
@@ -83,7 +84,7 @@ def gather_facts(folder: Path) -> Facts:
     reasons = manifest.statistics["rows"]["rejected_by"]
     return Facts(
         manifest,
-        token_lengths(folder / "tokens" / "train.arrow"),
+        token_lengths(folder / "tokens"),
         first_rejects(folder, {r: n for r, n in reasons.items() if r not in DUPLICATES}),
         duplicate_pairs(folder, [reason for reason in DUPLICATES if reason in reasons]),
     )
@@ -94,18 +95,15 @@ def stage_of(reason: str) -> str:
     return _STAGE_OF.get(reason, "own")
 
 
-def token_lengths(path: Path) -> Lengths:
-    """Tokens of every sequence in a token file, packed or not."""
+def token_lengths(folder: Path) -> Lengths:
+    """Tokens of every training sequence, packed or not."""
     whole, learned = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    with pa.memory_map(str(path)) as stream:
-        file = pa.ipc.open_file(stream)
-        for number in range(file.num_record_batches):
-            batch = file.get_batch(number)
-            starts = np.flatnonzero(pc.list_flatten(batch["positions"]).to_numpy() == 0)
-            is_learned = pc.list_flatten(batch["labels"]).to_numpy() != IGNORED
-            if len(starts):
-                whole.append(np.diff([*starts, len(is_learned)]))
-                learned.append(np.add.reduceat(is_learned.astype(np.int64), starts))
+    for batch in TokenParts(str(folder)).batches():
+        starts = np.flatnonzero(pc.list_flatten(batch["positions"]).to_numpy() == 0)
+        is_learned = pc.list_flatten(batch["labels"]).to_numpy() != IGNORED
+        if len(starts):
+            whole.append(np.diff([*starts, len(is_learned)]))
+            learned.append(np.add.reduceat(is_learned.astype(np.int64), starts))
     return Lengths(np.concatenate(whole), np.concatenate(learned))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loray.artifacts.tokens import TokenParts
 from loray.data.batch import ROWS
 from loray.data.review.changes import Trace, run_traced
 from loray.data.review.folder import batches_of, rows_by_id
@@ -171,7 +172,7 @@ def _with_split(row: dict[str, Any], encoder: Encoder) -> dict[str, Any]:
 
 
 class _Packed(NamedTuple):
-    """A sequence as the token file has it."""
+    """A sequence as training reads it."""
 
     row_id: str
     ids: list[int]
@@ -180,15 +181,12 @@ class _Packed(NamedTuple):
 
 
 def _packed(folder: Path, row_id: str | None = None) -> Iterator[_Packed]:
-    """The sequences of the token file, or those of one row."""
+    """The training sequences, or those of one row."""
     first = 0
-    with pa.memory_map(str(folder / "tokens" / "train.arrow")) as stream:
-        file = pa.ipc.open_file(stream)
-        for number in range(file.num_record_batches):
-            batch = file.get_batch(number)
-            for at in _packs_with(batch["row_ids"], row_id):
-                yield from _sequences_of(batch, at, first + at, row_id)
-            first += batch.num_rows
+    for batch in TokenParts(str(folder / "tokens")).batches():
+        for at in _packs_with(batch["row_ids"], row_id):
+            yield from _sequences_of(batch, at, first + at, row_id)
+        first += batch.num_rows
 
 
 def _packs_with(row_ids: pa.ListArray, row_id: str | None) -> Sequence[int]:

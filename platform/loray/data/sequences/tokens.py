@@ -1,7 +1,9 @@
-"""The token file: packed training sequences, and the proof that every answer in it ends."""
+"""Packed training sequences, in files of a bounded size, and the proof that every answer ends."""
 
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Self
 
@@ -9,21 +11,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loray.artifacts.store import file_digest
+from loray.artifacts.tokens import IDS, TOKENS, Part, write_index
 from loray.data.exchange import in_groups
 from loray.data.ledger import Ledger, row_numbers
 from loray.data.sequences.encode import IGNORED
 from loray.errors import DatasetError
 
-IDS = pa.list_(pa.int32())
-TOKENS = pa.schema(
-    [("input_ids", IDS), ("labels", IDS), ("positions", IDS), ("row_ids", pa.list_(pa.string()))]
-)
 BATCH_PACKS = 256
 
 
 @dataclass(frozen=True)
 class Place:
-    """Spread a batch into its sequences, each with its place in the token file."""
+    """Spread a batch into its sequences, each with its place among all."""
 
     ids: np.ndarray
     """Of rows that have sequences, sorted."""
@@ -58,18 +58,50 @@ class Place:
         return spread.filter(pc.greater_equal(spread["place"], 0))
 
 
-def write_tokens(path: Path, tables: Iterable[pa.Table], *, end_token_ids: Set[int]) -> None:
+def write_tokens(
+    folder: Path, tables: Iterable[pa.Table], *, end_token_ids: Set[int], part_tokens: int
+) -> None:
     """Write packs of sequences, which come in order of their places.
+
+    Args:
+        part_tokens: most tokens of a file, unless a single pack has more.
 
     Raises:
         DatasetError: an answer does not end, or a sequence teaches nothing.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     packs = (_packed(table, end_token_ids) for table in _whole_packs(tables))
+    parts = [
+        _write_part(folder / f"part-{number:05d}.arrow", (table for _, table in tables_of_part))
+        for number, tables_of_part in groupby(_by_part(packs, part_tokens), itemgetter(0))
+    ]
+    write_index(folder, parts)
+
+
+def _by_part(packs: Iterable[pa.Table], most: int) -> Iterator[tuple[int, pa.Table]]:
+    """The packs in pieces, each with the number of the file it goes to."""
+    number, used = 0, 0
+    for table in packs:
+        begin = 0
+        for at, length in enumerate(pc.list_value_length(table["input_ids"]).to_pylist()):
+            if used and used + length > most:
+                if at > begin:
+                    yield number, table.slice(begin, at - begin)
+                number, used, begin = number + 1, 0, at
+            used += length
+        yield number, table.slice(begin)
+
+
+def _write_part(path: Path, packs: Iterable[pa.Table]) -> Part:
+    sequences = tokens = 0
     with pa.ipc.new_file(path, TOKENS) as writer:
         for group in in_groups(packs, BATCH_PACKS):
-            for batch in group.to_batches():
+            sequences += group.num_rows
+            tokens += pc.sum(pc.list_value_length(group["input_ids"])).as_py()
+            # A copy: a slice is written with the padding of the table that it was cut from.
+            for batch in group.take(np.arange(group.num_rows)).to_batches():
                 writer.write_batch(batch)
+    return Part(file=path.name, sequences=sequences, tokens=tokens, sha256=file_digest(path))
 
 
 def _whole_packs(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

@@ -3,26 +3,24 @@
 import json
 from pathlib import Path
 
-import pytest
 import yaml
 
 NUM_ROWS = 240
 
 
-@pytest.fixture
-def project(tmp_path: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder, current while the test runs; its `run.yaml` trains 24 steps on two workers."""
+def write_project(folder: Path, model: Path) -> Path:
+    """Fill the folder; its `run.yaml` trains 24 steps on two workers."""
     rows = [
         {"ask": f"Say the colour of thing {n}, please.", "say": "It is green.", "thing": f"t{n}"}
         for n in range(NUM_ROWS)
     ]
     lines = [json.dumps(row) for row in rows]
     lines += [json.dumps({**rows[0], "thing": "t0"}), '{"ask": "torn']
-    (tmp_path / "rows.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "rows.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     document = {
         "name": "colours",
         "seed": 5,
-        "base_model": {"path": str(tiny_model_dir), "quantization": "nf4", "dtype": "float32"},
+        "base_model": {"path": str(model), "quantization": "nf4", "dtype": "float32"},
         "data": {
             "sources": [
                 {
@@ -47,6 +45,5 @@ def project(tmp_path: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatc
         "gates": [{"metric": "perplexity", "measure": "ratio_to_base", "at_most": 0.8}],
         "resources": {"workers": 2},
     }
-    (tmp_path / "run.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    (folder / "run.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    return folder
