@@ -4,7 +4,8 @@
 
 The corpus is made of what is installed (see `data_corpus`), or of a folder of texts. Every run is
 a process of its own with a Ray of its own. `--growth 10` runs a corpus ten times as large as well,
-to see whether memory stays flat. `--datatrove PYTHON` names an interpreter that has datatrove;
+to see whether memory stays flat. `--rclone install` serves the corpora from S3 (see `buckets`), so
+that they are streamed over HTTP. `--datatrove PYTHON` names an interpreter that has datatrove;
 `--datatrove install` makes an environment for it under a temporary folder.
 """
 
@@ -16,6 +17,8 @@ import sys
 import tempfile
 import time
 import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +33,17 @@ STEPS = (
 DATATROVE = ("datatrove[io,processing]", "spacy")
 
 
-def spec_of(corpus: Path) -> dict[str, Any]:
+def spec_of(uri: str, endpoint: str | None) -> dict[str, Any]:
     """Every default step over a folder of pairs."""
     fields = {"prompt": "ask", "completion": "reply"}
+    source = {"kind": "jsonl", "uri": uri, "fields": fields}
+    if endpoint is not None:
+        source["s3"] = {"endpoint": endpoint}
     return {
         "name": "benchmark",
         "base_model": {"path": str(MODEL), "quantization": "none"},
         "data": {
-            "sources": [{"kind": "jsonl", "uri": str(corpus), "fields": fields}],
+            "sources": [source],
             "steps": [{"kind": kind} for kind in STEPS],
             "sequence": {"max_tokens": 2048},
             "max_rejected": 1.0,
@@ -76,11 +82,11 @@ def run_here(spec_path: Path, out: Path, workers: int) -> dict[str, Any]:
     }
 
 
-def run_apart(corpus: Path, workers: int) -> dict[str, Any]:
+def run_apart(uri: str, workers: int, endpoint: str | None) -> dict[str, Any]:
     """Curate in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         spec = Path(folder) / "spec.json"
-        spec.write_text(json.dumps(spec_of(corpus)), encoding="utf-8")
+        spec.write_text(json.dumps(spec_of(uri, endpoint)), encoding="utf-8")
         command = [sys.executable, __file__, "--run", str(spec), "--workers", str(workers)]
         return last_line(command)
 
@@ -140,6 +146,33 @@ def datatrove_python(given: str, folder: Path) -> str:
     return python
 
 
+@contextmanager
+def lake(folder: Path, rclone: str | None) -> Iterator[str | None]:
+    """A folder for corpora, and the endpoint that serves it, if it is to be served."""
+    folder.mkdir()
+    if rclone is None:
+        yield None
+        return
+    from buckets import KEY, SECRET, rclone_program, served  # noqa: PLC0415 - imports loray
+
+    os.environ |= {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+    with served(rclone_program(rclone, folder.parent / "program"), folder.parent) as endpoint:
+        yield endpoint
+
+
+def runs_of(
+    folder: Path, endpoint: str | None, options: argparse.Namespace
+) -> Iterator[dict[str, Any]]:
+    """Every number of workers on the small corpus, the highest on the large one."""
+    sizes = [options.megabytes * times for times in (1, options.growth) if times]
+    for megabytes in sizes:
+        corpus = folder / f"{megabytes:.0f}"
+        write_pairs(corpus, megabytes, options.folder)
+        uri = str(corpus) if endpoint is None else f"s3://{folder.name}/{corpus.name}"
+        for workers in options.workers if megabytes == sizes[0] else [max(options.workers)]:
+            yield {"megabytes": megabytes, **run_apart(uri, workers, endpoint)}
+
+
 def main() -> None:
     """Measure, print, and perhaps write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -147,6 +180,7 @@ def main() -> None:
     parser.add_argument("--growth", type=float, help="also a corpus so many times as large")
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 4])
     parser.add_argument("--folder", type=Path, help="texts to make the corpus from")
+    parser.add_argument("--rclone", help="serve the corpora from S3: the program, or `install`")
     parser.add_argument("--datatrove", help="an interpreter that has it, or `install`")
     parser.add_argument("--texts", type=int, default=5000, help="rows for the comparison")
     parser.add_argument("--json", type=Path, help="also write the numbers there")
@@ -157,14 +191,11 @@ def main() -> None:
         return
     found: dict[str, Any] = {"runs": []}
     with tempfile.TemporaryDirectory() as name:
-        sizes = [options.megabytes * times for times in (1, options.growth) if times]
         print("curation, end to end")
-        for megabytes in sizes:
-            corpus = Path(name) / f"{megabytes:.0f}"
-            write_pairs(corpus, megabytes, options.folder)
-            for workers in options.workers if megabytes == sizes[0] else [max(options.workers)]:
-                found["runs"].append({"megabytes": megabytes, **run_apart(corpus, workers)})
-                report_run(found["runs"][-1], megabytes)
+        with lake(Path(name) / "lake", options.rclone) as endpoint:
+            for run in runs_of(Path(name) / "lake", endpoint, options):
+                found["runs"].append(run)
+                report_run(run, run["megabytes"])
         print("\nby step, one worker")
         report_steps(found["runs"][0])
         if options.datatrove:

@@ -160,7 +160,7 @@ def stop(running: subprocess.Popen) -> None:
 
     running.send_signal(signal.SIGINT)
     try:
-        running.communicate(timeout=20)
+        running.communicate(timeout=10)
     except subprocess.TimeoutExpired:
         running.kill()
         running.communicate()

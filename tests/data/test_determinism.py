@@ -67,23 +67,28 @@ def test_workers_and_blocks_change_no_byte(
     monkeypatch.setattr(blocks, "MIN_BLOCK_BYTES", block_bytes)
     monkeypatch.setattr(blocks, "BLOCKS_WANTED", 1 << 30)
     assert curate(tmp_path / "out", damaged) == plain
-    assert len(plain) == 6
+    assert len(plain) == 7
 
 
 def test_a_corpus_that_the_driver_does_not_hold_changes_no_byte(
     damaged, plain, tmp_path, monkeypatch
 ):
+    from ray.data import Dataset
+
     from loray.data.steps import similarity
 
-    compared = []
+    compared, shuffled = [], []
     compare = similarity._compare_in_tasks
     monkeypatch.setattr(
         similarity, "_compare_in_tasks", lambda *given: compared.append(given) or compare(*given)
     )
+    sort = Dataset.sort
+    monkeypatch.setattr(Dataset, "sort", lambda *given: shuffled.append(given[1]) or sort(*given))
     monkeypatch.setattr(similarity, "CHUNK_PAIRS", 2)
     monkeypatch.setattr(exchange, "LOCAL_BYTES", 0)
     assert curate(tmp_path / "out", damaged) == plain
     assert compared
+    assert shuffled == ["id", "place"]
 
 
 @pytest.mark.usefixtures("ray_cluster")

@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from loray.artifacts.tokens import TOKENS, TokenParts
-from loray.data import curate_to, exchange
-from loray.data.sources import blocks
+from loray.data import curate_to
 from loray.errors import ModelError, SourceError
 from tests.data.corpora import pairs, run_spec, source, write_jsonl
 
@@ -105,42 +104,6 @@ def test_what_comes_in_is_kept_or_quarantined_with_its_source_line_and_reason(
     ids = [row["id"] for row in kept]
     assert ids == sorted(ids)
     assert not set(ids) & {row["id"] for row in gone}
-
-
-def test_the_same_bytes_come_out_of_one_worker_and_of_two(
-    faulty, tokenizer_dir, tmp_path, monkeypatch
-):
-    from ray.data import DataContext, ExecutionResources
-
-    write_jsonl(tmp_path / "r.jsonl", [{"text": f"plain prose {n}. " * 9} for n in range(90)])
-    replay = {"source": source(tmp_path / "r.jsonl", fields={"text": "text"}), "fraction": 0.1}
-    spec = run_spec(tokenizer_dir, source(faulty / "*"), steps=STEPS, replay=replay)
-    options = DataContext.get_current().execution_options
-    found = {}
-    for workers, size in ((1, 1 << 20), (2, 2000)):
-        monkeypatch.setattr(options, "resource_limits", ExecutionResources(cpu=workers))
-        monkeypatch.setattr(blocks, "MIN_BLOCK_BYTES", size)
-        curate(tmp_path / str(workers), spec)
-        found[workers] = digests(tmp_path / str(workers))
-    assert found[1] == found[2]
-    assert len(found[1]) == 6
-
-
-def test_the_same_bytes_come_out_of_a_corpus_that_the_driver_does_not_hold(
-    faulty, tokenizer_dir, tmp_path, monkeypatch
-):
-    from ray.data import Dataset
-
-    spec = run_spec(tokenizer_dir, source(faulty / "*"), steps=STEPS)
-    monkeypatch.setattr(blocks, "MIN_BLOCK_BYTES", 10_000)
-    curate(tmp_path / "small", spec)
-    monkeypatch.setattr(exchange, "LOCAL_BYTES", 0)
-    shuffled = []
-    sort = Dataset.sort
-    monkeypatch.setattr(Dataset, "sort", lambda *given: shuffled.append(given[1]) or sort(*given))
-    curate(tmp_path / "large", spec)
-    assert shuffled == ["id", "place"]
-    assert digests(tmp_path / "large") == digests(tmp_path / "small")
 
 
 def test_packed_rows_are_the_unpacked_rows(faulty, tokenizer_dir, tmp_path):

@@ -101,7 +101,7 @@ def change_texts(
         return batch
     content = pa.array(after, pa.string())
     rebuilt = pa.StructArray.from_arrays([flat.field("role"), content], fields=list(TURN))
-    offsets = _offsets(turns)
+    offsets = offsets_of(turns)
     mask = pa.compute.is_null(turns)
     batch = put(batch, "turns", pa.ListArray.from_arrays(offsets, rebuilt, TURNS, mask=mask))
     counts = np.concatenate([[0], np.cumsum(differs)])
@@ -117,7 +117,7 @@ def turn_lists(turns: pa.ChunkedArray) -> list[list[dict[str, str]] | None]:
     flat = column.flatten()
     texts = zip(flat.field("role").to_pylist(), flat.field("content").to_pylist(), strict=True)
     every = [{"role": role, "content": content} for role, content in texts]
-    bounds = pairwise(_offsets(column).tolist())
+    bounds = pairwise(offsets_of(column).tolist())
     rows = zip(bounds, column.is_valid().to_pylist(), strict=True)
     return [every[start:end] if is_valid else None for (start, end), is_valid in rows]
 
@@ -144,7 +144,7 @@ def _differ(before: str, after: str) -> bool:
     return before is not after and before != after
 
 
-def _offsets(lists: pa.ListArray) -> np.ndarray:
+def offsets_of(lists: pa.ListArray) -> np.ndarray:
     """Offsets into `lists.flatten()`, which leaves out what null lists hide."""
     lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)

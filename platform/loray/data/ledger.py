@@ -40,7 +40,7 @@ class Sequences:
     is_used: np.ndarray
     """False once replay leaves it out."""
     place: np.ndarray
-    """Rank among all sequences of the token file; -1 where unused."""
+    """Rank among all training sequences; -1 where unused."""
     pack: np.ndarray
     """Number of the training sequence that it is packed into; -1 where unused."""
 

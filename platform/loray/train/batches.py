@@ -86,7 +86,8 @@ def sequence_line(sizes: tuple[int, ...], *, seed: int, start: int, stop: int) -
 
 @cache
 def _part_order(num_parts: int, seed: int, epoch: int) -> list[int]:
-    return np.random.default_rng([seed, epoch, num_parts, 1]).permutation(num_parts).tolist()
+    order = np.random.default_rng([seed, epoch, num_parts, 1]).permutation(num_parts)
+    return [int(part) for part in order]
 
 
 @lru_cache(maxsize=4)

@@ -32,7 +32,7 @@ NOTHING_HELD_OUT = SplitSpec(validation=0.0, test=0.0)
 
 
 class Place(NamedTuple):
-    """Where a sequence is in the token file."""
+    """Where a sequence is among those of training."""
 
     pack: int
     number: int
@@ -50,7 +50,7 @@ class Shown:
     num_tokens: int = 0
     num_learned: int = 0
     place: Place | None = None
-    """None for what is not in the token file."""
+    """None for what is not trained on."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def chain_for(spec: RunSpec) -> Chain:
 def preview_split(folder: Path, split: str, num_rows: int, viewer: Viewer) -> list[Shown]:
     """The first sequences of a split of a dataset.
 
-    Those of training come as the token file has them, pack by pack: a sample, since packs are
+    Those of training come as it reads them, pack by pack: a sample, since packs are
     in a seeded order. Others come in order of id.
     """
     if split == "train":

@@ -17,8 +17,8 @@ from loray.data.ledger import Ledger, mix
 def place_sequences(ledger: Ledger, *, max_tokens: int, is_packing: bool, seed: int) -> int:
     """Give every used sequence its pack and its place; the number of packs.
 
-    Packs come in a seeded order that does not depend on their lengths, so that any part of the
-    token file is a sample of it.
+    Packs come in a seeded order that does not depend on their lengths, so that any part of
+    the files is a sample of all.
     """
     sequences = ledger.sequences
     used = np.flatnonzero(sequences.is_used & ledger.is_kept[sequences.row])

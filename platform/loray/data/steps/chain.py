@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -20,11 +21,11 @@ from loray.data.batch import (
     Stage,
     change_texts,
     is_in,
+    offsets_of,
     put,
     put_measures,
     reject,
     spent,
-    turn_lists,
 )
 from loray.data.sources.records import EMPTY_REASON, is_blank
 from loray.data.steps.control import escape, escape_pattern
@@ -174,12 +175,27 @@ def mark_length(batch: pa.Table, *, min_chars: int, max_chars: int) -> pa.Table:
 
 
 def digest_turns(batch: pa.Table, *, column: str) -> pa.Table:
-    """A digest of each row's turns in `column`; null where a step has rejected the row before."""
+    """A digest of each row's turns in `column`; null where a step has rejected the row before.
+
+    It is taken of roles and contents, each with its length before it, so that no two rows look
+    alike.
+    """
+    turns = batch["turns"].combine_chunks()
+    flat = turns.flatten()
+    pieces = [*map(_framed, flat.field("role").to_pylist(), flat.field("content").to_pylist())]
+    bounds = pairwise(offsets_of(turns).tolist())
     digests = [
-        _digest(turns) if alive and turns else None
-        for turns, alive in zip(turn_lists(batch["turns"]), is_in(batch), strict=True)
+        hashlib.blake2b(b"".join(pieces[start:end]), digest_size=DIGEST_BYTES).digest()
+        if alive and end > start
+        else None
+        for (start, end), alive in zip(bounds, is_in(batch).tolist(), strict=True)
     ]
     return put(batch, column, pa.array(digests, pa.binary(DIGEST_BYTES)))
+
+
+def _framed(role: str, content: str) -> bytes:
+    name, text = role.encode(), content.encode()
+    return b"%b%b%b%b" % (len(name).to_bytes(8), name, len(text).to_bytes(8), text)
 
 
 def reject_blank(batch: pa.Table) -> pa.Table:
@@ -194,12 +210,3 @@ def reject_blank(batch: pa.Table) -> pa.Table:
 
 def _blank_reason(turns: list[dict[str, str]]) -> str | None:
     return next((EMPTY_REASON[t["role"]] for t in turns if is_blank(t["content"])), None)
-
-
-def _digest(turns: list[dict[str, str]]) -> bytes:
-    """Of roles and contents, each with its length before it, so that no two rows look alike."""
-    found = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    for turn in turns:
-        for part in (turn["role"].encode(), turn["content"].encode()):
-            found.update(len(part).to_bytes(8, "big") + part)
-    return found.digest()
