@@ -12,15 +12,13 @@ where it writes none). Text in a row that looks like a control token is encoded 
 """
 
 import json
-from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from loray.errors import ModelError
-from loray.models.markup import Markup, Tokens, Turn, markup_of
+from loray.models.markup import Markup, Turn, markup_of
+from loray.models.rendering import Encoded, encode_rendered, render
 from loray.models.tool_use import JSON_ROLES, Conversation, Message, conversation_of
 from loray.spec.data import ChatSpec
 
@@ -29,14 +27,6 @@ if TYPE_CHECKING:
 
 GENERIC_CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend")
 """Tokenizer classes that are nothing but their `tokenizer.json`; they load without torch."""
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Token ids of a row; `target_mask[t]` tells whether the token at `t` is learned."""
-
-    input_ids: list[int]
-    target_mask: list[bool]
 
 
 def load_tokenizer(path: str, revision: str | None = None) -> "PreTrainedTokenizerFast":
@@ -92,7 +82,7 @@ def encode(turns: Sequence[Turn], tokenizer: "PreTrainedTokenizerFast", chat: Ch
         raise ModelError("a row without an assistant turn has nothing to learn; add an answer")
     if chat.template == "plain":
         return _encode_plain(talk.messages, markup)
-    return _encode_rendered(_render(talk, markup), markup)
+    return encode_rendered(render(talk, markup), markup)
 
 
 def encode_prompt(
@@ -111,7 +101,7 @@ def encode_prompt(
     talk = _conversation(turns, chat, markup)
     if chat.template == "plain":
         return _encode_plain(talk.messages, markup).input_ids
-    return _encode_rendered(_render(talk, markup, open_prompt=True), markup).input_ids
+    return encode_rendered(render(talk, markup, open_prompt=True), markup).input_ids
 
 
 def end_token_id(tokenizer: "PreTrainedTokenizerFast", chat: ChatSpec) -> int:
@@ -174,92 +164,3 @@ def _encode_plain(turns: Sequence[Message], markup: Markup) -> Encoded:
         ids += more
         mask += [is_answer] * len(more)
     return Encoded(ids, mask)
-
-
-# --- the tokenizer's own template
-
-
-@dataclass(frozen=True)
-class _Rendered:
-    """A conversation as the template writes it, with control tokens of the content veiled."""
-
-    text: str
-    answers: tuple[tuple[int, int], ...]
-    """Start and end, in characters, of what the model writes for each assistant turn."""
-    veil: Mapping[str, str]
-    """Stand-in character to the text it stands for."""
-
-
-def _render(talk: Conversation, markup: Markup, *, open_prompt: bool = False) -> _Rendered:
-    """Render the messages and find each answer by rendering what comes before it.
-
-    Raises:
-        ModelError: the template refuses the turns, or writes a turn differently once more follow.
-    """
-    veiled, veil = markup.veil(talk.messages)
-    text = markup.render(veiled, talk.tools, open_prompt=open_prompt)
-    answers = []
-    for number, turn in enumerate(veiled):
-        if turn["role"] != "assistant":
-            continue
-        if number == 0:
-            raise ModelError("a conversation that begins with an answer; put a user turn before")
-        before = markup.render(veiled[:number], talk.tools, open_prompt=True)
-        is_last = number + 1 == len(veiled) and not open_prompt
-        through = text if is_last else markup.render(veiled[: number + 1], talk.tools)
-        if not (through.startswith(before) and text.startswith(through)):
-            raise ModelError(
-                f"the chat template writes turns 1 to {number + 1} differently once the answer or "
-                "later turns follow, so what the model sees when it answers is not what it "
-                "learned; bring one answer a row, or set data.chat.template: plain"
-            )
-        answers.append((len(before), len(through)))
-    return _Rendered(text, tuple(answers), veil)
-
-
-def _encode_rendered(rendered: _Rendered, markup: Markup) -> Encoded:
-    """Tokenize so that the ids before each answer are those of the text before it alone.
-
-    The text is encoded whole where that is so already, and in parts where a token would reach
-    across the start of an answer, or where an answer's end token has to be added.
-    """
-    whole = markup.tokens(rendered.text, rendered.veil)
-    bare = {
-        end for start, end in rendered.answers if not whole.find(markup.template_end, start, end)
-    }
-    torn = {start for start, _ in rendered.answers if not _is_clean(rendered, start, whole, markup)}
-    if bare or torn:
-        whole = _encode_parts(rendered, torn, bare, markup)
-    mask = [False] * len(whole.ids)
-    for start, end in rendered.answers:
-        ends = whole.find(markup.template_end, start, end)
-        first = bisect_left(whole.starts, start)
-        mask[first : ends[-1] + 1] = [True] * (ends[-1] + 1 - first)
-    return Encoded(whole.ids, mask)
-
-
-def _encode_parts(rendered: _Rendered, torn: set[int], bare: set[int], markup: Markup) -> Tokens:
-    ids: list[int] = []
-    starts: list[int] = []
-    edges = sorted({0, len(rendered.text)} | torn | bare)
-    for left, right in pairwise(edges):
-        part = markup.tokens(rendered.text[left:right], rendered.veil)
-        ids += part.ids
-        starts += [left + start for start in part.starts]
-        if right in bare:
-            ids.append(markup.template_end)
-            starts.append(right - 1)  # counted with the answer's last character
-    return Tokens(ids, starts)
-
-
-def _is_clean(rendered: _Rendered, cut: int, whole: Tokens, markup: Markup) -> bool:
-    """Whether the ids before `cut` are what the text before it gives by itself.
-
-    Control tokens part a text for good, so only what follows the last one is encoded again.
-    """
-    control = markup.last_control(rendered.text[:cut])
-    if control is None:
-        return False
-    again = markup.tokens(rendered.text[control:cut], rendered.veil).ids
-    first = bisect_left(whole.starts, cut)
-    return whole.ids[max(first - len(again), 0) : first] == again

@@ -34,6 +34,9 @@ FROZEN_CLOCK = (
 PRIVATE_PLANES = range(0xF0000, 0x10FFFE)
 """Unicode's supplementary private use areas, where stand-ins for control tokens are taken from."""
 
+MAX_LEADS = 1024
+"""Texts that are remembered with their ids."""
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -67,6 +70,7 @@ class Markup:
         self._control = _any_of(self.texts)
         self._numbers = {token.content: number for number, token in added.items()}
         unknown = {tokenizer.unk_token_id}  # what no token spells, stand-ins among it, is no mark
+        self._leads: dict[str, list[int]] = {}
         self._control_ids = {self._numbers[text] for text in self.texts} - unknown
 
     @cached_property
@@ -96,6 +100,12 @@ class Markup:
         text = self.render(probe)
         end = self._control.search(text, text.rindex("reply"))
         return self.eos if end is None else self._numbers[end[0]]
+
+    @cached_property
+    def template_end_text(self) -> str | None:
+        """How that token is spelled; None where no text becomes it."""
+        spelled = (text for text in self.texts if self._numbers[text] == self.template_end)
+        return next(spelled, None)
 
     def render(
         self,
@@ -170,6 +180,20 @@ class Markup:
             ids += encoding.ids[last : last + 1]
             unveiled += starts[last : last + 1]
         return Tokens(ids, unveiled)
+
+    def ids(self, text: str) -> list[int]:
+        """Encode rendered text that holds no stand-in."""
+        (encoding,) = self._backend.encode_batch_fast([text], add_special_tokens=False)
+        found: list[int] = encoding.ids
+        return found
+
+    def lead_ids(self, text: str) -> list[int]:
+        """The same for what a template writes before an answer: the same in nearly every row."""
+        if text not in self._leads:
+            if len(self._leads) >= MAX_LEADS:
+                self._leads.clear()
+            self._leads[text] = self.ids(text)
+        return self._leads[text]
 
     def plain(self, text: str) -> Tokens:
         """Encode `text` so that nothing in it becomes a control token."""

@@ -27,8 +27,9 @@ from loray.data.sequences.cut import cut_text
 from loray.data.sources.records import is_blank
 from loray.data.split import add_split
 from loray.errors import ModelError
-from loray.models.chat import Encoded, encode, load_tokenizer
+from loray.models.chat import encode, load_tokenizer
 from loray.models.markup import markup_of
+from loray.models.rendering import Encoded
 from loray.models.tool_use import num_answers
 from loray.spec.data import ChatSpec, SequenceSpec, SplitSpec
 
