@@ -147,9 +147,8 @@ def datatrove_python(given: str, folder: Path) -> str:
 
 
 @contextmanager
-def lake(folder: Path, rclone: str | None) -> Iterator[str | None]:
-    """A folder for corpora, and the endpoint that serves it, if it is to be served."""
-    folder.mkdir()
+def served_lake(folder: Path, rclone: str | None) -> Iterator[str | None]:
+    """The endpoint that serves the corpora of a folder, if they are to be served."""
     if rclone is None:
         yield None
         return
@@ -161,16 +160,14 @@ def lake(folder: Path, rclone: str | None) -> Iterator[str | None]:
 
 
 def runs_of(
-    folder: Path, endpoint: str | None, options: argparse.Namespace
+    folder: Path, sizes: list[float], workers: list[int], endpoint: str | None
 ) -> Iterator[dict[str, Any]]:
-    """Every number of workers on the small corpus, the highest on the large one."""
-    sizes = [options.megabytes * times for times in (1, options.growth) if times]
+    """Every number of workers on the first corpus, the highest on the others."""
     for megabytes in sizes:
         corpus = folder / f"{megabytes:.0f}"
-        write_pairs(corpus, megabytes, options.folder)
         uri = str(corpus) if endpoint is None else f"s3://{folder.name}/{corpus.name}"
-        for workers in options.workers if megabytes == sizes[0] else [max(options.workers)]:
-            yield {"megabytes": megabytes, **run_apart(uri, workers, endpoint)}
+        for number in workers if megabytes == sizes[0] else [max(workers)]:
+            yield {"megabytes": megabytes, **run_apart(uri, number, endpoint)}
 
 
 def main() -> None:
@@ -192,8 +189,12 @@ def main() -> None:
     found: dict[str, Any] = {"runs": []}
     with tempfile.TemporaryDirectory() as name:
         print("curation, end to end")
-        with lake(Path(name) / "lake", options.rclone) as endpoint:
-            for run in runs_of(Path(name) / "lake", endpoint, options):
+        sizes = [options.megabytes * times for times in (1, options.growth) if times]
+        folder = Path(name) / "lake"
+        for megabytes in sizes:  # before anyone serves them: rclone remembers what a folder holds
+            write_pairs(folder / f"{megabytes:.0f}", megabytes, options.folder)
+        with served_lake(folder, options.rclone) as endpoint:
+            for run in runs_of(folder, sizes, options.workers, endpoint):
                 found["runs"].append(run)
                 report_run(run, run["megabytes"])
         print("\nby step, one worker")
