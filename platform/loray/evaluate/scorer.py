@@ -75,7 +75,7 @@ class Scorer:
             model,
             self._tokenizer,
             slots=1 if spec.method.kind == "lora" else 0,
-            max_rank=spec.method.rank if spec.method.kind == "lora" else 0,
+            max_rank=spec.method.max_rank if spec.method.kind == "lora" else 0,
             max_batch=spec.evaluate.batch_size,
             max_context=self._max_context,
         )

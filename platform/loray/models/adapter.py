@@ -37,6 +37,10 @@ def attach_adapter(model: PreTrainedModel, method: LoraMethod) -> PeftModel:
         lora_alpha=method.alpha,
         lora_dropout=method.dropout,
         target_modules=list(method.target_modules),
+        rank_pattern={p.modules: p.rank for p in method.patterns if p.rank is not None},
+        alpha_pattern={p.modules: p.alpha for p in method.patterns if p.alpha is not None},
+        use_rslora=method.rslora,
+        init_lora_weights=True if method.init == "kaiming" else method.init,
     )
     adapted = get_peft_model(model, config, autocast_adapter_dtype=False)
     assert isinstance(adapted, PeftModel)  # noqa: S101 (mixed models are not asked for)

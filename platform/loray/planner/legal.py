@@ -1,9 +1,14 @@
 """What a base model and a device cannot do together, told before anything starts."""
 
 from loray.errors import ModelError
-from loray.planner.parameters import Architecture, config_path, read_architecture
+from loray.planner.parameters import (
+    Architecture,
+    config_path,
+    module_name,
+    read_architecture,
+)
 from loray.spec.run import RunSpec
-from loray.spec.train import NF4_BLOCK
+from loray.spec.train import NF4_BLOCK, BaseModelSpec, LoraMethod
 
 
 def check_runnable(spec: RunSpec) -> None:
@@ -14,18 +19,38 @@ def check_runnable(spec: RunSpec) -> None:
     Raises:
         ModelError: what does not go together, and the nearest spec that does.
     """
-    if spec.base_model.quantization != "nf4" or spec.resources.gpus_per_worker:
-        return
     if not config_path(spec.base_model).is_file():
         return
     try:
         shape = read_architecture(spec.base_model)
     except ModelError:
         return
+    if spec.method.kind == "lora":
+        _check_patterns(spec.method, shape)
+    if spec.base_model.quantization == "nf4" and not spec.resources.gpus_per_worker:
+        _check_blocks(spec.base_model, shape)
+
+
+def _check_patterns(method: LoraMethod, shape: Architecture) -> None:
+    names = [
+        f".{module_name(layer, name)}"
+        for layer in range(shape.layers)
+        for name in method.target_modules
+    ]
+    for pattern in method.patterns:
+        if not any(name.endswith(f".{pattern.modules}") for name in names):
+            raise ModelError(
+                f"method.patterns has {pattern.modules!r}, which no module of the base model ends "
+                f"with; wanted the end of a name such as {names[0][1:]} (its layers are 0 to "
+                f"{shape.layers - 1}); correct it or drop it"
+            )
+
+
+def _check_blocks(model: BaseModelSpec, shape: Architecture) -> None:
     if odd := split_blocks(shape):
         name, inputs = odd[0]
         raise ModelError(
-            f"base_model.quantization is nf4, and {name} of {spec.base_model.path} has {inputs} "
+            f"base_model.quantization is nf4, and {name} of {model.path} has {inputs} "
             f"inputs; on a CPU bitsandbytes misreads rows that are no multiple of {NF4_BLOCK}; "
             "use quantization: none, or resources.gpus_per_worker: 1"
         )

@@ -9,7 +9,7 @@ peaks of LitGPT and PEFT (`tests/planner/test_published.py`).
 
 from dataclasses import dataclass
 
-from loray.planner.parameters import Architecture, count_adapter, count_base
+from loray.planner.parameters import Architecture, count_adapter, count_base, count_method
 from loray.spec.run import RunSpec
 from loray.spec.train import NF4_BLOCK, BaseModelSpec
 
@@ -81,7 +81,7 @@ def count_learned(spec: RunSpec, shape: Architecture) -> int:
     """Parameters that training changes."""
     if spec.method.kind == "full":
         return count_base(shape).total
-    return count_adapter(shape, spec.method.target_modules, spec.method.rank)
+    return count_method(shape, spec.method)
 
 
 def weight_bytes(model: BaseModelSpec, shape: Architecture) -> float:

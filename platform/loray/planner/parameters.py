@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from loray.errors import ModelError
-from loray.spec.train import BaseModelSpec
+from loray.spec.train import ATTENTION, BaseModelSpec, LoraMethod
 
 KNOWN_TYPES = ("llama", "mistral", "qwen2", "qwen3")
 
@@ -85,6 +85,22 @@ def count_adapter(shape: Architecture, targets: Iterable[str], rank: int) -> int
     """
     linears = shape.linear_shapes
     return shape.layers * sum(rank * sum(linears[name]) for name in targets)
+
+
+def count_method(shape: Architecture, method: LoraMethod) -> int:
+    """The same for an adapter whose patterns may give each module a rank of its own."""
+    linears = shape.linear_shapes
+    return sum(
+        method.rank_of(module_name(layer, name)) * sum(linears[name])
+        for layer in range(shape.layers)
+        for name in method.target_modules
+    )
+
+
+def module_name(layer: int, projection: str) -> str:
+    """The dotted name of a projection in the base model."""
+    part = "self_attn" if projection in ATTENTION else "mlp"
+    return f"model.layers.{layer}.{part}.{projection}"
 
 
 def read_architecture(model: BaseModelSpec) -> Architecture:

@@ -79,6 +79,7 @@ class RunSpec(StrictModel):
             self._global_batch_splits_evenly(),
             self._gates_look_at_what_is_measured(),
             self._full_training_is_not_quantized(),
+            self._two_rates_need_two_factors(),
             self._what_is_trained_can_be_served(),
         )
         if findings := list(chain.from_iterable(rules)):
@@ -124,13 +125,23 @@ class RunSpec(StrictModel):
                 reads=("method.kind",),
             )
 
+    def _two_rates_need_two_factors(self) -> Iterator[Finding]:
+        ratio = self.train.optimizer.lora_plus_ratio
+        if self.method.kind == "full" and ratio != 1.0:
+            yield Finding(
+                "train.optimizer.lora_plus_ratio",
+                f"found {ratio:g}, but method.kind is full and has no A and B; drop it, or use "
+                "method.kind: lora",
+                reads=("method.kind",),
+            )
+
     def _what_is_trained_can_be_served(self) -> Iterator[Finding]:
-        if self.method.kind == "lora" and self.method.rank > self.serve.max_rank:
+        if self.method.kind == "lora" and self.method.max_rank > self.serve.max_rank:
             yield Finding(
                 "serve.max_rank",
-                f"found {self.serve.max_rank}, less than method.rank {self.method.rank}: no slot "
-                f"could hold the adapter; use {self.method.rank} or more",
-                reads=("method.rank",),
+                f"found {self.serve.max_rank}, less than the rank {self.method.max_rank} of the "
+                f"method: no slot could hold the adapter; use {self.method.max_rank} or more",
+                reads=("method.rank", "method.patterns"),
             )
         if self.serve.max_new_tokens >= self.serve.max_context:
             yield Finding(

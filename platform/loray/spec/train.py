@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from loray.spec.base import Count, ModelPath, StrictModel
+from loray.spec.base import Count, Finding, ModelPath, RuleError, StrictModel
 
 NF4_BLOCK = 64
 """Weights that share one scale. Source: arXiv:2305.14314, sec. 3."""
@@ -28,6 +28,23 @@ MLP = ("gate_proj", "up_proj", "down_proj")
 Projection = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
+class PatternSpec(StrictModel):
+    """Another rank or alpha for some of the targeted modules."""
+
+    modules: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$", max_length=256)]
+    """The end of their dotted names, such as `q_proj` or `layers.0.mlp.down_proj`."""
+    rank: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """`method.rank` when not given."""
+    alpha: Annotated[int, Field(ge=1, le=65536)] | None = None
+    """`method.alpha` when not given."""
+
+    @model_validator(mode="after")
+    def _something_is_changed(self) -> Self:
+        if self.rank is None and self.alpha is None:
+            raise ValueError("neither rank nor alpha is given; give one, or drop the pattern")
+        return self
+
+
 class LoraMethod(StrictModel):
     """A low-rank update, W0 + (alpha / rank) B A. Source: arXiv:2106.09685, sec. 4.1."""
 
@@ -40,6 +57,12 @@ class LoraMethod(StrictModel):
     """Probability that an input element of A is dropped while training."""
     targets: Literal["all-linear", "attention", "mlp"] | tuple[Projection, ...] = "all-linear"
     """A preset or the names of the linear projections that get an adapter."""
+    patterns: tuple[PatternSpec, ...] = ()
+    """Modules of another rank or alpha; the first pattern that fits a module counts."""
+    rslora: bool = False
+    """Multiply by alpha / sqrt(rank), which keeps high ranks learning. Source: arXiv:2312.03732."""
+    init: Literal["kaiming", "gaussian"] = "kaiming"
+    """How A begins: uniform as in a linear layer, or normal with deviation 1 / rank. B is zero."""
 
     @property
     def target_modules(self) -> tuple[str, ...]:
@@ -48,10 +71,38 @@ class LoraMethod(StrictModel):
         names = presets[self.targets] if isinstance(self.targets, str) else self.targets
         return tuple(sorted(set(names)))
 
+    @property
+    def max_rank(self) -> int:
+        """The highest rank of any module."""
+        return max([self.rank, *(p.rank for p in self.patterns if p.rank is not None)])
+
+    def rank_of(self, module: str) -> int:
+        """The rank of a module, by its dotted name."""
+        fitting = (
+            p.rank for p in self.patterns if p.rank and f".{module}".endswith(f".{p.modules}")
+        )
+        return next(fitting, self.rank)
+
     @model_validator(mode="after")
     def _some_projection_is_targeted(self) -> Self:
         if not self.target_modules:
             raise ValueError("targets is empty; name at least one projection, or use all-linear")
+        return self
+
+    @model_validator(mode="after")
+    def _patterns_fit_what_is_targeted(self) -> Self:
+        findings = [
+            Finding(
+                f"patterns.{at}.modules",
+                f"found {pattern.modules!r}, which ends in no targeted projection "
+                f"({', '.join(self.target_modules)}); end it with one of them",
+                reads=("targets",),
+            )
+            for at, pattern in enumerate(self.patterns)
+            if pattern.modules.rpartition(".")[2] not in self.target_modules
+        ]
+        if findings:
+            raise RuleError(*findings)
         return self
 
 
@@ -85,6 +136,8 @@ class OptimizerSpec(StrictModel):
     """Decay of the running mean of squared gradients."""
     epsilon: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-8
     """Added to the root of the squared mean, so that nothing is divided by zero."""
+    lora_plus_ratio: Annotated[float, Field(ge=1.0, le=1000.0)] = 1.0
+    """The learning rate of B over that of A (LoRA+); 1 for one rate. Source: arXiv:2402.12354."""
 
 
 class ScheduleSpec(StrictModel):

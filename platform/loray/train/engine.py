@@ -53,7 +53,7 @@ class ZeroEngine:
         self._passes = 0
         self._device = device
         optimizer = torch.optim.AdamW(
-            list(self._parameters.values()),
+            _groups(self._parameters, train.optimizer.lora_plus_ratio),
             lr=train.optimizer.learning_rate,
             betas=(train.optimizer.beta1, train.optimizer.beta2),
             eps=train.optimizer.epsilon,
@@ -86,7 +86,7 @@ class ZeroEngine:
     def step(self, learning_rate: float) -> float:
         """Clip, move the weights, clear gradients; returns the norm before clipping."""
         for group in self._engine.optimizer.param_groups:
-            group["lr"] = learning_rate
+            group["lr"] = learning_rate * group["ratio"]
         self._engine.step()
         return float(self._engine.get_global_grad_norm() or 0.0)
 
@@ -135,6 +135,15 @@ class ZeroEngine:
                 }
         if self._sharded:
             self._optimizer._lazy_init_hp_params_optimizer_state()  # noqa: SLF001
+
+
+def _groups(parameters: dict[str, nn.Parameter], b_ratio: float) -> list[dict[str, object]]:
+    """Parameters by the share of the learning rate that they get; one group when all get all."""
+    is_b = {name: b_ratio != 1.0 and ".lora_B." in name for name in parameters}
+    rest = [p for name, p in parameters.items() if not is_b[name]]
+    faster = [p for name, p in parameters.items() if is_b[name]]
+    groups = [{"params": rest, "ratio": 1.0}, {"params": faster, "ratio": b_ratio}]
+    return [group for group in groups if group["params"]]
 
 
 def _deepspeed_config(train: TrainSpec, *, accumulation: int, bf16: bool) -> dict[str, object]:

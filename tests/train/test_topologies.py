@@ -1,0 +1,127 @@
+"""Every form of adapter: as large as planned, learning, and the same in plain PEFT and our engine."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from loray.planner.memory import count_learned
+from loray.planner.parameters import read_architecture
+from tests.train.sequences import make_rows, make_spec
+from tests.train.test_loop import run
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("alone")]
+
+FORMS: dict[str, dict[str, Any]] = {
+    "attention": {"targets": "attention"},
+    "mlp": {"targets": "mlp"},
+    "q and v": {"targets": ["q_proj", "v_proj"]},
+    "rsLoRA": {"rslora": True, "rank": 16},
+    "gaussian": {"init": "gaussian"},
+    "patterns": {
+        "patterns": [
+            {"modules": "layers.0.self_attn.q_proj", "rank": 8, "alpha": 4},
+            {"modules": "down_proj", "rank": 2},
+            {"modules": "q_proj", "alpha": 16},
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_adapter_is_as_large_as_planned_learns_and_is_served_as_it_was_trained(
+    model: Path, tmp_path: Path, form: str
+) -> None:
+    from peft import PeftModel
+
+    from loray.inference.engine import Engine
+    from loray.inference.request import GenerateRequest, SamplingParams
+    from loray.models.chat import load_tokenizer
+    from loray.models.load import load_base
+    from loray.train.learner import build_learner, save_learned
+
+    method = {"kind": "lora", "rank": 4, "alpha": 8, **FORMS[form]}
+    spec = make_spec(model, method=method, train__steps=12, base_model__quantization="none")
+    learner = build_learner(spec, device="cpu")
+    trainable = sum(p.numel() for p in learner.parameters() if p.requires_grad)
+    assert trainable == count_learned(spec, read_architecture(spec.base_model))
+
+    losses, learned, _ = run(spec, make_rows(8), tmp_path)
+    assert losses[-1] < losses[0] - 0.02
+    assert all(tensor.any() for name, tensor in learned.items() if "lora_B" in name)
+
+    for name, parameter in learner.named_parameters():
+        if parameter.requires_grad:
+            parameter.data.copy_(learned[name.replace(".default", "")])
+    save_learned(learner, spec, tmp_path / "adapter")
+    plain = PeftModel.from_pretrained(load_base(spec.base_model), tmp_path / "adapter").eval()
+    ids = list(range(30, 50))
+    with torch.inference_mode():
+        wanted = plain.generate(torch.tensor([ids]), max_new_tokens=12, do_sample=False)[0, 20:]
+    engine = Engine(
+        load_base(spec.base_model),
+        load_tokenizer(str(model)),
+        slots=1,
+        max_rank=spec.method.max_rank,
+        max_batch=1,
+        max_context=64,
+    )
+    with engine:
+        engine.load_adapter("form", tmp_path / "adapter")
+        request = GenerateRequest("r", ids, SamplingParams(12), adapter="form")
+        (completion,) = engine.generate([request])
+    assert list(completion.token_ids) == wanted.tolist()
+
+
+def test_patterns_are_what_peft_makes_of_them(model: Path, tmp_path: Path) -> None:
+    from loray.train.learner import build_learner, save_learned
+
+    spec = make_spec(model, method={"kind": "lora", "rank": 4, "alpha": 8, **FORMS["patterns"]})
+    learner = build_learner(spec, device="cpu")
+    layers = dict(learner.get_base_model().named_modules())
+    found = {
+        name: (layer.r["default"], layer.scaling["default"])
+        for name, layer in layers.items()
+        if hasattr(layer, "scaling")
+    }
+    assert found["model.layers.0.self_attn.q_proj"] == (8, 0.5)
+    assert found["model.layers.1.self_attn.q_proj"] == (4, 4.0)
+    assert found["model.layers.1.mlp.down_proj"] == (2, 4.0)
+    assert found["model.layers.0.mlp.up_proj"] == (4, 2.0)
+    save_learned(learner, spec, tmp_path)
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert list(config["rank_pattern"].items()) == [
+        ("layers.0.self_attn.q_proj", 8),
+        ("down_proj", 2),
+    ]
+
+
+@pytest.mark.parametrize("stage", [0, 2])
+def test_b_learns_as_much_faster_as_it_is_told(model: Path, tmp_path: Path, stage: int) -> None:
+    """Adam's first step moves every weight by its learning rate, whatever the gradient."""
+    changes = {}
+    for ratio in (1.0, 4.0):
+        spec = make_spec(
+            model,
+            train__optimizer={"learning_rate": 5e-3, "lora_plus_ratio": ratio},
+            train__strategy={"kind": "deepspeed", "zero_stage": stage},
+            train__schedule={"kind": "constant", "warmup_steps": 0},
+            train__max_grad_norm=1e6,
+        )
+        _, learned, _ = run(spec, make_rows(8), tmp_path, stop=1)
+        moved = [t.abs().max() for name, t in learned.items() if "lora_B" in name]
+        changes[ratio] = float(max(moved))
+    assert changes[1.0] == pytest.approx(5e-3, rel=1e-3)
+    assert changes[4.0] == pytest.approx(4 * 5e-3, rel=1e-3)
+
+
+def test_a_run_of_two_rates_resumes_bit_for_bit(model: Path, tmp_path: Path) -> None:
+    rows = make_rows(40)
+    spec = make_spec(model, train__optimizer={"learning_rate": 5e-3, "lora_plus_ratio": 4.0})
+    whole = run(spec, rows, tmp_path)
+    first = run(spec, rows, tmp_path, stop=4)
+    second = run(spec, rows, tmp_path, state=(4, first[2]))
+    assert first[0] + second[0] == whole[0]
+    assert all(torch.equal(second[1][name], tensor) for name, tensor in whole[1].items())
