@@ -53,3 +53,12 @@ data: {{sources: [{{kind: jsonl, uri: x, fields: {{text: t}}}}]}}
 train: {{steps: 1}}
 """
     check_runnable(parse_run_spec(text))
+
+
+def test_a_pattern_that_fits_no_module_of_the_base_is_refused(tmp_path: Path):
+    fits = "method.patterns=[{modules: layers.0.mlp.up_proj, rank: 4}]"
+    misses = "method.patterns=[{modules: layers.1.mlp.up_proj, rank: 4}]"
+    whole = ("base_model.quantization=none", "method.kind=lora")
+    check(tmp_path, *whole, fits)
+    with pytest.raises(ModelError, match=r"'layers.1.mlp.up_proj', which no module.*are 0 to 0"):
+        check(tmp_path, *whole, misses)

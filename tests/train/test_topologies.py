@@ -1,4 +1,4 @@
-"""Every form of adapter: as large as planned, learning, and the same in plain PEFT and our engine."""
+"""Every form of adapter: as large as planned, learning, the same in plain PEFT and our engine."""
 
 import json
 from pathlib import Path
@@ -17,15 +17,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("alone")]
 FORMS: dict[str, dict[str, Any]] = {
     "attention": {"targets": "attention"},
     "mlp": {"targets": "mlp"},
-    "q and v": {"targets": ["q_proj", "v_proj"]},
+    "q and v": {"targets": ("q_proj", "v_proj")},
     "rsLoRA": {"rslora": True, "rank": 16},
     "gaussian": {"init": "gaussian"},
     "patterns": {
-        "patterns": [
+        "patterns": (
             {"modules": "layers.0.self_attn.q_proj", "rank": 8, "alpha": 4},
             {"modules": "down_proj", "rank": 2},
             {"modules": "q_proj", "alpha": 16},
-        ]
+        )
     },
 }
 
@@ -70,7 +70,7 @@ def test_an_adapter_is_as_large_as_planned_learns_and_is_served_as_it_was_traine
     )
     with engine:
         engine.load_adapter("form", tmp_path / "adapter")
-        request = GenerateRequest("r", ids, SamplingParams(12), adapter="form")
+        request = GenerateRequest("r", tuple(ids), "form", SamplingParams(12))
         (completion,) = engine.generate([request])
     assert list(completion.token_ids) == wanted.tolist()
 
@@ -84,7 +84,7 @@ def test_patterns_are_what_peft_makes_of_them(model: Path, tmp_path: Path) -> No
     found = {
         name: (layer.r["default"], layer.scaling["default"])
         for name, layer in layers.items()
-        if hasattr(layer, "scaling")
+        if hasattr(layer, "lora_A")
     }
     assert found["model.layers.0.self_attn.q_proj"] == (8, 0.5)
     assert found["model.layers.1.self_attn.q_proj"] == (4, 4.0)

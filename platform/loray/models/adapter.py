@@ -60,9 +60,9 @@ def save_adapter(
     document["inference_mode"] = True
     document = {
         key: sorted(value) if isinstance(value, (set, list)) else value
-        for key, value in document.items()
+        for key, value in sorted(document.items())  # patterns keep their order: the first counts
     }
-    text = json.dumps(document, indent=2, sort_keys=True, default=str)
+    text = json.dumps(document, indent=2, default=str)
     (folder / CONFIG_NAME).write_text(text + "\n", encoding="utf-8")
     ordered = {name: tensors[name].detach().contiguous().cpu() for name in sorted(tensors)}
     save_file(ordered, folder / WEIGHTS_NAME, metadata={"format": "pt"})

@@ -137,10 +137,12 @@ class RunSpec(StrictModel):
 
     def _what_is_trained_can_be_served(self) -> Iterator[Finding]:
         if self.method.kind == "lora" and self.method.max_rank > self.serve.max_rank:
+            rank = self.method.max_rank
+            where = "method.rank" if rank == self.method.rank else "a rank in method.patterns,"
             yield Finding(
                 "serve.max_rank",
-                f"found {self.serve.max_rank}, less than the rank {self.method.max_rank} of the "
-                f"method: no slot could hold the adapter; use {self.method.max_rank} or more",
+                f"found {self.serve.max_rank}, less than {where} {rank}: no slot could hold the "
+                f"adapter; use {rank} or more",
                 reads=("method.rank", "method.patterns"),
             )
         if self.serve.max_new_tokens >= self.serve.max_context:

@@ -67,6 +67,9 @@ class ZeroEngine:
         )
         self._adam = optimizer
         self._sharded = train.strategy.zero_stage > 0
+        if len(optimizer.param_groups) > 1:
+            # ZeRO looks for the moments of all groups once it has stepped the first one.
+            self._prime_adam(0)
 
     def loss_sum(self, batch: Batch) -> torch.Tensor:
         """Forward pass: summed loss of this worker's micro-batch, shape ()."""
@@ -129,10 +132,10 @@ class ZeroEngine:
         """Give Adam the moments that it otherwise makes at its first step."""
         for group in self._adam.param_groups:
             for tensor in group["params"]:
-                self._adam.state[tensor] = {
-                    "step": torch.tensor(float(steps_done)),
-                    **{key: torch.zeros_like(tensor) for key in ADAM_STATES},
-                }
+                state = self._adam.state[tensor]
+                state["step"] = torch.tensor(float(steps_done))
+                for key in ADAM_STATES:  # kept where ZeRO has linked them to the parameters
+                    state.setdefault(key, torch.zeros_like(tensor))
         if self._sharded:
             self._optimizer._lazy_init_hp_params_optimizer_state()  # noqa: SLF001
 

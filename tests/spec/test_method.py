@@ -1,0 +1,54 @@
+import pytest
+
+from loray.errors import SpecError
+from loray.spec.load import parse_run_spec
+from loray.spec.train import LoraMethod, PatternSpec
+
+SPEC = """\
+name: small
+base_model: {path: base}
+data: {sources: [{kind: jsonl, uri: x, fields: {text: t}}]}
+train: {steps: 1}
+"""
+
+
+def test_the_first_pattern_that_fits_a_module_counts():
+    patterns = (
+        PatternSpec(modules="layers.1.self_attn.q_proj", rank=32),
+        PatternSpec(modules="q_proj", rank=4),
+        PatternSpec(modules="up_proj", alpha=1),
+    )
+    method = LoraMethod(rank=8, patterns=patterns)
+    assert method.rank_of("model.layers.1.self_attn.q_proj") == 32
+    assert method.rank_of("model.layers.11.self_attn.q_proj") == 4
+    assert method.rank_of("model.layers.1.mlp.up_proj") == 8
+    assert method.max_rank == 32
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("method.patterns=[{modules: q_proj}]", "neither rank nor alpha is given"),
+        ("method.patterns=[{modules: lm_head, rank: 2}]", "ends in no targeted projection"),
+        ("method.patterns=[{modules: '(a+)+', rank: 2}]", "found '(a+)+'"),
+        (
+            "method.patterns=[{modules: q_proj, rank: 99}]",
+            "less than a rank in method.patterns, 99",
+        ),
+        ("train.optimizer.lora_plus_ratio=0.5", "wanted a number from 1 to 1000"),
+    ],
+)
+def test_a_form_that_cannot_be_is_refused_with_the_remedy(override, message):
+    with pytest.raises(SpecError) as refused:
+        parse_run_spec(SPEC, overrides=["method.kind=lora", override])
+    assert message in str(refused.value)
+
+
+def test_two_learning_rates_need_two_factors():
+    changes = [
+        "method={kind: full}",
+        "base_model.quantization=none",
+        "train.optimizer.lora_plus_ratio=16",
+    ]
+    with pytest.raises(SpecError, match="has no A and B"):
+        parse_run_spec(SPEC, overrides=changes)
