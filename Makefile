@@ -53,9 +53,11 @@ check: setup-dev
 test-unit: setup-dev
 	$(PYTEST) -n 2 --dist loadfile
 
-# Everything that needs no GPU; what starts clusters and kills processes, one after another.
+# Everything that needs no GPU: the above, what takes seconds, and then, one after another, what
+# starts clusters and kills processes.
 test: test-unit
-	$(PYTEST) --durations=15 -m '(ray or slow) and not gpu and not network'
+	$(PYTEST) -n 2 --dist loadfile --durations=5 -m 'slow and not ray and not gpu and not network'
+	$(PYTEST) --durations=15 -m 'ray and not gpu and not network'
 
 bench-%: setup-dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$*.py

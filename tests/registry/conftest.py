@@ -9,19 +9,6 @@ import pytest
 from loray.registry import Registry
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "slow: a server or many processes; not a unit test")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run slow tests when tests with Ray run, and leave them out when those are left out."""
-    if "not ray" not in config.option.markexpr:
-        return
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    config.hook.pytest_deselected(items=slow)
-    items[:] = [item for item in items if item not in slow]
-
-
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Any]:
     """A real PostgreSQL server, listening on a socket file only.
