@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from ray.data.dataset import MaterializedDataset
 
 
+SETTINGS = {
+    "enable_progress_bars": False,
+    "print_on_execution_start": False,
+    # Results are held until the last of them is there, and spill to disk. Ray would take them for
+    # a pile that somebody is about to work off, and start one task at a time once they fill half
+    # of the object store.
+    "override_object_store_memory_limit_fraction": 1e6,
+}
 QUIET_LEVELS = {
     "ray.data": logging.WARNING,
     "ray.data._internal.progress": logging.ERROR,  # it warns that there are no progress bars
@@ -77,20 +85,25 @@ def run_stages(blocks: Sequence[Block], stages: Iterable[Stage]) -> "Materialize
 
 
 @contextmanager
-def quiet_ray_data() -> Iterator[None]:
-    """No progress bars and no log of plans; the caller's settings are back afterwards."""
+def curating() -> Iterator[None]:
+    """Ray Data as curation wants it: no bars, no log of plans, and every processor at work.
+
+    The caller's settings are back afterwards.
+    """
     context = DataContext.get_current()
-    shown = context.enable_progress_bars, context.print_on_execution_start
-    context.enable_progress_bars = context.print_on_execution_start = False
+    before = {name: getattr(context, name) for name in SETTINGS}
+    for name, value in SETTINGS.items():
+        setattr(context, name, value)
     loggers = {logging.getLogger(name): level for name, level in QUIET_LEVELS.items()}
-    before = {logger: logger.level for logger in loggers}
+    levels = {logger: logger.level for logger in loggers}
     for logger, level in loggers.items():
         logger.setLevel(level)
     try:
         yield
     finally:
-        context.enable_progress_bars, context.print_on_execution_start = shown
-        for logger, level in before.items():
+        for name, value in before.items():
+            setattr(context, name, value)
+        for logger, level in levels.items():
             logger.setLevel(level)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loray.data.exchange import all_batches, in_order
-from loray.data.flow import quiet_ray_data, run_stages
+from loray.data.flow import curating, run_stages
 from loray.data.ledger import Ledger, make_ledger, narrow
 from loray.data.replay import draw_replay
 from loray.data.sequences.packing import place_sequences
@@ -55,7 +55,7 @@ def curate_to(out: Path, spec: RunSpec) -> dict[str, Any]:
     blocks = cut_into_blocks(files)
     log.info("curating %d file(s) in %d block(s)", len(files), len(blocks))
 
-    with quiet_ray_data():
+    with curating():
         rows = run_stages(blocks, stages)
         ledger = make_ledger(all_batches(rows, narrow), blocks)
         mark_duplicates(ledger, data.steps, partial(likeness, rows, ledger.ids))
