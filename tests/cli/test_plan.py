@@ -57,3 +57,50 @@ def test_a_report_before_anything_was_scored_says_what_to_do(loray):
     said = loray("report", "spec.yaml")
     assert said.code == 1
     assert "run `loray apply` to make it" in said.err
+
+
+BIG = (
+    "base_model.path=meta-llama/Llama-2-70b-hf",
+    "base_model.revision=main",
+    "data.sequence.max_tokens=2048",
+    "train.gradient_checkpointing=true",
+)
+
+
+def changed(*changes: str) -> list[str]:
+    return [part for change in changes for part in ("--set", change)]
+
+
+def test_what_if_needs_neither_the_model_nor_the_rows(loray, workplace, monkeypatch):
+    """70B on one node of four: QLoRA fits, full training does not, and the plan says what to do."""
+    monkeypatch.setenv("HF_HOME", str(workplace / "hub"))
+    (workplace / "rows.jsonl").unlink()
+    fits = loray("plan", "spec.yaml", "--device", "a100-80g:4", "--json", *changed(*BIG))
+    assert fits.document["forecast"]["fits"] is True
+    assert fits.document["forecast"]["base_parameters"] == 68_976_648_192
+
+    full = changed(*BIG, "method.kind=full", "base_model.quantization=none")
+    said = loray("plan", "spec.yaml", "--device", "a100-80g:4", *full)
+    assert said.code == 0
+    assert "a worker does not fit" in said.out
+    assert "use method.kind: lora" in said.out
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("a100", "found 'a100'; wanted one of t4"),
+        ("h200:many", "wanted how many there are"),
+        ("h200:0", "wanted how many there are"),
+    ],
+)
+def test_a_device_that_is_not_known_is_refused_with_those_that_are(loray, device, message):
+    said = loray("plan", "spec.yaml", "--device", device)
+    assert said.code == 2
+    assert message in said.err
+
+
+def test_one_device_or_the_other(loray):
+    said = loray("plan", "spec.yaml", "--device", "h200", "--device-gib", "8")
+    assert said.code == 2
+    assert "not both" in said.err

@@ -27,12 +27,27 @@ GIB = 2**30
     metavar="GIB",
     help="Memory of one worker's device: say whether a worker fits, and what to change if not.",
 )
+@click.option(
+    "--device",
+    metavar="NAME[:COUNT]",
+    help="What if: COUNT workers with a device of that kind each, such as a100-80g:4, whatever "
+    "lies on this disk; well-known base models go by their hub id.",
+)
 def plan(
-    spec: Path, overrides: tuple[str, ...], *, as_json: bool, device_gib: float | None
+    spec: Path,
+    overrides: tuple[str, ...],
+    *,
+    as_json: bool,
+    device_gib: float | None,
+    device: str | None,
 ) -> None:
     """Say what would run and why, and what it takes; starts nothing."""
-    from loray.pipeline.plan import make_plan
     from loray.spec.load import load_checked
+
+    if device is not None:
+        _what_if(spec, overrides, device, as_json=as_json, device_gib=device_gib)
+        return
+    from loray.pipeline.plan import make_plan
 
     run = load_checked(spec, overrides)
     made = make_plan(run)
@@ -48,6 +63,34 @@ def plan(
         ],
     )
     say()
+    _show(run, taken)
+
+
+def _what_if(
+    spec: Path,
+    overrides: tuple[str, ...],
+    device: str,
+    *,
+    as_json: bool,
+    device_gib: float | None,
+) -> None:
+    """What the spec would take on other devices than these, from its text alone."""
+    from loray.planner.devices import parse_devices
+    from loray.spec.load import load_run_spec
+
+    if device_gib is not None:
+        raise click.UsageError("give --device or --device-gib, not both")
+    gib, count = parse_devices(device)
+    wide = (f"resources.workers={count}", "resources.gpus_per_worker=1")
+    run = load_run_spec(spec, [*overrides, *wide])
+    taken = forecast_or_reason(run, gib)
+    if as_json:
+        emit_json({"name": run.name, "forecast": _document(taken)})
+    else:
+        _show(run, taken)
+
+
+def _show(run: RunSpec, taken: "Forecast | str") -> None:
     if isinstance(taken, str):
         say(taken)
     else:

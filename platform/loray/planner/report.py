@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from loray.planner.families import architecture_for
 from loray.planner.memory import GIB, WIDTH, WorkerMemory, count_learned, serve_memory, train_memory
-from loray.planner.parameters import Architecture, count_base, read_architecture
+from loray.planner.parameters import Architecture, count_base
 from loray.spec.overrides import path_of, with_value
 from loray.spec.run import RunSpec
 
@@ -44,13 +45,15 @@ class Forecast:
 def forecast(spec: RunSpec, *, device_gib: float | None = None) -> Forecast:
     """What `spec` takes, from its numbers and the base model's `config.json` alone.
 
+    Well-known models need not be on the disk: `loray.planner.families`.
+
     Args:
         device_gib: memory of one worker's device, GiB.
 
     Raises:
         ModelError: the config is not on this disk, or of a kind that cannot be counted.
     """
-    return forecast_for(spec, read_architecture(spec.base_model), device_gib=device_gib)
+    return forecast_for(spec, architecture_for(spec.base_model), device_gib=device_gib)
 
 
 def forecast_for(

@@ -1,0 +1,75 @@
+import pytest
+
+from loray.planner.families import FAMILIES, architecture_for
+from loray.planner.memory import GIB
+from loray.planner.parameters import count_base
+from loray.planner.report import forecast
+from loray.spec.load import parse_run_spec
+from loray.spec.train import BaseModelSpec
+
+PUBLISHED = {
+    "meta-llama/Llama-2-7b-hf": 6_738_415_616,
+    "meta-llama/Llama-2-13b-hf": 13_015_864_320,
+    "meta-llama/Llama-2-70b-hf": 68_976_648_192,
+    "meta-llama/Meta-Llama-3-8B": 8_030_261_248,
+    "meta-llama/Meta-Llama-3-70B": 70_553_706_496,
+    "meta-llama/Llama-3.2-1B": 1_235_814_400,
+    "meta-llama/Llama-3.2-3B": 3_212_749_824,
+    "mistralai/Mistral-7B-v0.1": 7_241_732_096,
+    "mistralai/Mistral-7B-v0.3": 7_248_023_552,
+    "TinyLlama/TinyLlama-1.1B-Chat-v1.0": 1_100_048_384,
+    "HuggingFaceTB/SmolLM2-135M": 134_515_008,
+    "HuggingFaceTB/SmolLM2-360M": 361_821_120,
+    "HuggingFaceTB/SmolLM2-1.7B": 1_711_376_384,
+    "Qwen/Qwen2.5-0.5B": 494_032_768,
+    "Qwen/Qwen2.5-1.5B": 1_543_714_304,
+    "Qwen/Qwen2.5-3B": 3_085_938_688,
+    "Qwen/Qwen2.5-7B": 7_615_616_512,
+    "Qwen/Qwen2.5-14B": 14_770_033_664,
+    "Qwen/Qwen2.5-32B": 32_763_876_352,
+    "Qwen/Qwen2.5-72B": 72_706_203_648,
+    "Qwen/Qwen3-0.6B": 596_049_920,
+    "Qwen/Qwen3-1.7B": 1_720_574_976,
+    "Qwen/Qwen3-4B": 4_022_468_096,
+    "Qwen/Qwen3-8B": 8_190_735_360,
+    "Qwen/Qwen3-14B": 14_768_307_200,
+    "Qwen/Qwen3-32B": 32_762_123_264,
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_parameters_are_those_that_the_publisher_counts(name: str):
+    assert count_base(FAMILIES[name]).total == PUBLISHED[name]
+
+
+def test_every_shape_is_held_to_a_published_count():
+    counted = {count_base(FAMILIES[name]) for name in PUBLISHED}
+    assert {count_base(shape) for shape in FAMILIES.values()} == counted
+
+
+def test_a_model_that_is_not_on_the_disk_is_planned_by_its_hub_id(monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    spec = parse_run_spec(
+        """\
+name: big
+base_model: {path: meta-llama/Llama-3.1-70B, revision: main}
+data: {sources: [{kind: jsonl, uri: x, fields: {text: t}}], sequence: {max_tokens: 2048}}
+train: {steps: 10, gradient_checkpointing: true}
+resources: {workers: 4, gpus_per_worker: 1}
+"""
+    )
+    result = forecast(spec, device_gib=80)
+    assert result.base_parameters == 70_553_706_496
+    assert result.fits
+    assert result.memory.weights > 35 * GIB
+
+
+def test_what_lies_on_the_disk_goes_before_what_is_known(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    folder = tmp_path / "models--Qwen--Qwen3-8B" / "snapshots" / "main"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(
+        '{"model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "vocab_size": 300,'
+        ' "num_hidden_layers": 1, "num_attention_heads": 4}'
+    )
+    assert architecture_for(BaseModelSpec(path="Qwen/Qwen3-8B", revision="main")).hidden == 64
