@@ -75,19 +75,22 @@ def _what_if(
     device_gib: float | None,
 ) -> None:
     """What the spec would take on other devices than these, from its text alone."""
-    from loray.planner.devices import parse_devices
+    from loray.planner.devices import UTILIZATION, parse_devices
     from loray.spec.load import load_run_spec
 
     if device_gib is not None:
         raise click.UsageError("give --device or --device-gib, not both")
-    gib, count = parse_devices(device)
+    kind, count = parse_devices(device)
     wide = (f"resources.workers={count}", "resources.gpus_per_worker=1")
     run = load_run_spec(spec, [*overrides, *wide])
-    taken = forecast_or_reason(run, gib)
+    taken = forecast_or_reason(run, kind.gib)
+    hours = None if isinstance(taken, str) else kind.hours(taken.flops, count)
     if as_json:
-        emit_json({"name": run.name, "forecast": _document(taken)})
-    else:
-        _show(run, taken)
+        emit_json({"name": run.name, "forecast": _document(taken), "hours": hours})
+        return
+    _show(run, taken)
+    if hours is not None:
+        say(f"time         about {hours:.2g} hours at {UTILIZATION:.0%} of the devices' peak")
 
 
 def _show(run: RunSpec, taken: "Forecast | str") -> None:
@@ -115,7 +118,7 @@ def _tell(run: RunSpec, taken: "Forecast") -> None:
     )
     say(
         f"tokens       at most {taken.tokens_per_step:,} a step, {taken.tokens_in_all:,} in "
-        f"{run.train.steps} steps"
+        f"{run.train.steps} steps; {taken.flops:.2g} FLOPs"
     )
     disk = in_units(taken.checkpoint_bytes)
     say(f"checkpoints  {taken.num_checkpoints}, {disk} until the run ends")
@@ -160,6 +163,7 @@ def _document(taken: "Forecast | str") -> dict[str, object]:
         "learned_parameters": taken.learned_parameters,
         "tokens_per_step": taken.tokens_per_step,
         "tokens_in_all": taken.tokens_in_all,
+        "flops": taken.flops,
         "num_checkpoints": taken.num_checkpoints,
         "checkpoint_bytes": taken.checkpoint_bytes,
         "worker_bytes": taken.memory.components | {"total": taken.memory.total},

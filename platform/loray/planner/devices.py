@@ -1,38 +1,66 @@
-"""Memory of well-known devices, as `nvidia-smi` reports it."""
+"""Memory and speed of well-known devices."""
+
+from dataclasses import dataclass
 
 from loray.errors import SpecError
 
-MIB = {
-    "t4": 15360,
-    "v100-16g": 16384,
-    "v100-32g": 32768,
-    "a10g": 23028,
-    "l4": 23034,
-    "rtx3090": 24576,
-    "rtx4090": 24564,
-    "a100-40g": 40960,
-    "a100-80g": 81920,
-    "l40s": 46068,
-    "a6000": 49140,
-    "h100-80g": 81559,
-    "h200": 143771,
+UTILIZATION = 0.35
+"""Share of its peak that a device is planned to reach, recomputing counted.
+
+A QLoRA step of an 8B Llama reached 0.37 on an H200, packed 0.33: `docs/measurements/gpu.md`.
+"""
+
+
+@dataclass(frozen=True)
+class Device:
+    """One kind of device."""
+
+    mib: int
+    """Memory, as `nvidia-smi` reports it."""
+    tflops: int
+    """Dense matrix products a second in bfloat16 (float16 before Ampere), by its datasheet."""
+
+    @property
+    def gib(self) -> float:
+        """Memory, GiB."""
+        return self.mib / 1024
+
+    def hours(self, flops: float, count: int) -> float:
+        """How long `count` of them take for `flops` together, at `UTILIZATION`."""
+        return flops / (count * self.tflops * 1e12 * UTILIZATION) / 3600
+
+
+DEVICES = {
+    "t4": Device(15360, 65),
+    "v100-16g": Device(16384, 125),
+    "v100-32g": Device(32768, 125),
+    "a10g": Device(23028, 70),
+    "l4": Device(23034, 121),
+    "rtx3090": Device(24576, 71),
+    "rtx4090": Device(24564, 165),
+    "a6000": Device(49140, 155),
+    "l40s": Device(46068, 362),
+    "a100-40g": Device(40960, 312),
+    "a100-80g": Device(81920, 312),
+    "h100-80g": Device(81559, 989),
+    "h200": Device(143771, 989),
 }
 
 
-def parse_devices(text: str) -> tuple[float, int]:
-    """GiB of one device and how many there are, from `NAME` or `NAME:COUNT`.
+def parse_devices(text: str) -> tuple[Device, int]:
+    """A kind of device and how many there are, from `NAME` or `NAME:COUNT`.
 
     Raises:
         SpecError: no such device, or no such count.
     """
     name, _, count = text.partition(":")
-    if name not in MIB:
+    if name not in DEVICES:
         raise SpecError(
-            f"--device: found {name!r}; wanted one of {', '.join(MIB)}; for another one, give its "
-            "memory with --device-gib"
+            f"--device: found {name!r}; wanted one of {', '.join(DEVICES)}; for another one, give "
+            "its memory with --device-gib"
         )
     if count and not (count.isdecimal() and 1 <= int(count) <= 4096):
         raise SpecError(
             f"--device: found {count!r} after the colon; wanted how many there are, from 1 to 4096"
         )
-    return MIB[name] / 1024, int(count or 1)
+    return DEVICES[name], int(count or 1)
