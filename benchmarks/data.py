@@ -52,7 +52,7 @@ def spec_of(uri: str, endpoint: str | None) -> dict[str, Any]:
     }
 
 
-def run_here(spec_path: Path, out: Path, workers: int) -> dict[str, Any]:
+def run_here(spec_path: Path, out: Path, workers: int, store_mb: int) -> dict[str, Any]:
     """Curate in this process; what it took."""
     import ray  # noqa: PLC0415 - only the process that measures needs them
     from data_memory import watched  # noqa: PLC0415
@@ -62,7 +62,7 @@ def run_here(spec_path: Path, out: Path, workers: int) -> dict[str, Any]:
 
     spec = RunSpec.model_validate_json(spec_path.read_text(encoding="utf-8"))
     ray.init(address="local", num_cpus=workers, log_to_driver=False, include_dashboard=False,
-             logging_level="error", object_store_memory=2 << 30)  # fmt: skip
+             logging_level="error", object_store_memory=store_mb << 20)  # fmt: skip
     out.mkdir()
     with watched() as peak:
         began = time.perf_counter()
@@ -79,15 +79,17 @@ def run_here(spec_path: Path, out: Path, workers: int) -> dict[str, Any]:
         "private_mb": round(peak.private / 1e6),
         "driver_mb": round(peak.driver / 1e6),
         "shared_mb": round(peak.shared / 1e6),
+        "private_by_process_mb": peak.by_name,
     }
 
 
-def run_apart(uri: str, workers: int, endpoint: str | None) -> dict[str, Any]:
+def run_apart(uri: str, workers: int, endpoint: str | None, store_mb: int) -> dict[str, Any]:
     """Curate in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         spec = Path(folder) / "spec.json"
         spec.write_text(json.dumps(spec_of(uri, endpoint)), encoding="utf-8")
-        command = [sys.executable, __file__, "--run", str(spec), "--workers", str(workers)]
+        command = [sys.executable, __file__, "--run", str(spec), "--workers", str(workers),
+                   "--store-mb", str(store_mb)]  # fmt: skip
         return last_line(command)
 
 
@@ -160,14 +162,17 @@ def served_lake(folder: Path, rclone: str | None) -> Iterator[str | None]:
 
 
 def runs_of(
-    folder: Path, sizes: list[float], workers: list[int], endpoint: str | None
+    folder: Path, sizes: list[float], options: argparse.Namespace, endpoint: str | None
 ) -> Iterator[dict[str, Any]]:
     """Every number of workers on the first corpus, the highest on the others."""
     for megabytes in sizes:
         corpus = folder / f"{megabytes:.0f}"
         uri = str(corpus) if endpoint is None else f"s3://{folder.name}/{corpus.name}"
-        for number in workers if megabytes == sizes[0] else [max(workers)]:
-            yield {"megabytes": megabytes, **run_apart(uri, number, endpoint)}
+        for number in options.workers if megabytes == sizes[0] else [max(options.workers)]:
+            yield {
+                "megabytes": megabytes,
+                **run_apart(uri, number, endpoint, options.store_mb),
+            }
 
 
 def main() -> None:
@@ -177,6 +182,7 @@ def main() -> None:
     parser.add_argument("--growth", type=float, help="also a corpus so many times as large")
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 4])
     parser.add_argument("--folder", type=Path, help="texts to make the corpus from")
+    parser.add_argument("--store-mb", type=int, default=2048, help="Ray's object store")
     parser.add_argument("--rclone", help="serve the corpora from S3: the program, or `install`")
     parser.add_argument("--datatrove", help="an interpreter that has it, or `install`")
     parser.add_argument("--texts", type=int, default=5000, help="rows for the comparison")
@@ -184,7 +190,13 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run:
-        print(json.dumps(run_here(options.run, options.run.parent / "out", *options.workers)))
+        print(
+            json.dumps(
+                run_here(
+                    options.run, options.run.parent / "out", *options.workers, options.store_mb
+                )
+            )
+        )
         return
     found: dict[str, Any] = {"runs": []}
     with tempfile.TemporaryDirectory() as name:
@@ -194,7 +206,7 @@ def main() -> None:
         for megabytes in sizes:  # before anyone serves them: rclone remembers what a folder holds
             write_pairs(folder / f"{megabytes:.0f}", megabytes, options.folder)
         with served_lake(folder, options.rclone) as endpoint:
-            for run in runs_of(folder, sizes, options.workers, endpoint):
+            for run in runs_of(folder, sizes, options, endpoint):
                 found["runs"].append(run)
                 report_run(run, run["megabytes"])
         print("\nby step, one worker")

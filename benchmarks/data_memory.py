@@ -20,11 +20,17 @@ class Peak:
         self.driver = 0
         self.shared = 0
         """The object store, as the process that has most of it mapped sees it."""
+        self.by_name: dict[str, list[int]] = {}
+        """What `private` is made of: megabytes of each process, by what it was doing."""
 
     def look(self) -> None:
         """Take a sample."""
         sizes = dict(_resident(os.getpid()))
-        self.private = max(self.private, sum(private for private, _ in sizes.values()))
+        private = sum(private for private, _ in sizes.values())
+        if private > self.private:
+            self.private, self.by_name = private, {}
+            for pid, (size, _) in sizes.items():
+                self.by_name.setdefault(_name(pid), []).append(round(size / 1e6))
         self.driver = max(self.driver, sizes[os.getpid()][0])
         self.shared = max(self.shared, *(shared for _, shared in sizes.values()))
 
@@ -76,6 +82,14 @@ def _is_worker(pid: int) -> bool:
         return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::")
     except OSError:
         return False
+
+
+def _name(pid: int) -> str:
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode()
+    except OSError:
+        return "ended"
+    return command[:60].strip() if command.startswith("ray::") else "driver"
 
 
 def _number(status: str, name: str) -> int:
