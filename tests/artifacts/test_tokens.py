@@ -40,6 +40,9 @@ def test_remote_parts_are_read_like_local_ones_and_few_copies_are_kept(
         copies = list(tokens._copies.folder.iterdir())
         assert len(copies) <= COPIES_KEPT + 1  # the one that is on its way
     assert ids(tokens, 3) == rows[3]["input_ids"]  # a dropped one comes back
+    folder = tokens._copies.folder
+    tokens.close()
+    assert not folder.exists()
 
 
 def test_a_remote_part_that_was_changed_is_refused(tmp_path: Path, bucket: str) -> None:

@@ -84,6 +84,12 @@ class TokenParts:
         if self._copies is not None:
             self._copies.request(self._part_of(number))
 
+    def close(self) -> None:
+        """Delete what was copied; nothing may be read afterwards."""
+        self._open.clear()
+        if self._copies is not None:
+            self._copies.delete()
+
     def batches(self) -> Iterator[pa.RecordBatch]:
         """All sequences in order, as they lie in the files."""
         for at in range(len(self.sizes)):
@@ -159,7 +165,7 @@ class _Copies:
     def __init__(self, tokens: TokenParts) -> None:
         self._tokens = tokens
         self.folder = Path(tempfile.mkdtemp(prefix="loray-tokens-"))
-        weakref.finalize(tokens, shutil.rmtree, self.folder, ignore_errors=True)
+        self.delete = weakref.finalize(tokens, shutil.rmtree, self.folder, ignore_errors=True)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokens")
         self._wanted: dict[int, Future[Path]] = {}
 

@@ -84,6 +84,7 @@ def train(task: WorkerTask) -> None:
             save(learner, engine, journal, store=store, task=task, step=step + 1)
             # A barrier: every worker reaches it. Source: `ray.train.report` docs.
             ray.train.report({"step": step + 1, "loss": result.loss})
+    tokens.close()  # Ray ends this process without ceremony
     check_trained(learner)
 
 
