@@ -12,6 +12,7 @@ import pytest
 
 from loray.data import curate_to, exchange
 from loray.data.sources import blocks
+from loray.data.steps import similarity
 from tests.data.corpora import pairs, run_spec, source, write_jsonl
 from tests.data.damage import write_corpus
 from tests.data.prose import Writer
@@ -70,25 +71,19 @@ def test_workers_and_blocks_change_no_byte(
     assert len(plain) == 7
 
 
-def test_a_corpus_that_the_driver_does_not_hold_changes_no_byte(
-    damaged, plain, tmp_path, monkeypatch
-):
-    from ray.data import Dataset
-
-    from loray.data.steps import similarity
-
-    compared, shuffled = [], []
-    compare = similarity._compare_in_tasks
+def test_ordering_in_many_small_ranges_changes_no_byte(damaged, plain, tmp_path, monkeypatch):
+    asked = []
+    ranges = exchange._ranges
     monkeypatch.setattr(
-        similarity, "_compare_in_tasks", lambda *given: compared.append(given) or compare(*given)
+        exchange, "_ranges", lambda *given: asked.append(len(given[1])) or ranges(*given)
     )
-    sort = Dataset.sort
-    monkeypatch.setattr(Dataset, "sort", lambda *given: shuffled.append(given[1]) or sort(*given))
+    monkeypatch.setattr(blocks, "MIN_BLOCK_BYTES", 20_000)
+    monkeypatch.setattr(blocks, "BLOCKS_WANTED", 1 << 30)
     monkeypatch.setattr(similarity, "CHUNK_PAIRS", 2)
-    monkeypatch.setattr(exchange, "LOCAL_BYTES", 0)
+    monkeypatch.setattr(exchange, "RANGE_BYTES", 1)
+    monkeypatch.setattr(exchange, "FANOUT", 3)
     assert curate(tmp_path / "out", damaged) == plain
-    assert compared
-    assert shuffled == ["id", "place"]
+    assert max(asked) >= exchange.FANOUT**2  # so ranges were cut three times
 
 
 @pytest.mark.usefixtures("ray_cluster")

@@ -1,12 +1,18 @@
-"""Rows of a Ray dataset in a given order, the same whoever made them and however many.
+"""Rows that curation holds, put through a stage and brought in order, the same whoever made them.
 
-A small dataset is ordered in the driver: Ray's shuffle takes ten seconds to begin with on two
-cores, an Arrow sort a few milliseconds. A large one never is in one process's memory.
+Rows are held in blocks in Ray's object store, which spills to disk. Nobody takes more of them into
+memory at once than `RANGE_BYTES` or so. To order them, each task cuts a group of blocks into
+ranges of the key, and another joins the pieces of one range and sorts it. Where there are more than
+`FANOUT` ranges, rows are cut into coarse ranges first and each of those into finer ones, so the
+number of pieces grows with the rows, not with their square.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from math import ceil
+from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 import ray
 
@@ -15,39 +21,44 @@ from loray.data.batch import Stage
 if TYPE_CHECKING:
     from ray.data.dataset import MaterializedDataset
 
-LOCAL_BYTES = 256 << 20
-"""Up to this size a dataset is small."""
+    Ref: TypeAlias = ray.ObjectRef[pa.Table]
+
+RANGE_BYTES = 64 << 20
+"""About as much as one task takes in."""
+FANOUT = 32
+"""Most pieces that a task cuts rows into."""
+AHEAD = 4
+"""Tasks whose results may lie ready before they are asked for."""
 SLICE_ROWS = 4096
 
 
 def all_batches(rows: "MaterializedDataset[pa.Table]", prepare: Stage) -> Iterator[pa.Table]:
-    """Every batch, put through `prepare`, in no certain order."""
-    if is_small(rows):
-        for ref in rows.to_arrow_refs():
-            yield prepare(ray.get(ref))
-    else:
-        prepared = rows.map_batches(
-            prepare, batch_format="pyarrow", batch_size=None, zero_copy_batch=True
-        )
-        yield from prepared.iter_batches(batch_format="pyarrow", batch_size=None)
+    """Every row, put through `prepare`, in the order of the blocks."""
+    stage = ray.put(prepare)
+    yield from _results(_join.remote(stage, *group) for group in _groups(rows))
 
 
-def in_order(rows: "MaterializedDataset[pa.Table]", prepare: Stage, key: str) -> Iterator[pa.Table]:
-    """Every batch, put through `prepare`, with the rows of all in the order of `key`."""
-    if is_small(rows):
-        ordered = pa.concat_tables(all_batches(rows, prepare)).sort_by(key)
-        for at in range(0, ordered.num_rows, SLICE_ROWS):
-            yield ordered.slice(at, SLICE_ROWS)
-    else:
-        prepared = rows.map_batches(
-            prepare, batch_format="pyarrow", batch_size=None, zero_copy_batch=True
-        )
-        yield from prepared.sort(key).iter_batches(batch_format="pyarrow", batch_size=None)
+def in_order(
+    rows: "MaterializedDataset[pa.Table]",
+    prepare: Stage,
+    key: str,
+    count: int,
+    finish: Stage | None = None,
+) -> Iterator[pa.Table]:
+    """Every row, put through `prepare`, with the rows of all in the order of `key`.
 
-
-def is_small(rows: "MaterializedDataset[pa.Table]") -> bool:
-    """Whether all rows fit well into the driver's memory."""
-    return (rows.size_bytes() or 0) <= LOCAL_BYTES
+    Args:
+        key: a column that `prepare` leaves, of whole numbers from 0 to `count` - 1, each about as
+            frequent as any other.
+        finish: takes all rows of some keys, in order; what it gives is yielded in their stead.
+    """
+    groups = _groups(rows)
+    num_ranges = max(1, min(len(groups), count))
+    cuts = np.arange(1, num_ranges) * count // num_ranges
+    stages = ray.put(prepare), ray.put(finish or _same)
+    for table in _results(_ranges(groups, cuts, *stages, key)):
+        for at in range(0, table.num_rows, SLICE_ROWS):
+            yield table.slice(at, SLICE_ROWS)
 
 
 def in_groups(tables: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:
@@ -67,3 +78,75 @@ def in_groups(tables: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:
         num_pending -= whole
     if num_pending:
         yield pa.concat_tables(pending).combine_chunks()
+
+
+def _groups(rows: "MaterializedDataset[pa.Table]") -> list[Sequence["Ref"]]:
+    """The blocks of `rows`, some together that make up about `RANGE_BYTES`."""
+    refs = rows.to_arrow_refs()
+    num_groups = ceil((rows.size_bytes() or 1) / RANGE_BYTES)
+    return _in_runs(refs, ceil(len(refs) / num_groups))
+
+
+def _in_runs(refs: Sequence["Ref"], size: int) -> list[Sequence["Ref"]]:
+    return [refs[at : at + size] for at in range(0, len(refs), size)]
+
+
+def _ranges(
+    groups: list[Sequence["Ref"]],
+    cuts: np.ndarray,
+    prepare: "ray.ObjectRef[Stage]",
+    finish: "ray.ObjectRef[Stage]",
+    key: str,
+) -> Iterator["Ref"]:
+    """Tasks that give one range each, in order, started as they are asked for.
+
+    Args:
+        cuts: the keys that ranges begin with, but for the first range.
+    """
+    if not len(cuts):
+        every = (ref for group in groups for ref in group)
+        yield _join_in_order.remote(prepare, finish, key, *every)
+        return
+    step = ceil((len(cuts) + 1) / FANOUT)
+    coarse = cuts[step - 1 :: step]
+    cut = _cut.options(num_returns=len(coarse) + 1)
+    pieces = [cut.remote(prepare, key, coarse, *group) for group in groups]
+    for at in range(len(coarse) + 1):
+        of_range = [refs.pop(0) for refs in pieces]  # popped, so that nobody holds them for long
+        finer = cuts[at * step : (at + 1) * step - 1]
+        yield from _ranges(_in_runs(of_range, FANOUT), finer, ray.put(_same), finish, key)
+
+
+def _results(tasks: Iterator["Ref"]) -> Iterator[pa.Table]:
+    """What tasks give, in their order, with a few of them under way."""
+    waiting: deque[Ref] = deque()
+    for task in tasks:
+        waiting.append(task)
+        if len(waiting) > AHEAD:
+            yield ray.get(waiting.popleft())
+    while waiting:
+        yield ray.get(waiting.popleft())
+
+
+def _same(table: pa.Table) -> pa.Table:
+    return table
+
+
+@ray.remote
+def _join(prepare: Stage, *blocks: pa.Table) -> pa.Table:
+    """The rows of `blocks`, each put through `prepare`."""
+    return pa.concat_tables(map(prepare, blocks))
+
+
+@ray.remote
+def _cut(prepare: Stage, key: str, cuts: np.ndarray, *blocks: pa.Table) -> list[pa.Table]:
+    """The same by range of the key."""
+    table = pa.concat_tables(map(prepare, blocks))
+    ranges = np.searchsorted(cuts, table[key].to_numpy(), side="right")
+    return [table.take(np.flatnonzero(ranges == number)) for number in range(len(cuts) + 1)]
+
+
+@ray.remote
+def _join_in_order(prepare: Stage, finish: Stage, key: str, *blocks: pa.Table) -> pa.Table:
+    """The same in the order of the key."""
+    return finish(pa.concat_tables(map(prepare, blocks)).sort_by(key))

@@ -47,6 +47,11 @@ class Sequences:
     def __len__(self) -> int:
         return len(self.row)
 
+    @property
+    def num_placed(self) -> int:
+        """How many have a place among the training sequences."""
+        return int(np.count_nonzero(self.place >= 0))
+
 
 @dataclass
 class Ledger:

@@ -71,7 +71,7 @@ def curate_to(out: Path, spec: RunSpec) -> dict[str, Any]:
         held_out = _write_rows(ledger, spec, rows, out)
         write_tokens(
             out / "tokens",
-            in_order(rows, Place.of(ledger), "place"),
+            in_order(rows, Place.of(ledger), "place", ledger.sequences.num_placed),
             end_token_ids=end_token_ids,
             part_tokens=data.sequence.part_tokens,
         )
@@ -109,5 +109,5 @@ def _check(ledger: Ledger, spec: RunSpec, rows: "MaterializedDataset[pa.Table]",
 def _write_rows(
     ledger: Ledger, spec: RunSpec, rows: "MaterializedDataset[pa.Table]", out: Path
 ) -> dict[str, int]:
-    settled = in_order(rows, Settle.of(ledger), "id")
+    settled = in_order(rows, Settle.of(ledger), "rank", len(ledger.ids))
     return write_rows(out, settled, has_replay=spec.data.replay is not None)

@@ -46,25 +46,26 @@ class Settle:
     """Put what the ledger decided into a batch: lines counted in their file, final reasons."""
 
     ids: np.ndarray
-    reason: np.ndarray
+    reason: pa.DictionaryArray
     first_line: np.ndarray
     original: np.ndarray
 
     @classmethod
     def of(cls, ledger: Ledger) -> Self:
         """Everything a batch needs from the ledger."""
-        return cls(ledger.ids, ledger.rejected_by, ledger.first_line, ledger.original)
+        reason = pa.array(ledger.rejected_by, pa.string()).dictionary_encode()
+        return cls(ledger.ids, reason, ledger.first_line, ledger.original)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """The rows of a batch, without its tally."""
+        """The rows of a batch, without its tally, each with its `rank` by id."""
         rows = batch.filter(pc.is_valid(batch["id"]))
         at = np.searchsorted(self.ids, row_numbers(rows["id"]))
         lines = rows["line"].to_numpy() + self.first_line[rows["block"].to_numpy()]
         rows = put(rows, "line", pa.array(lines, pa.int64()))
-        rows = put(rows, "rejected_by", pa.array(self.reason[at], pa.string()))
+        rows = put(rows, "rejected_by", self.reason.take(pa.array(at)).cast(pa.string()))
         notes = pa.array(map(self._stands_for, self.original[at]), pa.string())
         rows = put(rows, "note", pc.coalesce(notes, rows["note"]))
-        return rows.select([*QUARANTINED.names, "texts"])
+        return put(rows, "rank", pa.array(at)).select([*QUARANTINED.names, "texts", "rank"])
 
     def _stands_for(self, original: int) -> str | None:
         return None if original < 0 else f"{self.ids[original]:016x} is kept in its stead"

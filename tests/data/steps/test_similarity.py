@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from loray.data.steps.similarity import CompareChunk, Rule, ShingleRows, chunked, compare_here
+from loray.data.steps.similarity import CompareChunks, Rule, ShingleRows, chunked, compare_here
 from tests.data.steps.near_copies import plain_jaccard, planted, rows_of
 
 pytestmark = pytest.mark.slow  # seconds each: the second half of make test
@@ -43,15 +43,17 @@ def test_alike_is_what_a_plain_account_says(corpus, pairs, threshold, by_answers
     assert alike.any()
 
 
-def test_chunks_in_tasks_find_what_one_comparison_finds(corpus, pairs):
+@pytest.mark.parametrize("at_once", [1, 3, 1000])
+def test_chunks_by_themselves_or_together_find_what_one_comparison_finds(corpus, pairs, at_once):
     batches, ids, _ = corpus
     whole = compare_here(lambda stage: map(stage, batches), ids, pairs, RULE)
     order, bounds, visits = chunked(pairs, 64)
-    sent = pa.concat_tables(map(ShingleRows(ids, visits), batches))
-    compare = CompareChunk(pairs[order], bounds, RULE)
+    sent = pa.concat_tables(map(ShingleRows(ids, visits), batches)).sort_by("chunk")
+    compare = CompareChunks(pairs[order], bounds, RULE)
     alike = np.zeros(len(pairs), dtype=bool)
-    for chunk in range(len(bounds) - 1):
-        rows = sent.filter(pa.array(sent["chunk"].to_numpy() == chunk))
+    for first in range(0, len(bounds) - 1, at_once):
+        chunks = sent["chunk"].to_numpy()
+        rows = sent.filter(pa.array((chunks >= first) & (chunks < first + at_once)))
         alike[order[compare(rows)["pair"].to_numpy()]] = True
     assert alike.tolist() == whole.tolist()
 

@@ -1,8 +1,7 @@
 """True similarity of pairs of rows, by the shingles of just the rows that are in a pair.
 
-Shingles are made again from the rows' turns. A small corpus is compared in the driver; in a large
-one pairs are cut into chunks, rows are sent to every chunk that needs them, and each chunk is
-compared by one task.
+Shingles are made again from the rows' turns. Pairs are cut into chunks, rows are sent to every
+chunk that needs them, and each task compares some chunks.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loray.data.batch import Stage
-from loray.data.exchange import all_batches, is_small
+from loray.data.exchange import in_order
 from loray.data.ledger import row_numbers
 from loray.data.steps.components import Components
 from loray.data.steps.shingles import shingle
@@ -78,8 +77,8 @@ class ShingleRows:
 
 
 @dataclass(frozen=True)
-class CompareChunk:
-    """Compare the pairs of one chunk, given a table of the rows that they need."""
+class CompareChunks:
+    """Compare the pairs of some chunks, given all rows that they need, as `ShingleRows` does."""
 
     pairs: np.ndarray
     bounds: np.ndarray
@@ -87,11 +86,15 @@ class CompareChunk:
     rule: Rule
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        """A table `pair: int64` of those that are alike."""
-        chunk = rows["chunk"][0].as_py()
-        start, end = self.bounds[chunk : chunk + 2]
-        alike = are_alike(rows, self.pairs[start:end], self.rule)
-        return pa.table({"pair": start + np.flatnonzero(alike)})
+        """A table `pair: int64` of those that are alike; `rows` in order of chunk."""
+        chunks, starts = np.unique(rows["chunk"].to_numpy(), return_index=True)
+        ends = np.append(starts[1:], rows.num_rows)
+        found = [np.empty(0, dtype=np.int64)]
+        for chunk, start, end in zip(chunks, starts, ends, strict=True):
+            first, last = self.bounds[chunk : chunk + 2]
+            alike = are_alike(rows.slice(start, end - start), self.pairs[first:last], self.rule)
+            found.append(first + np.flatnonzero(alike))
+        return pa.table({"pair": np.concatenate(found)})
 
 
 def are_alike(rows: pa.Table, pairs: np.ndarray, rule: Rule) -> np.ndarray:
@@ -120,12 +123,19 @@ def are_alike(rows: pa.Table, pairs: np.ndarray, rule: Rule) -> np.ndarray:
 
 
 def likeness(rows: "MaterializedDataset[pa.Table]", ids: np.ndarray, rule: Rule) -> AreAlike:
-    """How to compare pairs of the rows of a corpus, in the driver or in tasks."""
-    if is_small(rows):
-        return lambda pairs: compare_here(
-            lambda prepare: all_batches(rows, prepare), ids, pairs, rule
-        )
-    return lambda pairs: _compare_in_tasks(rows, ids, pairs, rule)
+    """How to compare pairs of the rows of a corpus, in tasks."""
+
+    def compare(pairs: np.ndarray) -> np.ndarray:
+        alike = np.zeros(len(pairs), dtype=bool)
+        if len(pairs):
+            order, bounds, visits = chunked(pairs, CHUNK_PAIRS)
+            send = ShingleRows(ids, visits)
+            chunks = CompareChunks(pairs[order], bounds, rule)
+            for found in in_order(rows, send, "chunk", len(bounds) - 1, chunks):
+                alike[order[found["pair"].to_numpy()]] = True
+        return alike
+
+    return compare
 
 
 def compare_here(
@@ -158,23 +168,6 @@ def chunked(pairs: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.nd
     bounds = np.append(np.arange(0, len(pairs), size), len(pairs))
     both = np.stack([pairs[order].ravel(), np.repeat(chunk, 2)], axis=1)
     return order, bounds, np.unique(both, axis=0)
-
-
-def _compare_in_tasks(
-    rows: "MaterializedDataset[pa.Table]", ids: np.ndarray, pairs: np.ndarray, rule: Rule
-) -> np.ndarray:
-    alike = np.zeros(len(pairs), dtype=bool)
-    if len(pairs):
-        order, bounds, visits = chunked(pairs, CHUNK_PAIRS)
-        sent = rows.map_batches(
-            ShingleRows(ids, visits), batch_format="pyarrow", batch_size=None, zero_copy_batch=True
-        )
-        compare = CompareChunk(pairs[order], bounds, rule).__call__  # Ray wants what has a name
-        compared = sent.groupby("chunk").map_groups(compare, batch_format="pyarrow")
-        batch: pa.Table
-        for batch in compared.iter_batches(batch_format="pyarrow", batch_size=None):
-            alike[order[batch["pair"].to_numpy()]] = True
-    return alike
 
 
 def _reaches(threshold: float, shared: np.ndarray, total: np.ndarray) -> np.ndarray:
