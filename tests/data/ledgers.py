@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 
 from loray.data.ledger import Ledger, Sequences
 
@@ -12,7 +13,6 @@ def ledger_of(
     *,
     suites: Sequence[str] | None = None,
     splits: Sequence[str] | None = None,
-    digests: dict[str, list[bytes | None]] | None = None,
 ) -> Ledger:
     """A row for each entry of `lengths`, with sequences of these lengths, all learned but one."""
     count = len(lengths)
@@ -34,18 +34,18 @@ def ledger_of(
         suite=np.array(suites or ["task"] * count, dtype=object),
         split=np.array(splits or ["train"] * count, dtype=object),
         rejected_by=np.full(count, None, dtype=object),
-        digests={
-            name: (
-                np.array([value or b"" for value in values], dtype=f"S{_width(name, values)}"),
-                np.array([value is not None for value in values], dtype=bool),
-            )
-            for name, values in (digests or {}).items()
-        },
         original=np.full(count, -1, dtype=np.int64),
         first_line=np.zeros(1, dtype=np.int64),
         sequences=sequences,
     )
 
 
-def _width(name: str, values: list[bytes | None]) -> int:
-    return 16 if name.startswith("digest_") else max(len(value or b"") for value in values)
+def tables_of(ledger: Ledger, digests: dict[str, list[bytes | None]]) -> list[pa.Table]:
+    """Two tables with what the rows are compared by, in no order, the second of them a slice."""
+    columns = {"id": pa.array([f"{number:016x}" for number in ledger.ids], pa.string())}
+    for name, values in digests.items():
+        width = 16 if name.startswith("digest_") else max(len(value or b"") for value in values)
+        padded = [value and value.ljust(width, b"\0") for value in values]
+        columns[name] = pa.array(padded, pa.binary(width))
+    table = pa.table(columns).take(np.arange(len(ledger.ids))[::-1])
+    return [table.slice(0, 1), table.slice(1)]

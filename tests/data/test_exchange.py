@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loray.data import exchange
-from loray.data.exchange import all_batches, in_groups, in_order
+from loray.data.exchange import in_groups, in_order, put_through
 
 
 @given(st.lists(st.integers(0, 9), max_size=8), st.integers(1, 7))
@@ -60,9 +60,11 @@ def test_rows_come_in_order_whatever_the_ranges(held, range_bytes, fanout, monke
 
 
 @pytest.mark.ray
-def test_a_batch_may_hold_many_blocks(held, monkeypatch):
+def test_a_table_may_hold_many_blocks(held, monkeypatch):
+    import ray
+
     monkeypatch.setattr(exchange, "RANGE_BYTES", 2000)
-    batches = list(all_batches(held, doubled))
+    batches = ray.get(put_through(held, doubled))
     assert 3 < len(batches) < 60
     assert sorted(key for batch in batches for key in batch["key"].to_pylist()) == sorted(
         key for key in range(900) for _ in range(2)

@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 RANGE_BYTES = 64 << 20
 """About as much as one task takes in."""
-FANOUT = 32
+FANOUT = 64
 """Most pieces that a task cuts rows into."""
 AHEAD = 4
 """Tasks whose results may lie ready before they are asked for."""
 SLICE_ROWS = 4096
 
 
-def all_batches(rows: "MaterializedDataset[pa.Table]", prepare: Stage) -> Iterator[pa.Table]:
-    """Every row, put through `prepare`, in the order of the blocks."""
+def put_through(rows: "MaterializedDataset[pa.Table]", prepare: Stage) -> list["Ref"]:
+    """Every row, put through `prepare`, some blocks in one table."""
     stage = ray.put(prepare)
-    yield from _results(_join.remote(stage, *group) for group in _groups(rows))
+    return [_join.remote(stage, *group) for group in _groups(rows)]
 
 
 def in_order(
@@ -139,11 +139,12 @@ def _join(prepare: Stage, *blocks: pa.Table) -> pa.Table:
 
 
 @ray.remote
-def _cut(prepare: Stage, key: str, cuts: np.ndarray, *blocks: pa.Table) -> list[pa.Table]:
-    """The same by range of the key."""
+def _cut(prepare: Stage, key: str, cuts: np.ndarray, *blocks: pa.Table) -> Iterator[pa.Table]:
+    """The same by range of the key; each leaves this process before the next is made."""
     table = pa.concat_tables(map(prepare, blocks))
     ranges = np.searchsorted(cuts, table[key].to_numpy(), side="right")
-    return [table.take(np.flatnonzero(ranges == number)) for number in range(len(cuts) + 1)]
+    for number in range(len(cuts) + 1):
+        yield table.take(np.flatnonzero(ranges == number))
 
 
 @ray.remote

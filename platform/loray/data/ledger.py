@@ -1,6 +1,4 @@
-"""The driver's account of a corpus: some sixty bytes a row, where the rows themselves are large.
-
-Near duplicates take 4 bytes a band more, 84 a row at the usual threshold.
+"""The driver's account of a corpus: some bytes a row, where the rows themselves are large.
 
 What depends on the whole corpus is decided on it: duplicates, the share of replay, packing. Rows
 are known by their id as a 64-bit number; sequences by their row and their number within it.
@@ -18,13 +16,15 @@ import pyarrow.compute as pc
 from loray.data.sources.blocks import Block
 from loray.data.steps.words import scramble
 
+BY_ROW = ("id", "block", "suite", "split", "rejected_by", "num_targets", "lengths")
+"""What the account holds of each row."""
 NARROW = (
     "id", "line", "block", "suite", "split", "changed_by", "rejected_by", "seconds", "found",
     "num_targets",
 )  # fmt: skip
 """Columns that the account is made from; `input_ids` is there by its lengths only."""
 COMPARED_BY = ("digest_", "bands_")
-"""How columns begin that duplicates are found by."""
+"""How columns begin that duplicates are found by; they are no part of the account."""
 
 
 @dataclass
@@ -66,8 +66,6 @@ class Ledger:
     """None where the row could not be read."""
     rejected_by: np.ndarray
     """Reason, or None for a row that is kept."""
-    digests: dict[str, tuple[np.ndarray, np.ndarray]]
-    """By column: digests and band keys as bytes of a fixed length, and which rows have them."""
     original: np.ndarray
     """The row that is kept in the stead of a duplicate, by its index; -1 for other rows."""
     first_line: np.ndarray
@@ -90,11 +88,11 @@ class Ledger:
 
 
 def narrow(table: pa.Table) -> pa.Table:
-    """A batch without what is large."""
-    digests = [name for name in table.schema.names if name.startswith(COMPARED_BY)]
+    """A batch without what is large; with what duplicates are found by."""
+    compared = [name for name in table.schema.names if name.startswith(COMPARED_BY)]
     inner = pc.list_value_length(pc.list_flatten(table["input_ids"]))
     lengths = _like(table["num_targets"], inner)
-    return table.select([*NARROW, *digests]).append_column("lengths", lengths)
+    return table.select([*NARROW, *compared]).append_column("lengths", lengths)
 
 
 def make_ledger(tables: Iterable[pa.Table], blocks: list[Block]) -> Ledger:
@@ -110,8 +108,8 @@ def make_ledger(tables: Iterable[pa.Table], blocks: list[Block]) -> Ledger:
         for name in ("seconds", "found"):
             sums[name].update(_sums(table[name]))
         is_row = pc.is_valid(table["id"])
-        tallies.append(table.filter(pc.invert(is_row)).select(["block", "line"]))
-        rows.append(table.drop_columns([*sums, "line"]).filter(is_row))
+        tallies.append(table.select(["block", "line"]).filter(pc.invert(is_row)))
+        rows.append(table.select(BY_ROW).filter(is_row))
     return _ledger_of(pa.concat_tables(rows), sums, pa.concat_tables(tallies), blocks)
 
 
@@ -121,14 +119,12 @@ def _ledger_of(
     ids = row_numbers(rows["id"])
     order = np.argsort(ids, kind="stable")
     labels = np.array([block.file.label for block in blocks], dtype=object)
-    names = [name for name in rows.schema.names if name.startswith(COMPARED_BY)]
     return Ledger(
         ids=ids[order],
         label=labels[rows["block"].to_numpy()[order]],
         suite=_objects(rows["suite"])[order],
         split=_objects(rows["split"])[order],
         rejected_by=_objects(rows["rejected_by"])[order],
-        digests={name: _digests(rows[name], order) for name in names},
         original=np.full(len(ids), -1, dtype=np.int64),
         first_line=_first_lines(tallies, blocks),
         sequences=_sequences(rows.select(["lengths", "num_targets"]).take(pa.array(order))),
@@ -164,13 +160,6 @@ def _objects(column: pa.ChunkedArray) -> np.ndarray:
     return np.asarray(texts[pc.fill_null(coded.indices, len(texts) - 1).to_numpy()])
 
 
-def _digests(column: pa.ChunkedArray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    width = column.type.byte_width
-    data = b"".join(map(_fixed, column.chunks))
-    has_one = np.asarray(pc.is_valid(column), dtype=bool)
-    return np.frombuffer(data, dtype=f"S{width}")[order], has_one[order]
-
-
 def _joined(texts: pa.StringArray) -> bytes:
     """All texts, one after another."""
     if not len(texts):
@@ -178,15 +167,6 @@ def _joined(texts: pa.StringArray) -> bytes:
     _, offsets, data = texts.buffers()
     bounds = np.frombuffer(offsets, dtype=np.int32)[texts.offset :][: len(texts) + 1]
     found: bytes = data[bounds[0] : bounds[-1]].to_pybytes()
-    return found
-
-
-def _fixed(digests: pa.FixedSizeBinaryArray) -> bytes:
-    """All digests, one after another; anything where there is none."""
-    data = digests.buffers()[1]
-    width = digests.type.byte_width
-    start = digests.offset * width
-    found: bytes = data[start : start + len(digests) * width].to_pybytes()
     return found
 
 

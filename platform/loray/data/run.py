@@ -6,7 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loray.data.exchange import all_batches, in_order
+import ray
+
+from loray.data.exchange import in_order, put_through
 from loray.data.flow import curating, run_stages
 from loray.data.ledger import Ledger, make_ledger, narrow
 from loray.data.replay import draw_replay
@@ -57,8 +59,15 @@ def curate_to(out: Path, spec: RunSpec) -> dict[str, Any]:
 
     with curating():
         rows = run_stages(blocks, stages)
-        ledger = make_ledger(all_batches(rows, narrow), blocks)
-        mark_duplicates(ledger, data.steps, partial(likeness, rows, ledger.ids))
+        narrowed = put_through(rows, narrow)
+        ledger = make_ledger(map(ray.get, narrowed), blocks)
+        mark_duplicates(
+            ledger,
+            data.steps,
+            partial(map, ray.get, narrowed),
+            partial(likeness, rows, ledger.ids),
+        )
+        del narrowed
         _check(ledger, spec, rows, out)
         if data.replay is not None:
             draw_replay(ledger, fraction=data.replay.fraction, seed=spec.seed)

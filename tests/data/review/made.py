@@ -65,8 +65,9 @@ def _curate(out: Path, spec: RunSpec) -> dict[str, Any]:
     batches = list(chain.from_iterable(map(read_block, blocks)))
     for stage in stages_of(spec, tokenizer):
         batches = [stage(batch) for batch in batches]
-    ledger = make_ledger(map(narrow, batches), blocks)
-    mark_duplicates(ledger, data.steps, lambda rule: lambda pairs: pairs)
+    narrowed = [narrow(batch) for batch in batches]
+    ledger = make_ledger(narrowed, blocks)
+    mark_duplicates(ledger, data.steps, lambda: narrowed, lambda rule: lambda pairs: pairs)
     if data.replay is not None:
         draw_replay(ledger, fraction=data.replay.fraction, seed=spec.seed)
     max_tokens = data.sequence.max_tokens
