@@ -10,14 +10,14 @@ import pyarrow as pa
 from loray.artifacts.tokens import TOKENS, Part, write_index
 from loray.spec.run import RunSpec
 
-Row = dict[str, list[int]]
+Row = dict[str, list[Any]]
 
 
 def make_rows(count: int, *, seed: int = 0) -> list[Row]:
     """Short rows that can be learned: three tokens that take turns, the first few masked."""
     rng = np.random.default_rng(seed)
     rows = []
-    for _ in range(count):
+    for at in range(count):
         length, prompt = int(rng.integers(8, 24)), int(rng.integers(2, 6))
         ids = (rng.integers(20, 200) + np.arange(length) % 3).tolist()
         rows.append(
@@ -25,8 +25,16 @@ def make_rows(count: int, *, seed: int = 0) -> list[Row]:
                 "input_ids": ids,
                 "labels": [-100] * prompt + ids[prompt:],
                 "positions": list(range(length)),
+                "row_ids": [f"{at:016x}"],
             }
         )
+    return rows
+
+
+def ended(rows: list[Row], end: int) -> list[Row]:
+    """The rows with `end` as their last token."""
+    for row in rows:
+        row["input_ids"][-1] = row["labels"][-1] = end
     return rows
 
 
@@ -41,15 +49,14 @@ def pack(rows: list[Row], *, per_sequence: int) -> list[Row]:
 
 def write_tokens(dataset: Path, rows: list[Row], *, per_part: int = 1_000_000) -> str:
     """Write `tokens` under `dataset`, a few records a block; returns the folder."""
-    schema = pa.schema([TOKENS.field(name) for name in ("input_ids", "labels", "positions")])
     folder = dataset / "tokens"
     folder.mkdir(parents=True, exist_ok=True)
     parts = []
     for first in range(0, len(rows), per_part):
         path = folder / f"part-{len(parts):05d}.arrow"
         some = rows[first : first + per_part]
-        with pa.ipc.new_file(str(path), schema) as writer:
-            writer.write_table(pa.Table.from_pylist(some, schema=schema), max_chunksize=5)
+        with pa.ipc.new_file(str(path), TOKENS) as writer:
+            writer.write_table(pa.Table.from_pylist(some, schema=TOKENS), max_chunksize=5)
         tokens = sum(len(row["input_ids"]) for row in some)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         parts.append(Part(file=path.name, sequences=len(some), tokens=tokens, sha256=digest))

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from loray.spec.run import RunSpec
-from loray.spec.train import ScheduleSpec
+from loray.spec.train import TrainSpec
+from tests.train.loops import build, step_through
 from tests.train.sequences import Row, make_rows, make_spec, pack, write_tokens
 
 pytestmark = pytest.mark.slow  # numerics, seconds each: the second half of make test
@@ -20,37 +21,18 @@ def run(
     spec: RunSpec, rows: list[Row], folder: Path, *, stop: int | None = None, state: Any = None
 ) -> tuple[list[float], dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     """Losses, learned tensors and engine state after `stop` steps (all when not given)."""
-    from loray.train.batches import BatchSizes, micro_batches, open_tokens
-    from loray.train.engine import ZeroEngine
-    from loray.train.learner import build_learner, causal_lm, learned_tensors
-    from loray.train.loop import AnswerLoss, learning_rate_at, train_step
+    from loray.train.learner import learned_tensors
 
-    tokens = open_tokens(write_tokens(folder, rows))
-    learner = build_learner(spec, device="cpu")
-    engine = ZeroEngine(
-        AnswerLoss(causal_lm(learner)),
-        spec.train,
-        accumulation=spec.accumulation_steps,
-        bf16=spec.base_model.dtype == "bfloat16",
-        device="cpu",
-    )
+    tokens = write_tokens(folder, rows)
+    looped = build(spec)
     first, restored = state or (0, None)
     if restored is not None:
-        engine.restore(restored, steps_done=first)
-    batch, losses = spec.train.batch, []
-    sizes = BatchSizes(batch.global_size, batch.micro_size, workers=1)
-    for step in range(first, stop or spec.train.steps):
-        result = train_step(
-            engine,
-            micro_batches(tokens, step=step, seed=spec.seed, sizes=sizes, worker=0),
-            learning_rate=learning_rate_at(
-                step, peak=5e-3, steps=spec.train.steps, schedule=spec.train.schedule
-            ),
-            dropout_seed=step,
-        )
-        losses.append(result.loss)
-    learned = {name: value.detach().clone() for name, value in learned_tensors(learner).items()}
-    return losses, learned, engine.state()
+        looped.engine.restore(restored, steps_done=first)
+    step_through(looped, spec, tokens, range(first, stop or spec.train.steps))
+    learned = {
+        name: value.detach().clone() for name, value in learned_tensors(looped.learner).items()
+    }
+    return looped.losses, learned, looped.engine.state()
 
 
 def assert_same_run(one: Any, other: Any, *, tolerance: float = TOLERANCE) -> None:
@@ -168,8 +150,14 @@ def test_the_learning_rate_warms_up_and_decays() -> None:
     from loray.train.loop import learning_rate_at
 
     def curve(kind: str) -> list[float]:
-        schedule = ScheduleSpec.model_validate({"kind": kind, "warmup_steps": 4})
-        return [learning_rate_at(s, peak=1.0, steps=20, schedule=schedule) for s in range(20)]
+        train = TrainSpec.model_validate(
+            {
+                "steps": 20,
+                "optimizer": {"learning_rate": 1.0},
+                "schedule": {"kind": kind, "warmup_steps": 4},
+            }
+        )
+        return [learning_rate_at(step, train=train) for step in range(20)]
 
     for kind in ("cosine", "linear"):
         rates = curve(kind)

@@ -79,6 +79,13 @@ class TokenParts:
             for name in ("input_ids", "labels", "positions")
         }
 
+    def row_ids(self, number: int) -> list[str]:
+        """The rows that a sequence is made of, in order."""
+        at = self._part_of(number)
+        batch, row = self._opened(at).find(number - int(self._first[at]))
+        found: list[str] = batch.column("row_ids")[row].as_py()
+        return found
+
     def expect(self, number: int) -> None:
         """Say that a sequence will be asked for soon; a remote part is fetched meanwhile."""
         if self._copies is not None:

@@ -160,6 +160,17 @@ class BatchSpec(StrictModel):
     """Sequences a worker passes through the model at once."""
 
 
+class GuardSpec(StrictModel):
+    """When a run that goes wrong is set back; see `loray.train.guard` for how that is told."""
+
+    watched_steps: Annotated[int, Field(ge=0, le=1000)] = 50
+    """Divergence in so many first steps restarts the run at a tenth of the learning rate."""
+    max_restarts: Annotated[int, Field(ge=0, le=5)] = 2
+    """Restarts before the run ends with an error; 0: the first divergence ends it."""
+    max_rollbacks: Annotated[int, Field(ge=0, le=20)] = 3
+    """Later spikes that go back to the last checkpoint; further ones are noted only."""
+
+
 class TrainSpec(StrictModel):
     """One training run."""
 
@@ -175,6 +186,8 @@ class TrainSpec(StrictModel):
     """How many sequences a step learns from."""
     max_grad_norm: Annotated[float, Field(gt=0.0, le=1e6)] = 1.0
     """Gradients longer than this (L2 norm over all of them) are scaled down to it."""
+    guard: GuardSpec = GuardSpec()
+    """What is done about divergence and spikes."""
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass instead of keeping them."""
     checkpoint_every: Count = 100

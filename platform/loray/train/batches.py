@@ -95,14 +95,18 @@ def _row_order(num_rows: int, seed: int, epoch: int, part: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch, part]).permutation(num_rows)
 
 
+def numbers_of_step(tokens: TokenParts, step: int, *, seed: int, sizes: "BatchSizes") -> list[int]:
+    """The sequences of a step, of all workers, in order."""
+    start = step * sizes.global_size
+    return sequence_line(tokens.sizes, seed=seed, start=start, stop=start + sizes.global_size)
+
+
 def micro_batches(
     tokens: TokenParts, *, step: int, seed: int, sizes: "BatchSizes", worker: int
 ) -> Iterator[Batch]:
     """The micro-batches of one worker in one step (`step` counts from 0)."""
-    start = step * sizes.global_size
-    line = sequence_line(tokens.sizes, seed=seed, start=start, stop=start + sizes.global_size)
-    soon = start + STEPS_AHEAD * sizes.global_size
-    tokens.expect(sequence_line(tokens.sizes, seed=seed, start=soon, stop=soon + 1)[0])
+    line = numbers_of_step(tokens, step, seed=seed, sizes=sizes)
+    tokens.expect(numbers_of_step(tokens, step + STEPS_AHEAD, seed=seed, sizes=sizes)[0])
     per_pass = sizes.micro_size * sizes.workers
     for first in range(0, sizes.global_size, per_pass):
         mine = first + worker * sizes.micro_size

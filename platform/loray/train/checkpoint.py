@@ -1,10 +1,10 @@
 """Checkpoints that any number of workers can write and any number can resume from.
 
 `<uri>/attempt-0001/step-000100/` holds the adapter (or the whole model), `state.safetensors`
-(float32 weights and Adam moments in full), the history since the checkpoint before, and, written
-last, `COMMIT.json` with every file's SHA-256. The step number is the data cursor and the source of
-the random state. Each attempt writes under its own number, so that a driver that was fenced off
-can never touch what its successor wrote.
+(float32 weights and Adam moments in full), `guard.json`, the history since the checkpoint before,
+and, written last, `COMMIT.json` with every file's SHA-256. The step number is the source of the
+random state, and with the guard's list of what is passed over the data cursor. Each attempt writes
+under its own number, so that a driver that was fenced off can never touch what its successor wrote.
 """
 
 import json
@@ -21,6 +21,7 @@ from loray.errors import TrainingError
 
 COMMIT_NAME = "COMMIT.json"
 STATE_NAME = "state.safetensors"
+GUARD_NAME = "guard.json"
 _FOLDER = re.compile(r"attempt-(\d{4,})/step-(\d{6,})")
 
 
@@ -78,6 +79,13 @@ class CheckpointStore:
             if one.step not in found or found[one.step].attempt < one.attempt:
                 found[one.step] = one
         return [found[step] for step in sorted(found)]
+
+    def discard(self) -> None:
+        """Take back every checkpoint, of all attempts, the last first."""
+        while found := self.committed():  # of one step only the newest attempt's is listed
+            for checkpoint in reversed(found):
+                self._fs.delete_file(f"{self._base}/{checkpoint.folder}/{COMMIT_NAME}")
+                self._fs.delete_dir(f"{self._base}/{checkpoint.folder}")
 
     def fetch(self, checkpoint: Checkpoint, target: Path) -> Path:
         """Copy a checkpoint's files to the local folder `target`, verified.

@@ -35,11 +35,14 @@ class Engine(Protocol):
     def gradient(self, parameter: nn.Parameter) -> torch.Tensor:
         """The averaged gradient between `backward` and `step`; every worker must ask."""
 
+    def weights(self) -> dict[str, torch.Tensor]:
+        """Weights in float32, in full, by name; every worker must ask."""
+
     def state(self) -> dict[str, torch.Tensor]:
-        """Weights in float32 and Adam moments in full, by name; every worker must ask."""
+        """The same and Adam moments; every worker must ask."""
 
     def restore(self, state: dict[str, torch.Tensor], *, steps_done: int) -> None:
-        """Continue from a `state` that any number of workers wrote."""
+        """Continue from a `state` that any number of workers wrote; from `weights`, anew."""
 
 
 class ZeroEngine:
@@ -98,12 +101,18 @@ class ZeroEngine:
         found = safe_get_full_grad(parameter)
         return torch.zeros_like(parameter) if found is None else found.float()
 
-    def state(self) -> dict[str, torch.Tensor]:
-        """`weight/<name>`, `exp_avg/<name>`, `exp_avg_sq/<name>`, in full, float32, on the CPU."""
+    def weights(self) -> dict[str, torch.Tensor]:
+        """`weight/<name>`, in full, float32, on the CPU."""
         found = {}
         for name, parameter in self._parameters.items():
             weight = safe_get_full_fp32_param(parameter) if self._sharded else parameter
             found[f"weight/{name}"] = weight.detach().float().cpu().clone()
+        return found
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """The same, and `exp_avg/<name>`, `exp_avg_sq/<name>`."""
+        found = self.weights()
+        for name, parameter in self._parameters.items():
             for key in ADAM_STATES:
                 moment = (
                     safe_get_full_optimizer_state(parameter, key)
@@ -114,7 +123,7 @@ class ZeroEngine:
         return found
 
     def restore(self, state: dict[str, torch.Tensor], *, steps_done: int) -> None:
-        """Continue from a `state` that any number of workers wrote."""
+        """Continue from a `state` that any number of workers wrote; from `weights`, anew."""
         self._prime_adam(steps_done)
         for name, parameter in self._parameters.items():
             weight = state[f"weight/{name}"].to(self._device)
@@ -122,7 +131,7 @@ class ZeroEngine:
             if self._sharded:
                 safe_set_full_fp32_param(parameter, weight)
             for key in ADAM_STATES:
-                moment = state[f"{key}/{name}"].to(self._device)
+                moment = state.get(f"{key}/{name}", torch.zeros_like(weight)).to(self._device)
                 if self._sharded:
                     safe_set_full_optimizer_state(parameter, moment, key)
                 else:

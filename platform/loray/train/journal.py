@@ -39,12 +39,17 @@ class Journal:
         """Add the line of one step; `step` counts from 1."""
         self.history.append({"step": step, **asdict(result), "seconds": round(seconds, 4)})
 
+    def clear(self) -> None:
+        """Forget the lines: their steps are done again."""
+        self.history.clear()
+        self.vitals.clear()
+
     def write(self, folder: Path) -> None:
         """Move the lines into files under `folder`."""
         for name, lines in ((HISTORY_NAME, self.history), (VITALS_NAME, self.vitals)):
             text = "".join(json.dumps(line) + "\n" for line in lines)
             (folder / name).write_text(text, encoding="utf-8")
-            lines.clear()
+        self.clear()
 
 
 def summarize(history: list[str]) -> dict[str, float]:

@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812 (its name everywhere)
 from torch import nn
 from transformers import PreTrainedModel
 
-from loray.spec.train import ScheduleSpec
+from loray.spec.train import TrainSpec
 from loray.train.batches import IGNORED, Batch
 from loray.train.engine import Engine
 from loray.train.journal import StepResult
@@ -81,6 +81,14 @@ def train_step(
     )
 
 
+@torch.no_grad()
+def loss_on(engine: Engine, batches: Iterable[Batch]) -> float:
+    """Mean loss per target token over all workers' micro-batches, nats; nothing is learned."""
+    window = list(batches)
+    loss = global_sum(sum(engine.loss_sum(batch).item() for batch in window))
+    return loss / max(global_sum(sum(batch.num_targets for batch in window)), 1.0)
+
+
 def global_sum(value: float) -> float:
     """Sum of `value` over all workers, in float64."""
     total = torch.tensor(value, dtype=torch.float64)
@@ -90,13 +98,14 @@ def global_sum(value: float) -> float:
     return float(total.item())
 
 
-def learning_rate_at(step: int, *, peak: float, steps: int, schedule: ScheduleSpec) -> float:
-    """The learning rate of `step` (from 0): linear warm-up to `peak`, then the schedule."""
+def learning_rate_at(step: int, *, train: TrainSpec) -> float:
+    """The learning rate of `step` (from 0): linear warm-up to its peak, then the schedule."""
+    peak, schedule = train.optimizer.learning_rate, train.schedule
     if step < schedule.warmup_steps:
         return peak * (step + 1) / schedule.warmup_steps
     if schedule.kind == "constant":
         return peak
-    progress = (step - schedule.warmup_steps) / max(steps - 1 - schedule.warmup_steps, 1)
+    progress = (step - schedule.warmup_steps) / max(train.steps - 1 - schedule.warmup_steps, 1)
     if schedule.kind == "cosine":
         progress = 0.5 - 0.5 * float(torch.cos(torch.tensor(torch.pi * progress)))
     return peak * (1.0 - progress * (1.0 - schedule.final_fraction))

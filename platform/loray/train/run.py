@@ -1,5 +1,6 @@
 """The driver's side of training: start the workers, follow them, collect what they made."""
 
+import json
 import logging
 import shutil
 import threading
@@ -15,8 +16,11 @@ from ray.train.torch import TorchConfig, TorchTrainer
 
 from loray.errors import TrainingError
 from loray.spec.run import RunSpec
-from loray.train.checkpoint import STATE_NAME, Checkpoint, CheckpointStore
+from loray.train.checkpoint import GUARD_NAME, STATE_NAME, Checkpoint, CheckpointStore
+from loray.train.diagnosis import DIAGNOSES_NAME, to_lines
+from loray.train.guard import GuardState, plateau_of
 from loray.train.journal import HISTORY_NAME, VITALS_NAME, summarize
+from loray.train.places import with_places
 from loray.train.task import WorkerTask, train_worker
 
 PROGRESS_SECONDS = 2.0
@@ -29,6 +33,7 @@ class ProgressActor:
     def __init__(self) -> None:
         self._latest: tuple[int, float, float] | None = None
         self._failure: str | None = None
+        self._diagnoses: list[str] = []
 
     def note(self, step: int, loss: float, tokens_per_second: float) -> None:
         """A worker finished `step`."""
@@ -37,6 +42,14 @@ class ProgressActor:
     def latest(self) -> tuple[int, float, float] | None:
         """The last note: step, loss in nats, tokens a second over all workers."""
         return self._latest
+
+    def diagnose(self, text: str) -> None:
+        """Something is wrong, and may have been set right."""
+        self._diagnoses.append(text)
+
+    def diagnoses(self, start: int) -> list[str]:
+        """What was diagnosed, from the `start`-th on."""
+        return self._diagnoses[start:]
 
     def fail(self, text: str) -> None:
         """A worker met an error that another try would only repeat; the first one counts."""
@@ -55,7 +68,7 @@ def train_to(
     attempt: int,
     report: Callable[[str], None] = log.info,
 ) -> dict[str, Any]:
-    """Train and leave `checkpoints/`, `history.jsonl` and `vitals.jsonl` under `out`.
+    """Train and leave `checkpoints/`, `{history,vitals,diagnoses}.jsonl` under `out`.
 
     `out/attempts` holds what earlier attempts committed; the run continues from there.
 
@@ -90,7 +103,7 @@ def train_to(
             f"the workers ended without the checkpoint of step {spec.train.steps}; "
             "apply again to resume from the last one"
         )
-    lines = collect(store, checkpoints, out)
+    lines = collect(store, checkpoints, out, dataset=tokens.removesuffix("/tokens"))
     shutil.rmtree(out / "attempts")
     shutil.rmtree(out / "ray", ignore_errors=True)
     return {**lines, "resumed_from_step": resumed_from, "attempt": attempt}
@@ -139,10 +152,14 @@ def followed(
     done = threading.Event()
 
     def follow() -> None:
-        seen = 0
-        while not done.wait(PROGRESS_SECONDS):
+        seen, told, is_over = 0, 0, False
+        while not is_over:
+            is_over = done.wait(PROGRESS_SECONDS)
+            for text in ray.get(progress.diagnoses.remote(told)):
+                report(text)
+                told += 1
             latest = ray.get(progress.latest.remote())
-            if latest is not None and latest[0] > seen:
+            if not is_over and latest is not None and latest[0] != seen:
                 seen = latest[0]
                 report(f"step {seen}/{steps}  loss {latest[1]:.3f}  {latest[2]:,.0f} tokens/s")
 
@@ -155,16 +172,28 @@ def followed(
         thread.join()
 
 
-def collect(store: CheckpointStore, checkpoints: list[Checkpoint], out: Path) -> dict[str, float]:
-    """Bring the checkpoints and the journal together under `out`; returns their statistics."""
+def collect(
+    store: CheckpointStore, checkpoints: list[Checkpoint], out: Path, *, dataset: str
+) -> dict[str, Any]:
+    """Bring checkpoints, journal and diagnoses together under `out`; returns their statistics."""
     history: list[str] = []
     vitals: list[str] = []
+    guard = GuardState()
     for checkpoint in checkpoints:
         folder = store.fetch(checkpoint, out / "checkpoints" / f"step-{checkpoint.step:06d}")
         history += (folder / HISTORY_NAME).read_text(encoding="utf-8").splitlines(keepends=True)
         vitals += (folder / VITALS_NAME).read_text(encoding="utf-8").splitlines(keepends=True)
-        for name in (HISTORY_NAME, VITALS_NAME, STATE_NAME):
+        guard = GuardState.from_json((folder / GUARD_NAME).read_text(encoding="utf-8"))
+        for name in (HISTORY_NAME, VITALS_NAME, STATE_NAME, GUARD_NAME):
             (folder / name).unlink()
     (out / HISTORY_NAME).write_text("".join(history), encoding="utf-8")
     (out / VITALS_NAME).write_text("".join(vitals), encoding="utf-8")
-    return summarize(history)
+    late = plateau_of([json.loads(line)["loss"] for line in history])
+    diagnoses = with_places([*guard.diagnoses, *([late] if late else [])], dataset)
+    (out / DIAGNOSES_NAME).write_text(to_lines(diagnoses), encoding="utf-8")
+    return {
+        **summarize(history),
+        "restarts": guard.restarts,
+        "rollbacks": guard.rollbacks,
+        "diagnoses": [str(found) for found in diagnoses],
+    }

@@ -1,9 +1,10 @@
 """A training run on one worker, top to bottom."""
 
 import hashlib
-import math
 import tempfile
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import ray.train
@@ -12,11 +13,15 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 
+from loray.artifacts.tokens import TokenParts
 from loray.errors import TrainingError
 from loray.spec.run import RunSpec
-from loray.train.batches import BatchSizes, micro_batches, open_tokens
-from loray.train.checkpoint import STATE_NAME, CheckpointStore
+from loray.train.audit import row_faults, suspect_rows
+from loray.train.batches import Batch, BatchSizes, micro_batches, open_tokens
+from loray.train.checkpoint import GUARD_NAME, STATE_NAME, CheckpointStore
+from loray.train.diagnosis import Diagnosis
 from loray.train.engine import Engine, ZeroEngine
+from loray.train.guard import FIRST, Guard, GuardState, Judgement
 from loray.train.journal import Journal
 from loray.train.learner import (
     Learner,
@@ -26,104 +31,178 @@ from loray.train.learner import (
     learned_tensors,
     save_learned,
 )
-from loray.train.loop import AnswerLoss, learning_rate_at, train_step
+from loray.train.loop import AnswerLoss, learning_rate_at, loss_on, train_step
 from loray.train.task import WorkerTask
 from loray.train.vitals import Vitals
 
 
+@dataclass(frozen=True)
+class Run:
+    """What one worker trains with."""
+
+    task: WorkerTask
+    learner: Learner
+    """The frozen base, and what learns on it."""
+    engine: Engine
+    """Shards, averages, steps."""
+    store: CheckpointStore
+    guard: Guard
+    journal: Journal
+    tokens: TokenParts
+    sizes: BatchSizes
+    worker: int
+    beginning: dict[str, torch.Tensor]
+    """What learns, as it was before the first step."""
+
+
 def train(task: WorkerTask) -> None:
     """Train `spec.train.steps` optimizer steps, resuming from the last checkpoint if any."""
+    spec = task.spec
+    run = prepare(task)
+    guard, journal, vitals = run.guard, run.journal, Vitals(run.learner)
+    first_step = step = saved = resume(run)
+    if step == 0:
+        look_before(run)
+    while step < spec.train.steps:
+        begin = time.perf_counter()
+        look = None
+        if step == 0 or is_every(spec.train.vitals_every, step + 1, spec):
+            look = lambda n=step + 1: journal.vitals.extend(vitals.measure(run.engine, step=n))  # noqa: E731
+        result = train_step(
+            run.engine,
+            batches_of(run, guard.data_step(step)),
+            learning_rate=learning_rate_at(step, train=spec.train) * guard.state.rate_factor,
+            dropout_seed=dropout_seed(spec.seed, step=step, worker=run.worker),
+            look_at_gradients=look,
+        )
+        seconds = time.perf_counter() - begin
+        judgement = guard.judge(step, result.loss, result.grad_norm, saved=saved)
+        if judgement is not None and act_on(judgement, run):
+            step = saved = judgement.back_to or 0
+            continue
+        if step == first_step:
+            check_equal_workers(run.learner)
+        step += 1
+        journal.note(step, result, seconds=seconds)
+        if run.worker == 0:
+            task.progress.note.remote(step, result.loss, result.num_tokens / seconds)
+        if is_every(spec.train.checkpoint_every, step, spec):
+            saved = step
+            save(run, step=step)
+            # A barrier: every worker reaches it. Source: `ray.train.report` docs.
+            ray.train.report({"step": step, "loss": result.loss})
+    run.tokens.close()  # Ray ends this process without ceremony
+    check_trained(run.learner)
+
+
+def prepare(task: WorkerTask) -> Run:
+    """Load the base, put on it what learns, and open the data."""
     spec, context = task.spec, ray.train.get_context()
     device = str(ray.train.torch.get_device())
     worker, workers = context.get_world_rank(), context.get_world_size()
     torch.set_num_threads(spec.resources.cpus_per_worker)
-
-    learner = build_learner(spec, device=device)  # the frozen base, and what learns on it
-    engine = ZeroEngine(  # shards, averages, steps
+    learner = build_learner(spec, device=device)
+    engine = ZeroEngine(
         AnswerLoss(causal_lm(learner)),
         spec.train,
         accumulation=spec.train.batch.global_size // (spec.train.batch.micro_size * workers),
         bf16=spec.base_model.dtype == "bfloat16",
         device=device,
     )
-    vitals, journal = Vitals(learner), Journal()
-    store = CheckpointStore(task.checkpoints)
-    first_step = resume(engine, store)
-
-    tokens = open_tokens(task.tokens)
-    sizes = BatchSizes(spec.train.batch.global_size, spec.train.batch.micro_size, workers)
-    for step in range(first_step, spec.train.steps):
-        begin = time.perf_counter()
-        look = None
-        if step == 0 or is_every(spec.train.vitals_every, step + 1, spec):
-            look = lambda n=step + 1: journal.vitals.extend(vitals.measure(engine, step=n))  # noqa: E731
-        result = train_step(
-            engine,
-            micro_batches(tokens, step=step, seed=spec.seed, sizes=sizes, worker=worker),
-            learning_rate=learning_rate_at(
-                step,
-                peak=spec.train.optimizer.learning_rate,
-                steps=spec.train.steps,
-                schedule=spec.train.schedule,
-            ),
-            dropout_seed=dropout_seed(spec.seed, step=step, worker=worker),
-            look_at_gradients=look,
-        )
-        seconds = time.perf_counter() - begin
-        if not math.isfinite(result.loss):
-            raise TrainingError(
-                f"the loss at step {step + 1} is {result.loss}; lower "
-                "train.optimizer.learning_rate, and apply again to start from scratch"
-            )
-        if step == first_step:
-            check_equal_workers(learner)
-        journal.note(step + 1, result, seconds=seconds)
-        if worker == 0:
-            task.progress.note.remote(step + 1, result.loss, result.num_tokens / seconds)
-        if is_every(spec.train.checkpoint_every, step + 1, spec):
-            save(learner, engine, journal, store=store, task=task, step=step + 1)
-            # A barrier: every worker reaches it. Source: `ray.train.report` docs.
-            ray.train.report({"step": step + 1, "loss": result.loss})
-    tokens.close()  # Ray ends this process without ceremony
-    check_trained(learner)
+    return Run(
+        task=task,
+        learner=learner,
+        engine=engine,
+        store=CheckpointStore(task.checkpoints),
+        guard=Guard(spec.train.guard),
+        journal=Journal(),
+        tokens=open_tokens(task.tokens),
+        sizes=BatchSizes(spec.train.batch.global_size, spec.train.batch.micro_size, workers),
+        worker=worker,
+        beginning=engine.weights(),
+    )
 
 
-def resume(engine: Engine, store: CheckpointStore) -> int:
+def batches_of(run: Run, data_step: int) -> Iterator[Batch]:
+    """This worker's micro-batches of a step of the data."""
+    return micro_batches(
+        run.tokens, step=data_step, seed=run.task.spec.seed, sizes=run.sizes, worker=run.worker
+    )
+
+
+def look_before(run: Run) -> None:
+    """Before the first step: are the rows sound, and what does the model lose untaught?"""
+    if (found := row_faults(run.tokens)) is not None:
+        tell(run, found)
+    torch.manual_seed(run.task.spec.seed)  # dropout
+    run.guard.state.untrained = [loss_on(run.engine, batches_of(run, at)) for at in range(FIRST)]
+
+
+def resume(run: Run) -> int:
     """Restore the newest checkpoint; returns the steps it had done, 0 without one.
 
     Worker 0 looks, and tells the others, so that all continue from the same step.
     """
-    found = [store.committed()[-1:] if dist.get_rank() == 0 else []]
+    found = [run.store.committed()[-1:] if run.worker == 0 else []]
     dist.broadcast_object_list(found, src=0)
     if not found[0]:
         return 0
     checkpoint = found[0][0]
     with tempfile.TemporaryDirectory() as folder:
-        store.fetch(checkpoint, Path(folder))
+        run.store.fetch(checkpoint, Path(folder))
         state = load_file(Path(folder) / STATE_NAME)
-    engine.restore(state, steps_done=checkpoint.step)
+        text = (Path(folder) / GUARD_NAME).read_text(encoding="utf-8")
+    run.engine.restore(state, steps_done=checkpoint.step)
+    run.guard.take_over(GuardState.from_json(text))
     return checkpoint.step
 
 
-def save(
-    learner: Learner,
-    engine: Engine,
-    journal: Journal,
-    *,
-    store: CheckpointStore,
-    task: WorkerTask,
-    step: int,
-) -> None:
+def save(run: Run, *, step: int) -> None:
     """Commit a checkpoint; all workers gather the state, worker 0 writes."""
-    state = engine.state()
-    if dist.get_rank() != 0:
+    state = run.engine.state()
+    if run.worker != 0:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        save_learned(learner, task.spec, folder)
+        save_learned(run.learner, run.task.spec, folder)
         save_file(state, folder / STATE_NAME)
-        journal.write(folder)
-        store.commit(folder, attempt=task.attempt, step=step)
+        run.journal.write(folder)
+        (folder / GUARD_NAME).write_text(run.guard.state.to_json(), encoding="utf-8")
+        run.store.commit(folder, attempt=run.task.attempt, step=step)
+
+
+def act_on(judgement: Judgement, run: Run) -> bool:
+    """Set the run back if that is called for, and name the rows to look at.
+
+    Returns:
+        whether the run was set back; its journal then begins after the checkpoint again.
+    """
+    is_set_back = judgement.back_to is not None
+    if is_set_back:
+        if judgement.back_to == 0 and run.worker == 0:
+            run.store.discard()
+        decided = run.guard.state
+        if resume(run) == 0:
+            run.engine.restore(run.beginning, steps_done=0)
+        run.guard.take_over(decided)
+        run.journal.clear()
+    rows = suspect_rows(
+        run.engine,
+        run.tokens,
+        judgement.suspects,
+        seed=run.task.spec.seed,
+        sizes=run.sizes,
+        worker=run.worker,
+    )
+    tell(run, judgement.diagnosis.naming(rows))
+    return is_set_back
+
+
+def tell(run: Run, diagnosis: Diagnosis) -> None:
+    """Note a diagnosis, and have the driver show it."""
+    run.guard.note(diagnosis)
+    if run.worker == 0:
+        run.task.progress.diagnose.remote(str(diagnosis))
 
 
 def is_every(period: int, steps_done: int, spec: RunSpec) -> bool:
