@@ -1,7 +1,14 @@
 import json
 from pathlib import Path
 
-from loray.evaluate.history import Vital, ratio_spread, read_losses, read_vitals
+from loray.artifacts.diagnosis import Diagnosis, SuspectRow, to_lines
+from loray.evaluate.history import (
+    Vital,
+    ratio_spread,
+    read_diagnoses,
+    read_losses,
+    read_vitals,
+)
 
 
 def write(path: Path, *records: object) -> None:
@@ -44,3 +51,10 @@ def test_vitals_are_read_off_the_names_of_modules(tmp_path: Path) -> None:
 def test_the_spread_is_over_all_modules_of_a_step() -> None:
     vitals = [Vital(20, layer, "q_proj", ratio) for layer, ratio in enumerate((0.3, 0.1, 0.2))]
     assert ratio_spread(vitals) == [(20, 0.1, 0.2, 0.3)]
+
+
+def test_diagnoses_are_read_and_what_is_none_is_passed_over(tmp_path: Path) -> None:
+    found = Diagnosis("spike", 7, "high", "went on", (SuspectRow("00ff", "odd", "a:1"),))
+    (tmp_path / "diagnoses.jsonl").write_text(to_lines([found]) + '{"kind": "spike"}\n{"rows": 3')
+    assert read_diagnoses(tmp_path) == [found]
+    assert read_diagnoses(tmp_path / "nowhere") == []

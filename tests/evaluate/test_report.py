@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from loray.artifacts.diagnosis import Diagnosis, SuspectRow
 from loray.evaluate.dataset_counts import DatasetCounts
 from loray.evaluate.report import render_report, write_report
 from loray.evaluate.scorecard import Scorecard
@@ -116,3 +117,17 @@ def test_unknown_values_are_dashes_not_zeros() -> None:
     )
     said = " ".join(Page(render(cards.scorecard(comparisons=(unknown,)))).texts)
     assert "not measured" in said
+
+
+def test_what_the_guard_saw_is_told_with_its_rows_and_hides_nothing() -> None:
+    rows = (SuspectRow("00ff", HOSTILE, "sources.0/a.jsonl:7"), SuspectRow("01aa", "odd"))
+    found = Diagnosis("dead_modules", 7, HOSTILE, "they learn nothing", rows)
+    text = render_report(cards.scorecard(), losses=[], vitals=[], counts=None, diagnoses=[found])
+    page = Page(text)
+    assert set(page.tags) <= ALLOWED_TAGS
+    said = " ".join(" ".join(page.texts).split())
+    assert "What the guard saw" in said
+    assert "dead modules , step 7: " in said
+    assert "sources.0/a.jsonl:7: " in said
+    assert "01aa: odd" in said
+    assert "What the guard saw" not in render(cards.scorecard())

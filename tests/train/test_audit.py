@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from loray.artifacts.diagnosis import Diagnosis, SuspectRow
 from loray.artifacts.tokens import TokenParts
-from loray.train.diagnosis import Diagnosis, SuspectRow
 from tests.train.loops import build, step_through
 from tests.train.sequences import Row, ended, make_rows, make_spec, pack, write_tokens
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from loray.artifacts.diagnosis import Diagnosis, from_lines
 from loray.artifacts.tokens import TokenParts
 from loray.spec.run import RunSpec
-from loray.train.diagnosis import Diagnosis, from_lines
 from tests.train.sequences import Row, ended, make_rows, make_spec, write_tokens
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]

@@ -16,12 +16,16 @@ def test_the_norm_of_the_update_needs_no_product() -> None:
 def test_a_fresh_adapter_is_at_ratio_zero_and_counts_as_untrained(model: Path) -> None:
     from loray.errors import TrainingError
     from loray.train.learner import build_learner, check_trained
-    from loray.train.vitals import untrained_modules
+    from loray.train.vitals import trained_modules
 
     learner = build_learner(make_spec(model), device="cpu")
-    assert len(untrained_modules(learner)) == 14  # 7 projections in 2 layers
+    assert trained_modules(learner) == []
     with pytest.raises(TrainingError, match="B is still zero"):
         check_trained(learner)
+    layer = learner.get_submodule("base_model.model.model.layers.1.mlp.up_proj")
+    layer.lora_B["default"].weight.data[0, 0] = 1.0
+    assert trained_modules(learner) == ["model.layers.1.mlp.up_proj"]
+    check_trained(learner)
 
 
 @pytest.mark.parametrize("quantization", ["none", "nf4"])

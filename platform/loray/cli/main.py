@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from loray import __version__
-from loray.cli import apply, chat, check, data, initial, look, plan, registry, serve
+from loray.cli import apply, chat, check, data, doctor, initial, look, plan, registry, serve
 from loray.cli.exits import Exit, exit_for
 from loray.cli.output import complain, emit_json
 from loray.errors import LorayError, SpecError
@@ -22,6 +22,7 @@ VERBS = (
     apply.apply,
     look.status,
     look.report,
+    doctor.doctor,
     data.data,
     registry.registry,
     serve.serve,

@@ -1,4 +1,4 @@
-"""What training recorded of itself: `history.jsonl` and `vitals.jsonl`, read for the report.
+"""What training recorded of itself, `{history,vitals,diagnoses}.jsonl`, read for the report.
 
 A line that is no JSON object is passed over: the report shows what is there, it does not judge it.
 """
@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from loray.artifacts.diagnosis import DIAGNOSES_NAME, Diagnosis, diagnosis_of
 
 _MODULE = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.(?:.*\.)?(\w+)$")
 
@@ -46,6 +48,17 @@ def read_vitals(training: Path) -> list[Vital]:
             layer, projection = int(named[1]), named[2]
             found[step, layer, projection] = Vital(step, layer, projection, ratio)
     return [found[key] for key in sorted(found)]
+
+
+def read_diagnoses(training: Path) -> list[Diagnosis]:
+    """What was diagnosed, in the order in which it was."""
+    found = []
+    for record in _records(training / DIAGNOSES_NAME):
+        try:
+            found.append(diagnosis_of(record))
+        except (KeyError, TypeError):
+            continue
+    return found
 
 
 def ratio_spread(vitals: list[Vital]) -> list[tuple[int, float, float, float]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from jinja2 import Environment
 from markupsafe import Markup
 
+from loray.artifacts.diagnosis import Diagnosis
 from loray.evaluate.dataset_counts import DatasetCounts
 from loray.evaluate.history import Vital, ratio_spread
 from loray.evaluate.scorecard import REPORT_NAME, Comparison, Quality, Scorecard
@@ -40,9 +41,10 @@ def write_report(
     losses: Sequence[tuple[int, float]],
     vitals: Sequence[Vital],
     counts: DatasetCounts | None,
+    diagnoses: Sequence[Diagnosis] = (),
 ) -> None:
     """Write `report.html` under `folder`."""
-    page = render_report(card, losses=losses, vitals=vitals, counts=counts)
+    page = render_report(card, losses=losses, vitals=vitals, counts=counts, diagnoses=diagnoses)
     (folder / REPORT_NAME).write_text(page, encoding="utf-8")
 
 
@@ -52,17 +54,20 @@ def render_report(
     losses: Sequence[tuple[int, float]],
     vitals: Sequence[Vital],
     counts: DatasetCounts | None,
+    diagnoses: Sequence[Diagnosis] = (),
 ) -> str:
     """The report's HTML; the same arguments give the same bytes.
 
     Args:
         losses: (step, nats per target token) of the training.
         counts: None when the dataset's rows are not at hand.
+        diagnoses: what the training found wrong with itself.
     """
     page = _environment().get_template("report.html.j2")
     return page.render(
         card=card,
         counts=counts,
+        diagnoses=diagnoses,
         tiles=tiles(card),
         loss_plot=loss_plot(losses, card.best_step) if losses else None,
         checkpoint_plot=checkpoint_plot(card),

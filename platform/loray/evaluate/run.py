@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loray.evaluate.dataset_counts import count_rows
-from loray.evaluate.history import read_losses, read_vitals
+from loray.evaluate.history import read_diagnoses, read_losses, read_vitals
 from loray.evaluate.pool import Progress, ScorerPool
 from loray.evaluate.rows import SUITES, Candidate, list_checkpoints, read_suite
 from loray.evaluate.scorecard import Scorecard, write_scorecard
@@ -87,6 +87,7 @@ def write_evaluation(out: Path, card: Scorecard, *, dataset: Path, training: Pat
         losses=read_losses(training),
         vitals=read_vitals(training),
         counts=count_rows(dataset),
+        diagnoses=read_diagnoses(training),
     )
 
 

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from loray.artifacts.diagnosis import Diagnosis, SuspectRow
 from loray.artifacts.tokens import TokenParts
 from loray.train.batches import IGNORED, BatchSizes, collate, numbers_of_step
-from loray.train.diagnosis import Diagnosis, SuspectRow
 from loray.train.engine import Engine
 
 SHOWN = 8

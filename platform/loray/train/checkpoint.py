@@ -87,6 +87,12 @@ class CheckpointStore:
                 self._fs.delete_file(f"{self._base}/{checkpoint.folder}/{COMMIT_NAME}")
                 self._fs.delete_dir(f"{self._base}/{checkpoint.folder}")
 
+    def read(self, checkpoint: Checkpoint, name: str) -> bytes:
+        """One file of a checkpoint."""
+        with self._fs.open_input_stream(f"{self._base}/{checkpoint.folder}/{name}") as stream:
+            found: bytes = stream.read()
+        return found
+
     def fetch(self, checkpoint: Checkpoint, target: Path) -> Path:
         """Copy a checkpoint's files to the local folder `target`, verified.
 

@@ -9,7 +9,7 @@ one would.
   all of those that the model had on the first five batches before it learned anything.
 - A spike or a loss that is no number later: back to the last checkpoint, and the steps' data is
   passed over. Source: arXiv:2204.02311, sec. 5.1 (PaLM restarted before spikes, without the data).
-- A loss that jumps about: noted, nothing is done. So is one that had stopped falling.
+- A loss that jumps about: noted, nothing is done.
 
 Each is done a few times at most; then the run ends, or goes on and says so.
 """
@@ -22,9 +22,9 @@ from itertools import pairwise
 from statistics import fmean, median, stdev
 from typing import Any
 
+from loray.artifacts.diagnosis import Diagnosis, Kind, diagnosis_of
 from loray.errors import TrainingError
 from loray.spec.train import GuardSpec
-from loray.train.diagnosis import Diagnosis, Kind, diagnosis_of
 
 FIRST = 5
 """Losses that say what the model could do before it learned, and losses that divergence takes."""
@@ -134,7 +134,7 @@ class Guard:
         if not before or step >= self._spec.watched_steps or len(latest) < FIRST:
             return False
         rise = fmean(latest) - fmean(before)
-        is_far = rise > (DIVERGED - 1) * fmean(before) and rise > 4 * _error(before, latest)
+        is_far = rise > (DIVERGED - 1) * fmean(before) and rise > 4 * standard_error(before, latest)
         return is_far and min(latest) > max(before)
 
     def _is_spike(self, loss: float) -> bool:
@@ -226,28 +226,10 @@ class Guard:
         )
 
 
-def plateau_of(losses: Sequence[float]) -> Diagnosis | None:
-    """What there is to say of a whole run whose loss stopped falling before its last quarter."""
-    quarter = len(losses) // 4
-    if quarter < RECENT:
-        return None
-    early, late = losses[-2 * quarter : -quarter], losses[-quarter:]
-    if fmean(late) < fmean(early) - 2 * _error(early, late):
-        return None
-    return Diagnosis(
-        "plateau",
-        len(losses),
-        f"the loss of the last quarter is {fmean(late):.3f}, that of the quarter before was "
-        f"{fmean(early):.3f}: no change beyond its noise",
-        "more steps like these teach little: compare the checkpoints' scores, and raise "
-        "method.rank or bring more data if they are too low",
-    )
-
-
 def _log(loss: float) -> float:
     return math.log(max(loss, 1e-9))
 
 
-def _error(one: Sequence[float], other: Sequence[float]) -> float:
-    """Standard error of the difference of two means."""
+def standard_error(one: Sequence[float], other: Sequence[float]) -> float:
+    """Of the difference of the means of two samples."""
     return math.sqrt(stdev(one) ** 2 / len(one) + stdev(other) ** 2 / len(other))

@@ -13,7 +13,7 @@ from loray.models.chat import load_tokenizer
 from loray.models.load import load_base
 from loray.spec.run import RunSpec
 from loray.spec.train import FullMethod, LoraMethod
-from loray.train.vitals import untrained_modules
+from loray.train.vitals import trained_modules
 
 Learner = PeftModel | PreTrainedModel
 
@@ -72,14 +72,14 @@ def save_learned(learner: Learner, spec: RunSpec, folder: Path) -> None:
 
 
 def check_trained(learner: Learner) -> None:
-    """Refuse an adapter that did not learn.
+    """Refuse an adapter of which nothing learned.
 
     Raises:
-        TrainingError: the `B` of a targeted module is still zero.
+        TrainingError: the `B` of every targeted module is still zero.
     """
-    dead = untrained_modules(learner) if isinstance(learner, PeftModel) else []
-    if dead:
+    if isinstance(learner, PeftModel) and not trained_modules(learner):
         raise TrainingError(
-            f"{len(dead)} adapted module(s) never moved ({', '.join(dead[:3])}, ...): their B is "
-            "still zero; raise train.optimizer.learning_rate or train.steps"
+            "no adapted module ever moved: B is still zero in all of them; raise "
+            "train.optimizer.learning_rate or train.steps, or see what in the base cuts "
+            "method.targets off"
         )

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from loray.artifacts.diagnosis import Diagnosis
 from loray.artifacts.filesystem import open_filesystem
-from loray.train.diagnosis import Diagnosis
 
 
 def with_places(diagnoses: Sequence[Diagnosis], dataset: str) -> list[Diagnosis]:

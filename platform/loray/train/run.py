@@ -14,13 +14,15 @@ from ray.exceptions import RayActorError
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
+from loray.artifacts.diagnosis import DIAGNOSES_NAME, to_lines
 from loray.errors import TrainingError
 from loray.spec.run import RunSpec
 from loray.train.checkpoint import GUARD_NAME, STATE_NAME, Checkpoint, CheckpointStore
-from loray.train.diagnosis import DIAGNOSES_NAME, to_lines
-from loray.train.guard import GuardState, plateau_of
+from loray.train.findings import findings
+from loray.train.guard import GuardState
 from loray.train.journal import HISTORY_NAME, VITALS_NAME, summarize
 from loray.train.places import with_places
+from loray.train.rates import RateCurve, RateRange
 from loray.train.task import WorkerTask, train_worker
 
 PROGRESS_SECONDS = 2.0
@@ -34,6 +36,7 @@ class ProgressActor:
         self._latest: tuple[int, float, float] | None = None
         self._failure: str | None = None
         self._diagnoses: list[str] = []
+        self._tried: list[tuple[float, float]] = []
 
     def note(self, step: int, loss: float, tokens_per_second: float) -> None:
         """A worker finished `step`."""
@@ -50,6 +53,14 @@ class ProgressActor:
     def diagnoses(self, start: int) -> list[str]:
         """What was diagnosed, from the `start`-th on."""
         return self._diagnoses[start:]
+
+    def leave(self, tried: list[tuple[float, float]]) -> None:
+        """The learning rates that were tried, and their losses."""
+        self._tried = tried
+
+    def tried(self) -> list[tuple[float, float]]:
+        """What was left."""
+        return self._tried
 
     def fail(self, text: str) -> None:
         """A worker met an error that another try would only repeat; the first one counts."""
@@ -107,6 +118,37 @@ def train_to(
     shutil.rmtree(out / "attempts")
     shutil.rmtree(out / "ray", ignore_errors=True)
     return {**lines, "resumed_from_step": resumed_from, "attempt": attempt}
+
+
+def find_rates(
+    work: Path, spec: RunSpec, tokens: str, rates: RateRange, *, report: Callable[[str], None]
+) -> RateCurve:
+    """Try learning rates on the workers; nothing is left but the curve.
+
+    Args:
+        work: a folder for what Ray Train writes, deleted afterwards.
+
+    Raises:
+        TrainingError: a worker met an error.
+    """
+    progress: Any = ray.remote(num_cpus=0)(ProgressActor).remote()
+    task = WorkerTask(
+        spec=spec,
+        tokens=tokens,
+        checkpoints=str(work / "attempts"),
+        attempt=1,
+        working_folder=str(Path.cwd()),
+        progress=progress,
+        rates=rates,
+    )
+    with followed(progress, steps=rates.steps, report=report):
+        run_workers(task, storage=work)
+    shutil.rmtree(work, ignore_errors=True)
+    failure: Any = ray.get(progress.failure.remote())
+    if failure is not None:
+        raise TrainingError(failure)
+    tried: Any = ray.get(progress.tried.remote())
+    return RateCurve(tuple(rate for rate, _ in tried), tuple(loss for _, loss in tried))
 
 
 def run_workers(task: WorkerTask, *, storage: Path) -> None:
@@ -188,8 +230,8 @@ def collect(
             (folder / name).unlink()
     (out / HISTORY_NAME).write_text("".join(history), encoding="utf-8")
     (out / VITALS_NAME).write_text("".join(vitals), encoding="utf-8")
-    late = plateau_of([json.loads(line)["loss"] for line in history])
-    diagnoses = with_places([*guard.diagnoses, *([late] if late else [])], dataset)
+    late = findings([json.loads(line)["loss"] for line in history], list(map(json.loads, vitals)))
+    diagnoses = with_places([*guard.diagnoses, *late], dataset)
     (out / DIAGNOSES_NAME).write_text(to_lines(diagnoses), encoding="utf-8")
     return {
         **summarize(history),

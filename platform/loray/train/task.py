@@ -8,6 +8,7 @@ from typing import Any
 import ray
 
 from loray.spec.run import RunSpec
+from loray.train.rates import RateRange
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class WorkerTask:
     """Where the driver runs, and what the spec's relative paths are relative to."""
     progress: Any
     """Handle of a `ProgressActor`; hears of steps, and of errors that would only repeat."""
+    rates: RateRange | None = None
+    """Try these learning rates and leave their losses with `progress`, instead of training."""
 
 
 def train_worker(config: dict[str, Any]) -> None:
@@ -36,10 +39,10 @@ def train_worker(config: dict[str, Any]) -> None:
         os.chdir(task.working_folder)  # Ray Train moved this worker to a folder of its own
     if not task.spec.resources.gpus_per_worker:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")  # spares DeepSpeed a search and a warning
-    from loray.train.worker import train  # noqa: PLC0415 (torch and DeepSpeed: 10 s)
+    from loray.train.worker import train, try_rates  # noqa: PLC0415 (torch and DeepSpeed: 10 s)
 
     try:
-        train(task)
+        train(task) if task.rates is None else try_rates(task, task.rates)
     except RuntimeError:  # a peer that died looks like this too, so another try is worth it
         raise
     except Exception as error:

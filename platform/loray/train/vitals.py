@@ -69,11 +69,9 @@ def update_norm(a: torch.Tensor, b: torch.Tensor) -> float:
     return float(((b.T @ b) * (a @ a.T)).sum().clamp(min=0.0).sqrt())
 
 
-def untrained_modules(model: PeftModel) -> list[str]:
-    """Modules whose `B` is still zero, as it was before training."""
-    return [
-        name for name, layer in _lora_layers(model) if not bool(_factors(layer)[1].detach().any())
-    ]
+def trained_modules(model: PeftModel) -> list[str]:
+    """Modules whose `B` is no longer zero, as it was before training."""
+    return [name for name, layer in _lora_layers(model) if bool(_factors(layer)[1].detach().any())]
 
 
 def _factors(layer: LoraLayer) -> tuple[nn.Parameter, nn.Parameter]:

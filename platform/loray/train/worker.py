@@ -7,20 +7,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import ray
 import ray.train
 import ray.train.torch
 import torch
 import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 
+from loray.artifacts.diagnosis import Diagnosis
 from loray.artifacts.tokens import TokenParts
 from loray.errors import TrainingError
 from loray.spec.run import RunSpec
 from loray.train.audit import row_faults, suspect_rows
 from loray.train.batches import Batch, BatchSizes, micro_batches, open_tokens
 from loray.train.checkpoint import GUARD_NAME, STATE_NAME, CheckpointStore
-from loray.train.diagnosis import Diagnosis
 from loray.train.engine import Engine, ZeroEngine
+from loray.train.findings import dead_modules
 from loray.train.guard import FIRST, Guard, GuardState, Judgement
 from loray.train.journal import Journal
 from loray.train.learner import (
@@ -32,6 +34,7 @@ from loray.train.learner import (
     save_learned,
 )
 from loray.train.loop import AnswerLoss, learning_rate_at, loss_on, train_step
+from loray.train.rates import RateRange, is_over
 from loray.train.task import WorkerTask
 from loray.train.vitals import Vitals
 
@@ -81,7 +84,7 @@ def train(task: WorkerTask) -> None:
             step = saved = judgement.back_to or 0
             continue
         if step == first_step:
-            check_equal_workers(run.learner)
+            look_after_first(run)
         step += 1
         journal.note(step, result, seconds=seconds)
         if run.worker == 0:
@@ -93,6 +96,30 @@ def train(task: WorkerTask) -> None:
             ray.train.report({"step": step, "loss": result.loss})
     run.tokens.close()  # Ray ends this process without ceremony
     check_trained(run.learner)
+
+
+def try_rates(task: WorkerTask, rates: RateRange) -> None:
+    """Take a step at each learning rate, the lowest first, until the loss has risen again."""
+    run = prepare(task)
+    tried: list[tuple[float, float]] = []
+    for step in range(rates.steps):
+        begin = time.perf_counter()
+        rate = rates.rate(step)
+        result = train_step(
+            run.engine,
+            batches_of(run, step),
+            learning_rate=rate,
+            dropout_seed=dropout_seed(task.spec.seed, step=step, worker=run.worker),
+        )
+        tried.append((rate, result.loss))
+        if run.worker == 0:
+            speed = result.num_tokens / (time.perf_counter() - begin)
+            task.progress.note.remote(step + 1, result.loss, speed)
+        if is_over([loss for _, loss in tried]):
+            break
+    run.tokens.close()
+    if run.worker == 0:
+        ray.get(task.progress.leave.remote(tried))
 
 
 def prepare(task: WorkerTask) -> Run:
@@ -136,6 +163,13 @@ def look_before(run: Run) -> None:
         tell(run, found)
     torch.manual_seed(run.task.spec.seed)  # dropout
     run.guard.state.untrained = [loss_on(run.engine, batches_of(run, at)) for at in range(FIRST)]
+
+
+def look_after_first(run: Run) -> None:
+    """After the first step: do all workers hold the same, and does every module learn?"""
+    check_equal_workers(run.learner)
+    if (found := dead_modules(run.journal.vitals)) is not None:
+        tell(run, found)
 
 
 def resume(run: Run) -> int:
