@@ -1,6 +1,7 @@
 """The whole flow on a random model: once, again, and with its driver killed in the middle."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -8,9 +9,11 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from loray.cli.main import main
 from loray.pipeline.apply import Outcome
 from loray.registry import Registry, Version
 from loray.spec.load import load_checked
@@ -81,6 +84,29 @@ def test_a_spec_becomes_a_registered_adapter_and_then_stays_fresh(
     assert "evaluate.max_rows: 12 -> 6" in states[2].why
 
 
+def told(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    """The JSON that a command prints."""
+    capsys.readouterr()
+    assert main(words) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_the_doctor_tells_of_a_run_and_finds_a_learning_rate(
+    undisturbed: Applied, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(undisturbed.folder)
+    diagnoses = told(capsys, "doctor", "run", "run.yaml", "--json")["diagnoses"]
+    assert [found["kind"] for found in diagnoses] == ["outgrown"]  # the base is random and small
+    words = ("doctor", "lr", "run.yaml", "--json", "--lowest", "1e-4", "--steps", "40")
+    found = told(capsys, *words)
+    assert found["rates"][0] == 1e-4
+    assert len(found["rates"]) == len(found["losses"]) <= 40
+    assert 1e-3 < found["suggested"] < 1e-1  # the spec's own, which learns, is 1e-2
+    assert min(found["losses"]) < found["losses"][0]
+    assert list((undisturbed.folder / "workspace" / ".work").glob("rates-*")) == []
+
+
 def start_apply(project: Path) -> subprocess.Popen[bytes]:
     """`loray apply`, a process of its own with a Ray of its own, in a session of its own."""
     with (project / "apply.log").open("ab") as log:
@@ -98,6 +124,7 @@ def test_a_killed_driver_changes_no_bit_of_the_adapter(
     tiny_model_dir: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Against the undisturbed run of the same spec in another folder."""
     project = write_project(tmp_path, tiny_model_dir)
@@ -108,6 +135,8 @@ def test_a_killed_driver_changes_no_bit_of_the_adapter(
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
     assert not list((project / "workspace").glob("trainings/*/manifest.json"))
+    monkeypatch.chdir(project)
+    assert told(capsys, "doctor", "run", "run.yaml", "--json")["diagnoses"] == []
 
     second = start_apply(project)
     assert second.wait(DEADLINE_SECONDS) == 0, (project / "apply.log").read_text()

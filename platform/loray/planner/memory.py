@@ -94,13 +94,15 @@ def weight_bytes(model: BaseModelSpec, shape: Architecture) -> float:
 def activation_bytes(shape: Architecture, tokens: int, width: int, *, recompute: bool) -> float:
     """What is kept for the backward pass of `tokens` tokens.
 
-    In a layer: the inputs and outputs of the norms, and a float32 copy of each norm's input; q, the
-    attention's output and k, v as heads read them; gate, up, its activation and their product.
+    In a layer: the inputs and outputs of the norms, and a float32 copy of each norm's input unless
+    it is that already; q, the attention's output and k, v as heads read them; gate, up, its
+    activation and their product.
     Recomputing keeps a layer's input, and one layer whole while it is computed again.
     """
     query, key = shape.heads * shape.head_size, shape.kv_heads * shape.head_size
     numbers = 4 * shape.hidden + 4 * query + 2 * key + 4 * shape.intermediate
-    layer = tokens * (numbers * width + 8 * shape.hidden)
+    copies = 0 if width == WIDTH["float32"] else 2 * shape.hidden * WIDTH["float32"]
+    layer = tokens * (numbers * width + copies)
     logits = tokens * shape.vocabulary * (width + 4 + 4)  # as computed, in float32, its gradient
     if recompute:
         return shape.layers * tokens * shape.hidden * width + layer + logits

@@ -65,8 +65,8 @@ def plateau(losses: Sequence[float]) -> Diagnosis | None:
         len(losses),
         f"the loss of the last quarter is {fmean(late):.3f}, that of the quarter before was "
         f"{fmean(early):.3f}: no change beyond its noise",
-        "more steps like these teach little: compare the checkpoints' scores, and raise "
-        "method.rank or bring more data if they are too low",
+        "see by the checkpoints' scores whether the last steps were worth it; if those are too "
+        "low, a higher method.rank or more data helps rather than more steps",
     )
 
 

@@ -212,9 +212,7 @@ class Guard:
             return None
         seen = f"the loss jumps about: over {RECENT} steps half of its changes are more than "
         seen += f"{ERRATIC:.0%} of its median, {median(self.state.recent):.3f}"
-        done = (
-            "a larger train.batch.global_size steadies it; the rows named are those that cost most"
-        )
+        done = "a larger train.batch.global_size steadies it; see the rows that cost most"
         steps = range(max(step - FIRST + 1, 0), step + 1)
         suspects = tuple(map(self.data_step, steps))
         return Judgement(Diagnosis("erratic", step + 1, seen, done), None, suspects)

@@ -1,0 +1,73 @@
+"""Gradient checkpointing: the same gradients, and the memory that the planner says it saves."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from loray.planner.memory import activation_bytes
+from loray.planner.parameters import read_architecture
+from tests.house import REPOSITORY
+from tests.train.sequences import make_spec
+
+pytestmark = pytest.mark.slow
+SEQUENCES, TOKENS = 4, 512
+AGREES = 0.15
+"""Largest relative error of the planned difference."""
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose activations are hundreds of megabytes."""
+    from loray.quickstart.initialise import write_random_model
+
+    folder = tmp_path_factory.mktemp("models") / "wide"
+    write_random_model(
+        folder,
+        vocab_size=300,
+        hidden_size=256,
+        layers=8,
+        heads=4,
+        kv_heads=2,
+        intermediate=704,
+        max_positions=TOKENS,
+        seed=0,
+    )
+    return folder
+
+
+def peak(folder: Path, model: Path, *, recompute: bool) -> dict:
+    spec = make_spec(
+        model, base_model__quantization="none", train__gradient_checkpointing=recompute
+    )
+    ids = [20 + at % 200 for at in range(TOKENS)]
+    row = {"input_ids": ids, "labels": [-100] * 10 + ids[10:], "positions": list(range(TOKENS))}
+    (folder / "spec.json").write_text(spec.model_dump_json(exclude_unset=True), encoding="utf-8")
+    (folder / "rows.json").write_text(json.dumps([row] * SEQUENCES), encoding="utf-8")
+    files = [str(folder / "spec.json"), str(folder / "rows.json")]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.train.peak", *files],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+        # Else the allocator keeps what is freed, and half of the peak is memory that nobody uses.
+        env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"},
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_gradients_are_the_same_and_the_planned_memory_is_saved(wide, tmp_path):
+    kept = peak(tmp_path, wide, recompute=False)
+    again = peak(tmp_path, wide, recompute=True)
+    assert kept["gradients"] == again["gradients"]
+    shape = read_architecture(make_spec(wide).base_model)
+    planned = [
+        activation_bytes(shape, SEQUENCES * TOKENS, 4, recompute=recompute)
+        for recompute in (False, True)
+    ]
+    assert kept["bytes"] - again["bytes"] == pytest.approx(planned[0] - planned[1], rel=AGREES)
+    assert again["bytes"] < 0.3 * kept["bytes"]
