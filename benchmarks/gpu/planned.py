@@ -20,7 +20,7 @@ from step import adapted, batch_of, engine_of, join_alone, spec_of, step_once
 from loray.planner.memory import GIB, train_memory
 from loray.planner.parameters import architecture_of
 from loray.train.batches import Batch
-from loray.train.engine import ZeroEngine
+from loray.train.engine import Engine
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def main() -> None:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1))
 
 
-def measure(engine: ZeroEngine, batch: Batch) -> tuple[float, float, float]:
+def measure(engine: Engine, batch: Batch) -> tuple[float, float, float]:
     """GiB allocated and GiB taken of the device, at the peak of two steps, and a step's seconds.
 
     The first step makes Adam's moments. Taken is what the allocator reserved, and what lies beside

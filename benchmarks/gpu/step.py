@@ -13,7 +13,7 @@ from loray.spec.load import parse_run_spec
 from loray.spec.run import RunSpec
 from loray.spec.train import LoraMethod
 from loray.train.batches import Batch
-from loray.train.engine import ZeroEngine
+from loray.train.engine import Engine, make_engine
 from loray.train.learner import causal_lm
 from loray.train.loop import AnswerLoss, train_step
 
@@ -49,15 +49,10 @@ def adapted(base: PreTrainedModel) -> PeftModel:
     return model
 
 
-def engine_of(model: PeftModel, spec: RunSpec, device: str) -> ZeroEngine:
+def engine_of(model: PeftModel, spec: RunSpec, device: str) -> Engine:
     """What `loray.train.worker` makes of a learner."""
-    return ZeroEngine(
-        AnswerLoss(causal_lm(model)),
-        spec.train,
-        accumulation=1,
-        bf16=True,
-        device="cuda:0" if device == "cuda" else device,
-    )
+    place = "cuda:0" if device == "cuda" else device
+    return make_engine(AnswerLoss(causal_lm(model)), spec, workers=1, device=place)
 
 
 def batch_of(vocabulary: int, *, rows: int, tokens: int, documents: int, targets: float) -> Batch:
@@ -70,7 +65,7 @@ def batch_of(vocabulary: int, *, rows: int, tokens: int, documents: int, targets
     return Batch(ids, labels, positions, num_tokens=rows * tokens)
 
 
-def step_once(engine: ZeroEngine, batch: Batch) -> float:
+def step_once(engine: Engine, batch: Batch) -> float:
     """Seconds of one optimizer step."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()

@@ -2,9 +2,10 @@
 
     PYTHONPATH=platform:benchmarks/gpu python benchmarks/gpu/training.py --contender plain
 
-Contenders: `plain` (transformers computes the loss, AdamW of torch), `zero0`, `zero1`, `zero2`
-(loray). Same model, same tokens: rank 64 on all projections, sequences of `--tokens` in which
-`--documents` are packed and `--targets` of the positions learned, activations recomputed.
+Contenders: `plain` (transformers computes the loss, AdamW of torch), and loray's strategies
+`loray`, `zero1`, `zero2`. Same model, same tokens: rank 64 on all projections, sequences of
+`--tokens` in which `--documents` are packed and `--targets` of the positions learned, activations
+recomputed.
 Model FLOPs: 4 x parameters x tokens; the frozen weights have no gradient of their own, and what is
 computed again does not count. Source: arXiv:2204.02311, appendix B, less the weight gradients.
 """
@@ -54,7 +55,7 @@ def main() -> None:
     step = plain_step(base, batch, options) if options.contender == "plain" else None
     if step is None:
         spec = spec_of(
-            f"train.strategy.zero_stage={options.contender.removeprefix('zero')}",
+            f"train.strategy={strategy_of(options.contender)}",
             f"train.batch.micro_size={options.rows}",
             f"train.batch.global_size={options.rows}",
         )
@@ -77,6 +78,13 @@ def main() -> None:
     if options.json:
         with options.json.open("a") as out:
             out.write(json.dumps(line) + "\n")
+
+
+def strategy_of(contender: str) -> str:
+    """The block of the spec."""
+    if contender == "loray":
+        return "{kind: plain}"
+    return f"{{kind: deepspeed, zero_stage: {contender.removeprefix('zero')}}}"
 
 
 def plain_step(

@@ -78,12 +78,18 @@ def test_more_workers_share_the_optimizer_and_not_the_base():
     assert shared.memory.weights == alone.memory.weights
 
 
-@pytest.mark.parametrize("stage", [0, 1, 2])
-def test_each_zero_stage_shares_more(stage: int):
-    memory = planned(f"train.strategy.zero_stage={stage}").memory
-    adapter = memory.adapter
-    assert memory.gradients == adapter / (4 if stage == 2 else 1)
-    assert memory.optimizer == 8 * adapter / (4 if stage else 1)
+@pytest.mark.parametrize(
+    ("strategy", "gradients", "optimizer"),
+    [
+        ("{kind: plain}", 1, 1),
+        ("{kind: deepspeed, zero_stage: 1}", 1, 4),
+        ("{kind: deepspeed, zero_stage: 2}", 4, 4),
+    ],
+)
+def test_each_strategy_shares_more_of_four_workers(strategy: str, gradients: int, optimizer: int):
+    memory = planned(f"train.strategy={strategy}").memory
+    assert memory.gradients == memory.adapter / gradients
+    assert memory.optimizer == 8 * memory.adapter / optimizer
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ def test_zero_model_states_are_those_that_deepspeed_states(stage: int, gib: floa
     run = spec(
         "method: {kind: full}\nresources: {workers: 8}\n",
         base_model__quantization="none",
-        train__strategy__zero_stage=stage,
+        train__strategy={"kind": "deepspeed", "zero_stage": stage},
     )
     memory = train_memory(run, model)
     states = memory.weights + memory.gradients + memory.optimizer

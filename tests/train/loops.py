@@ -15,18 +15,13 @@ class Looped(NamedTuple):
 
 def build(spec: RunSpec) -> Looped:
     """A learner and its engine, before the first step."""
-    from loray.train.engine import ZeroEngine
+    from loray.train.engine import make_engine
     from loray.train.learner import build_learner, causal_lm
     from loray.train.loop import AnswerLoss
 
     learner = build_learner(spec, device="cpu")
-    engine = ZeroEngine(
-        AnswerLoss(causal_lm(learner)),
-        spec.train,
-        accumulation=spec.accumulation_steps,
-        bf16=spec.base_model.dtype == "bfloat16",
-        device="cpu",
-    )
+    module = AnswerLoss(causal_lm(learner))
+    engine = make_engine(module, spec, workers=1, device="cpu")
     return Looped([], learner, engine)
 
 

@@ -40,6 +40,7 @@ def spec_of(model: Path, **changes: object) -> RunSpec:
     settings = {
         "base_model__quantization": "none",
         "method": {"kind": "full"},
+        "train__strategy": {"kind": "plain"},
         "train__batch": {"global_size": 8, "micro_size": 4},
         "train__optimizer": {"learning_rate": 1e-2},
     }

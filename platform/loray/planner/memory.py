@@ -62,7 +62,7 @@ def train_memory(spec: RunSpec, shape: Architecture) -> WorkerMemory:
     width = WIDTH[spec.base_model.dtype]
     learned = count_learned(spec, shape)
     sharing = spec.resources.workers
-    stage = spec.train.strategy.zero_stage
+    stage = _zero_stage(spec)
     tokens = spec.train.batch.micro_size * spec.data.sequence.max_tokens
     return WorkerMemory(
         weights=weight_bytes(spec.base_model, shape),
@@ -75,6 +75,12 @@ def train_memory(spec: RunSpec, shape: Architecture) -> WorkerMemory:
         buffers=_buffer_bytes(spec, shape, learned),
         reserve=RESERVE_BYTES["gpu" if spec.resources.gpus_per_worker else "cpu"],
     )
+
+
+def _zero_stage(spec: RunSpec) -> int:
+    """What is shared out between workers: nothing at 0."""
+    strategy = spec.train.strategy
+    return strategy.zero_stage if strategy.kind == "deepspeed" else 0
 
 
 def count_learned(spec: RunSpec, shape: Architecture) -> int:
@@ -111,7 +117,7 @@ def activation_bytes(shape: Architecture, tokens: int, width: int, *, recompute:
 
 def _buffer_bytes(spec: RunSpec, shape: Architecture, learned: int) -> float:
     width = WIDTH[spec.base_model.dtype]
-    is_shared = spec.resources.workers > 1 and spec.train.strategy.zero_stage > 0
+    is_shared = spec.resources.workers > 1 and _zero_stage(spec) > 0
     bucket = min(learned, REDUCE_BUCKET) * width if is_shared else 0
     largest = max(inputs * outputs for inputs, outputs in shape.linear_shapes.values())
     return bucket + (largest * width if spec.base_model.quantization == "nf4" else 0)

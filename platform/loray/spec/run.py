@@ -80,6 +80,7 @@ class RunSpec(StrictModel):
             self._gates_look_at_what_is_measured(),
             self._full_training_is_not_quantized(),
             self._two_rates_need_two_factors(),
+            self._zero_0_computes_in_float32(),
             self._what_is_trained_can_be_served(),
         )
         if findings := list(chain.from_iterable(rules)):
@@ -133,6 +134,19 @@ class RunSpec(StrictModel):
                 f"found {ratio:g}, but method.kind is full and has no A and B; drop it, or use "
                 "method.kind: lora",
                 reads=("method.kind",),
+            )
+
+    def _zero_0_computes_in_float32(self) -> Iterator[Finding]:
+        strategy = self.train.strategy
+        if strategy.kind != "deepspeed" or strategy.zero_stage > 0:
+            return
+        if self.base_model.dtype == "bfloat16":
+            yield Finding(
+                "train.strategy.zero_stage",
+                "found 0, but base_model.dtype is bfloat16, and DeepSpeed's float32 copies can be "
+                "saved from stage 1 on only; use 1, or strategy: {kind: plain}, which shards as "
+                "little",
+                reads=("base_model.dtype",),
             )
 
     def _what_is_trained_can_be_served(self) -> Iterator[Finding]:

@@ -123,6 +123,15 @@ class DeepSpeedStrategy(StrictModel):
     """0: plain data parallel; 1: optimizer states sharded; 2: gradients sharded too."""
 
 
+class PlainStrategy(StrictModel):
+    """Data parallel training by torch alone: nothing is sharded, gradients are averaged."""
+
+    kind: Literal["plain"]
+
+
+Strategy = Annotated[DeepSpeedStrategy | PlainStrategy, Field(discriminator="kind")]
+
+
 class OptimizerSpec(StrictModel):
     """AdamW with decoupled weight decay. Source: arXiv:1711.05101, algorithm 2."""
 
@@ -176,7 +185,7 @@ class TrainSpec(StrictModel):
 
     steps: Count
     """Optimizer steps; the data is passed over as often as they need."""
-    strategy: DeepSpeedStrategy = DeepSpeedStrategy()
+    strategy: Strategy = DeepSpeedStrategy()
     """How the work is shared out between workers."""
     optimizer: OptimizerSpec = OptimizerSpec()
     """How gradients move weights."""

@@ -1,20 +1,12 @@
-"""The seam between the loop and what shards, averages and steps: DeepSpeed ZeRO 0, 1 and 2."""
+"""The seam between the loop and what shards, averages and steps."""
 
 from typing import Protocol
 
-import deepspeed
 import torch
-import torch.distributed as dist
-from deepspeed.utils import (
-    safe_get_full_fp32_param,
-    safe_get_full_grad,
-    safe_get_full_optimizer_state,
-    safe_set_full_fp32_param,
-    safe_set_full_optimizer_state,
-)
 from torch import nn
 
-from loray.spec.train import TrainSpec
+from loray.spec.run import RunSpec
+from loray.spec.train import DeepSpeedStrategy, OptimizerSpec, PlainStrategy
 from loray.train.batches import Batch
 
 ADAM_STATES = ("exp_avg", "exp_avg_sq")
@@ -45,138 +37,47 @@ class Engine(Protocol):
         """Continue from a `state` that any number of workers wrote; from `weights`, anew."""
 
 
-class ZeroEngine:
-    """DeepSpeed around an `AnswerLoss` module; world-size free in what it saves."""
+def make_engine(module: nn.Module, spec: RunSpec, *, workers: int, device: str) -> Engine:
+    """The engine of the spec's strategy around an `AnswerLoss` module."""
+    match spec.train.strategy:
+        case DeepSpeedStrategy():
+            from loray.train.zero import ZeroEngine  # noqa: PLC0415 (seconds, and a log of its own)
 
-    def __init__(
-        self, module: nn.Module, train: TrainSpec, *, accumulation: int, bf16: bool, device: str
-    ) -> None:
-        self._parameters = {n: p for n, p in module.named_parameters() if p.requires_grad}
-        self._accumulation = accumulation
-        self._passes = 0
-        self._device = device
-        optimizer = torch.optim.AdamW(
-            _groups(self._parameters, train.optimizer.lora_plus_ratio),
-            lr=train.optimizer.learning_rate,
-            betas=(train.optimizer.beta1, train.optimizer.beta2),
-            eps=train.optimizer.epsilon,
-            weight_decay=train.optimizer.weight_decay,
-        )
-        _use_plain_collectives()
-        self._engine, self._optimizer, _, _ = deepspeed.initialize(
-            model=module,
-            optimizer=optimizer,
-            config=_deepspeed_config(train, accumulation=accumulation, bf16=bf16),
-        )
-        self._adam = optimizer
-        self._sharded = train.strategy.zero_stage > 0
-        if len(optimizer.param_groups) > 1:
-            # ZeRO looks for the moments of all groups once it has stepped the first one.
-            self._prime_adam(0)
+            batch = spec.train.batch
+            return ZeroEngine(
+                module,
+                spec.train,
+                spec.train.strategy,
+                accumulation=batch.global_size // (batch.micro_size * workers),
+                bf16=spec.base_model.dtype == "bfloat16",
+                device=device,
+            )
+        case PlainStrategy():
+            from loray.train.plain import PlainEngine  # noqa: PLC0415
 
-    def loss_sum(self, batch: Batch) -> torch.Tensor:
-        """Forward pass: summed loss of this worker's micro-batch, shape ()."""
-        on_device = batch.to(self._device)
-        loss: torch.Tensor = self._engine(
-            on_device.input_ids, on_device.labels, on_device.positions
-        )
-        return loss
-
-    def backward(self, loss: torch.Tensor) -> None:
-        """Add the gradient of `loss`; the divisor is the loop's, not the accumulation count."""
-        self._passes += 1
-        self._engine.backward(loss, scale_wrt_gas=False)
-        if self._passes % self._accumulation:
-            self._engine.step()  # counts the micro-batch; the weights do not move yet
-
-    def step(self, learning_rate: float) -> float:
-        """Clip, move the weights, clear gradients; returns the norm before clipping."""
-        for group in self._engine.optimizer.param_groups:
-            group["lr"] = learning_rate * group["ratio"]
-        self._engine.step()
-        return float(self._engine.get_global_grad_norm() or 0.0)
-
-    def gradient(self, parameter: nn.Parameter) -> torch.Tensor:
-        """The averaged gradient between `backward` and `step`; every worker must ask."""
-        found = safe_get_full_grad(parameter)
-        return torch.zeros_like(parameter) if found is None else found.float()
-
-    def weights(self) -> dict[str, torch.Tensor]:
-        """`weight/<name>`, in full, float32, on the CPU."""
-        found = {}
-        for name, parameter in self._parameters.items():
-            weight = safe_get_full_fp32_param(parameter) if self._sharded else parameter
-            found[f"weight/{name}"] = weight.detach().float().cpu().clone()
-        return found
-
-    def state(self) -> dict[str, torch.Tensor]:
-        """The same, and `exp_avg/<name>`, `exp_avg_sq/<name>`."""
-        found = self.weights()
-        for name, parameter in self._parameters.items():
-            for key in ADAM_STATES:
-                moment = (
-                    safe_get_full_optimizer_state(parameter, key)
-                    if self._sharded
-                    else self._adam.state[parameter][key]
-                )
-                found[f"{key}/{name}"] = moment.detach().cpu().clone()
-        return found
-
-    def restore(self, state: dict[str, torch.Tensor], *, steps_done: int) -> None:
-        """Continue from a `state` that any number of workers wrote; from `weights`, anew."""
-        self._prime_adam(steps_done)
-        for name, parameter in self._parameters.items():
-            weight = state[f"weight/{name}"].to(self._device)
-            parameter.data.copy_(weight)
-            if self._sharded:
-                safe_set_full_fp32_param(parameter, weight)
-            for key in ADAM_STATES:
-                moment = state.get(f"{key}/{name}", torch.zeros_like(weight)).to(self._device)
-                if self._sharded:
-                    safe_set_full_optimizer_state(parameter, moment, key)
-                else:
-                    self._adam.state[parameter][key].copy_(moment)
-
-    def _prime_adam(self, steps_done: int) -> None:
-        """Give Adam the moments that it otherwise makes at its first step."""
-        for group in self._adam.param_groups:
-            for tensor in group["params"]:
-                state = self._adam.state[tensor]
-                state["step"] = torch.tensor(float(steps_done))
-                for key in ADAM_STATES:  # kept where ZeRO has linked them to the parameters
-                    state.setdefault(key, torch.zeros_like(tensor))
-        if self._sharded:
-            self._optimizer._lazy_init_hp_params_optimizer_state()  # noqa: SLF001
+            return PlainEngine(module, spec.train, device=device)
 
 
-def _groups(parameters: dict[str, nn.Parameter], b_ratio: float) -> list[dict[str, object]]:
+def learning_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
+    """What training changes, by name."""
+    return {name: p for name, p in module.named_parameters() if p.requires_grad}
+
+
+def adam_over(parameters: dict[str, torch.Tensor], spec: OptimizerSpec) -> torch.optim.AdamW:
+    """AdamW; each group of its parameters has a `ratio`, its share of the learning rate."""
+    return torch.optim.AdamW(
+        _groups(parameters, spec.lora_plus_ratio),
+        lr=spec.learning_rate,
+        betas=(spec.beta1, spec.beta2),
+        eps=spec.epsilon,
+        weight_decay=spec.weight_decay,
+    )
+
+
+def _groups(parameters: dict[str, torch.Tensor], b_ratio: float) -> list[dict[str, object]]:
     """Parameters by the share of the learning rate that they get; one group when all get all."""
     is_b = {name: b_ratio != 1.0 and ".lora_B." in name for name in parameters}
     rest = [p for name, p in parameters.items() if not is_b[name]]
     faster = [p for name, p in parameters.items() if is_b[name]]
     groups = [{"params": rest, "ratio": 1.0}, {"params": faster, "ratio": b_ratio}]
     return [group for group in groups if group["params"]]
-
-
-def _deepspeed_config(train: TrainSpec, *, accumulation: int, bf16: bool) -> dict[str, object]:
-    return {
-        "train_micro_batch_size_per_gpu": train.batch.micro_size,
-        "gradient_accumulation_steps": accumulation,
-        "gradient_clipping": train.max_grad_norm,
-        "zero_optimization": {"stage": train.strategy.zero_stage, "overlap_comm": False},
-        "zero_allow_untested_optimizer": True,
-        "bf16": {"enabled": bf16},
-        "steps_per_print": 1_000_000_000,
-    }
-
-
-def _use_plain_collectives() -> None:
-    """Start DeepSpeed's communication on the process group that Ray Train made.
-
-    On the CPU, DeepSpeed would first compile a shared-memory all-reduce, which needs g++ and about
-    20 s on a new machine; gloo does the same sums without either.
-    """
-    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    deepspeed.init_distributed(
-        dist_backend=dist.get_backend(), auto_mpi_discovery=False, verbose=False
-    )

@@ -21,7 +21,7 @@ from loray.spec.run import RunSpec
 from loray.train.audit import row_faults, suspect_rows
 from loray.train.batches import Batch, BatchSizes, micro_batches, open_tokens
 from loray.train.checkpoint import GUARD_NAME, STATE_NAME, CheckpointStore
-from loray.train.engine import Engine, ZeroEngine
+from loray.train.engine import Engine, make_engine
 from loray.train.findings import dead_modules
 from loray.train.guard import FIRST, Guard, GuardState, Judgement
 from loray.train.journal import Journal
@@ -129,13 +129,8 @@ def prepare(task: WorkerTask) -> Run:
     worker, workers = context.get_world_rank(), context.get_world_size()
     torch.set_num_threads(spec.resources.cpus_per_worker)
     learner = build_learner(spec, device=device)
-    engine = ZeroEngine(
-        AnswerLoss(causal_lm(learner)),
-        spec.train,
-        accumulation=spec.train.batch.global_size // (spec.train.batch.micro_size * workers),
-        bf16=spec.base_model.dtype == "bfloat16",
-        device=device,
-    )
+    module = AnswerLoss(causal_lm(learner))
+    engine = make_engine(module, spec, workers=workers, device=device)
     return Run(
         task=task,
         learner=learner,
