@@ -4,6 +4,8 @@ What the other strategies are compared with, and the quickest to start. Gradient
 and Adam moves float32 weights, whatever type the model computes in; as DeepSpeed does it.
 """
 
+from collections.abc import Iterator
+
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -11,6 +13,9 @@ from torch import nn
 from loray.spec.train import TrainSpec
 from loray.train.batches import Batch
 from loray.train.engine import ADAM_STATES, adam_over, learning_parameters
+
+BUCKET = 1 << 23
+"""Numbers that are averaged at once, or a few more: 32 MiB."""
 
 
 class PlainEngine:
@@ -104,8 +109,13 @@ class PlainEngine:
         for master in self._masters.values():
             if master.grad is None:
                 master.grad = torch.zeros_like(master)
-            dist.all_reduce(master.grad)
-            master.grad /= dist.get_world_size()
+        if dist.get_world_size() > 1:
+            for some in _in_buckets([master.grad for master in self._masters.values()]):
+                flat = torch.cat([gradient.flatten() for gradient in some])
+                dist.all_reduce(flat)
+                parts = (flat / dist.get_world_size()).split([g.numel() for g in some])
+                for gradient, part in zip(some, parts, strict=True):
+                    gradient.copy_(part.view_as(gradient))
         self._is_averaged = True
 
     @torch.no_grad()
@@ -114,3 +124,18 @@ class PlainEngine:
         for name, parameter in self._parameters.items():
             if self._masters[name] is not parameter:
                 parameter.copy_(self._masters[name])
+
+
+def _in_buckets(gradients: list[torch.Tensor | None]) -> Iterator[list[torch.Tensor]]:
+    """The gradients, some at a time: each exchange between workers has a price of its own."""
+    bucket: list[torch.Tensor] = []
+    size = 0
+    for gradient in gradients:
+        assert gradient is not None  # noqa: S101 (made above)
+        bucket.append(gradient)
+        size += gradient.numel()
+        if size >= BUCKET:
+            yield bucket
+            bucket, size = [], 0
+    if bucket:
+        yield bucket

@@ -1,0 +1,153 @@
+"""Tokens a second of training: loray under Ray Train beside peers, same model, same rows.
+
+    make bench-train          or      python benchmarks/train.py [--trl install] [--json FILE]
+
+models/tiny, LoRA of rank 16 on all projections, float32, one thread a process; rows of 30 to 500
+tokens of which about half are learned, packed by loray into 512. Peers: `bare`, a
+loop of torch over the same packs; `trainer`, transformers' Trainer over padded rows; `trl`,
+SFTTrainer with its own packing. Speed is of the median step, in tokens that are no padding. All
+take the same number of steps of about the same tokens; the loss on rows that nobody saw says
+whether they learned the same. `--trl PYTHON` names an interpreter that has TRL.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from data_corpus import documents
+
+from loray.data.sequences.packing import best_fit
+from loray.models.chat import encode, load_tokenizer
+from loray.spec.data import ChatSpec
+
+HERE = Path(__file__).resolve().parent
+MODEL = HERE.parent / "models" / "tiny"
+PACK_TOKENS = 512
+NUM_ROWS, HELD_OUT = 1200, 40
+IGNORED = -100
+
+
+def main() -> None:
+    """Measure, print, and perhaps write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--packs", type=int, default=8, help="packs a step")
+    parser.add_argument("--trl", help="an interpreter that has TRL, or `install`")
+    parser.add_argument("--only", nargs="*", help="contenders, by the start of their names")
+    parser.add_argument("--json", type=Path, help="also write the numbers there")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        shutil.copytree(MODEL, folder / "model")
+        write_rows(folder)
+        found = {}
+        for contender, command in commands(options, folder):
+            if options.only and not contender.startswith(("bare", *options.only)):
+                continue
+            found[contender] = run(command)
+            report(contender, found)
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def commands(options: argparse.Namespace, folder: Path) -> list[tuple[str, list[str]]]:
+    """What is run, by name."""
+    how = [str(folder), "--steps", str(options.steps), "--packs", str(options.packs)]
+    peers, ours = str(HERE / "train_peers.py"), str(HERE / "train_ours.py")
+    found = [(name, [sys.executable, peers, name, *how]) for name in ("bare", "trainer")]
+    if options.trl:
+        found.append(("trl", [trl_python(options.trl, folder), peers, "trl", *how]))
+    for strategy, workers in (("plain", 1), ("zero2", 1), ("plain", 2), ("zero2", 2)):
+        command = [sys.executable, ours, strategy, *how, "--workers", str(workers)]
+        found.append((f"loray {strategy}, {workers} worker(s)", command))
+    return found
+
+
+def run(command: list[str]) -> dict[str, Any]:
+    """The JSON that a command prints last."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(  # noqa: S603 (our own command)
+        command, capture_output=True, check=False, text=True, env=environment
+    )
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}\n{done.stderr}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def report(contender: str, found: dict[str, dict[str, Any]]) -> None:
+    """A line for a contender."""
+    line = found[contender]
+    times = line["tokens_per_second"] / found["bare"]["tokens_per_second"]
+    last = sum(line["losses"][-5:]) / 5
+    print(
+        f"{contender:26s} {line['tokens_per_second']:8.0f} tokens/s {times:5.2f} x bare; "
+        f"loss {last:.3f} in the last steps, {line['held_out']:.3f} held out"
+    )
+
+
+def write_rows(folder: Path) -> None:
+    """`rows.json`, the same rows in `packs.json`, and `held_out.json`."""
+    draw = random.Random(0)  # noqa: S311 (no secret)
+    rows = list(islice(made_rows(draw), NUM_ROWS + HELD_OUT))
+    held_out, rows = rows[:HELD_OUT], rows[HELD_OUT:]
+    rows.sort(key=lambda row: -len(row["input_ids"]))
+    numbers = best_fit([len(row["input_ids"]) for row in rows], PACK_TOKENS)
+    packs: list[dict[str, list[int]]] = [
+        {"input_ids": [], "labels": [], "positions": []} for _ in range(numbers.max() + 1)
+    ]
+    for row, number in zip(rows, numbers, strict=True):
+        for name, values in packs[number].items():
+            values.extend(row[name])
+    draw.shuffle(packs)
+    draw.shuffle(rows)
+    for name, content in (("rows", rows), ("packs", packs), ("held_out", held_out)):
+        (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def made_rows(draw: random.Random) -> Iterator[dict[str, list[int]]]:
+    """The first half of a text as the question, the other as the answer."""
+    tokenizer = load_tokenizer(str(MODEL))
+    for text in documents():
+        words = text.split(" ")[: draw.randrange(16, 220)]
+        cut = len(words) // 2
+        turns = [
+            {"role": "user", "content": " ".join(words[:cut])},
+            {"role": "assistant", "content": " ".join(words[cut:])},
+        ]
+        row = encode(turns, tokenizer, ChatSpec())
+        ids, length = row.input_ids, len(row.input_ids)
+        if length > PACK_TOKENS:
+            continue
+        labels = [
+            i if learned else IGNORED for i, learned in zip(ids, row.target_mask, strict=True)
+        ]
+        yield {"input_ids": ids, "labels": labels, "positions": list(range(length))}
+
+
+def trl_python(given: str, folder: Path) -> str:
+    """The interpreter that has TRL, installed now if it is to be."""
+    if given != "install":
+        return shutil.which(given) or given
+    venv.create(folder / "trl", with_pip=True)
+    python = str(folder / "trl" / "bin" / "python")
+    import torch  # noqa: PLC0415
+
+    same = f"torch=={torch.__version__.partition('+')[0]}"
+    command = [python, "-m", "pip", "install", "--quiet", same, "trl", "peft"]
+    subprocess.run(command, check=True)  # noqa: S603 (our own command)
+    return python
+
+
+if __name__ == "__main__":
+    main()
