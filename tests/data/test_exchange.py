@@ -69,3 +69,27 @@ def test_a_table_may_hold_many_blocks(held, monkeypatch):
     assert sorted(key for batch in batches for key in batch["key"].to_pylist()) == sorted(
         key for key in range(900) for _ in range(2)
     )
+
+
+def only_small(batch: pa.Table) -> pa.Table:
+    """A few rows, all of one key."""
+    few = batch.filter(pa.array(batch["key"].to_numpy() < 20))
+    return few.append_column("one", pa.array([0] * len(few), pa.int64()))
+
+
+@pytest.mark.ray
+def test_rows_of_a_single_key_are_picked_from_many_groups(held, monkeypatch):
+    monkeypatch.setattr(exchange, "RANGE_BYTES", 2000)
+    rows = pa.concat_tables(in_order(held, only_small, "one", 1))
+    assert sorted(rows["key"].to_pylist()) == list(range(20))
+
+
+@pytest.mark.ray
+def test_groups_are_of_a_size_however_uneven_blocks_are(ray_cluster, monkeypatch):
+    import ray.data
+
+    sizes = [1] * 30 + [1000, 1000] + [1] * 3
+    tables = [pa.table({"key": np.zeros(size, dtype=np.int64)}) for size in sizes]
+    monkeypatch.setattr(exchange, "RANGE_BYTES", 8000)
+    groups = exchange._groups(ray.data.from_arrow(tables).materialize())
+    assert [len(group) for group in groups] == [30, 1, 1, 3]

@@ -14,6 +14,7 @@ import pytest
 
 from loray.artifacts.diagnosis import Diagnosis, from_lines
 from loray.artifacts.tokens import TokenParts
+from loray.errors import TrainingError
 from loray.spec.run import RunSpec
 from tests.train.sequences import Row, ended, make_rows, make_spec, write_tokens
 
@@ -66,6 +67,21 @@ def test_a_learning_rate_that_is_far_too_high_is_found_and_lowered(
     assert 1 <= found["restarts"] <= 2
     assert losses[-1] < losses[0]
     assert all(map(math.isfinite, losses))
+
+
+def test_a_run_that_gives_up_leaves_what_it_saw(model: Path, tmp_path: Path) -> None:
+    write_tokens(tmp_path, make_rows(64))
+    spec = spec_of(
+        model,
+        train__optimizer={"learning_rate": 1.0},
+        train__schedule={"kind": "constant", "warmup_steps": 0},
+        train__guard={"max_restarts": 0},
+    )
+    with pytest.raises(TrainingError, match=r"divergence|not finite"):
+        train(spec, tmp_path, tmp_path / "out")
+    left = from_lines((tmp_path / "out" / "diagnoses.jsonl").read_text())
+    assert left[-1].kind == "failed"
+    assert "learning_rate" in left[-1].seen
 
 
 @pytest.fixture(scope="module")

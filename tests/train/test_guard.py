@@ -47,7 +47,9 @@ def test_divergence_in_the_first_steps_restarts_at_a_tenth_and_in_the_end_gives_
         step, found = watch(losses, guard)
         assert step < 8
         assert found.diagnosis.kind == "divergence"
-        assert found.back_to == 0
+        assert found.back_to == "beginning"
+        guard.set_back(guard.state)
+        guard.state.latest.clear()
         assert guard.state.restarts == restart
         assert guard.state.rate_factor == pytest.approx(factor)
     with pytest.raises(TrainingError, match=r"divergence.*after 2 restart.*learning_rate"):
@@ -71,11 +73,12 @@ def test_after_the_watched_steps_a_rising_loss_is_no_divergence():
 def test_what_is_no_number_restarts_early_and_rolls_back_late(loss, norm):
     guard = guard_of()
     found = guard.judge(3, loss, norm, saved=0)
-    assert (found.diagnosis.kind, found.back_to) == ("not_finite", 0)
+    assert (found.diagnosis.kind, found.back_to) == ("not_finite", "beginning")
     for step, value in enumerate(falling(60)):
         assert guard.judge(step, value, 1.0, saved=0) is None
     found = guard.judge(60, loss, norm, saved=40)
-    assert (found.diagnosis.kind, found.back_to, found.suspects) == ("not_finite", 40, (59, 60))
+    assert (found.diagnosis.kind, found.back_to) == ("not_finite", "checkpoint")
+    assert found.suspects == (59, 60)
     assert guard.state.rate_factor == pytest.approx(0.1)
 
 
@@ -84,18 +87,56 @@ def test_a_spike_goes_back_without_its_data_and_every_other_step_keeps_its_own()
     losses = falling(200)
     losses[120] = 9.0
     step, found = watch(losses, guard, saved=100)
-    assert (step, found.back_to, found.suspects) == (120, 100, (119, 120))
+    assert (step, found.back_to, found.suspects) == (120, "checkpoint", (119, 120))
     seen = [guard.data_step(step) for step in range(198)]
     assert seen == [step for step in range(200) if step not in (119, 120)]
 
 
-def test_data_before_the_checkpoint_is_not_passed_over():
+def test_a_checkpoint_that_is_followed_by_a_spike_at_once_is_spoilt_itself():
     guard = guard_of()
     losses = falling(200)
     losses[120] = 9.0
     _, found = watch(losses, guard, saved=120)
-    assert found.suspects == (120,)
-    assert [guard.data_step(step) for step in (119, 120)] == [119, 121]
+    assert (found.back_to, found.suspects) == ("earlier", (119, 120))
+
+
+def test_data_before_the_checkpoint_is_not_passed_over():
+    guard = guard_of()
+    for step, loss in enumerate(falling(60)):
+        guard.judge(step, loss, 1.0, saved=0)
+    found = guard.judge(0, math.nan, 1.0, saved=0)
+    assert found.suspects == (0,)
+
+
+def test_divergence_after_a_healthy_start_is_no_spike():
+    guard = guard_of(untrained=3.0)
+    losses = [*falling(30), *(12.0 + at for at in range(20))]
+    seen = (guard.judge(step, loss, 1.0, saved=0) for step, loss in enumerate(losses))
+    found = next(judged for judged in seen if judged and judged.back_to)
+    assert (found.diagnosis.kind, found.diagnosis.step) == ("divergence", 35)
+
+
+def test_a_run_that_was_set_back_is_held_against_the_losses_of_where_it_is():
+    guard, early = guard_of(), Guard(GuardSpec())
+    losses = falling(120, noise=0.02)
+    for step, loss in enumerate(losses):
+        guard.judge(step, loss, 1.0, saved=0)
+    found = guard.judge(120, 9.0, 1.0, saved=0)
+    decided = guard.state
+    guard.take_over(early.state)
+    guard.set_back(decided)
+    assert found.back_to == "checkpoint"
+    assert guard.state.rollbacks == 1
+    again = [guard.judge(step, loss, 1.0, saved=0) for step, loss in enumerate(losses)]
+    assert again == [None] * len(losses)
+
+
+def test_a_loss_that_stays_on_another_level_is_noted_and_then_usual():
+    guard = guard_of(max_rollbacks=1)
+    losses = [*falling(120, start=1.0, noise=0.02), *falling(800, start=2.2, noise=0.02)]
+    seen = [guard.judge(step, loss, 1.0, saved=0) for step, loss in enumerate(losses)]
+    assert [judged.back_to for judged in seen if judged] == ["checkpoint"]
+    assert guard.state.recent[-1] == losses[-1]
 
 
 def test_a_second_spike_is_found_in_the_data_that_is_left():
@@ -106,8 +147,8 @@ def test_a_second_spike_is_found_in_the_data_that_is_left():
     for step in range(100, 130):
         assert guard.judge(step, losses[119], 1.0, saved=100) is None
     found = guard.judge(130, 9.0, 1.0, saved=130)
-    assert found.suspects == (132,)
-    assert guard.state.skipped == [119, 120, 132]
+    assert found.suspects == (131, 132)
+    assert guard.state.skipped == [119, 120, 131, 132]
 
 
 def test_a_spike_in_the_watched_steps_and_one_too_many_are_noted_only():

@@ -51,3 +51,8 @@ def test_the_run_is_over_once_the_loss_has_doubled_or_is_no_number():
 def test_a_loss_that_is_no_number_is_not_the_lowest():
     found = advise(RateCurve((1e-4, 1e-3, 1e-2, 1e-1), (3.0, 2.0, 2.5, math.nan)))
     assert found.turn == 1e-3
+
+
+def test_a_base_whose_loss_is_no_number_speaks_for_no_rate():
+    with pytest.raises(TrainingError, match="no number before anything was learned"):
+        advise(RateCurve((1e-4,), (math.nan,)))

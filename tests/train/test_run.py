@@ -68,6 +68,7 @@ def test_what_training_leaves_is_complete(two_workers: tuple[Path, list[float]])
         assert files == ["adapter_config.json", "adapter_model.safetensors"]
     assert sorted(path.name for path in out.iterdir()) == [
         "checkpoints",
+        "diagnoses.jsonl",
         "history.jsonl",
         "vitals.jsonl",
     ]

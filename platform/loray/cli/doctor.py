@@ -76,7 +76,8 @@ def lr(
     curve = find_rates(run, RateRange(lowest, highest, steps), report=complain)
     advice = advise(curve)
     if as_json:
-        emit_json({"name": run.name, "rates": curve.rates, "losses": curve.losses, **vars(advice)})
+        losses = [loss if math.isfinite(loss) else None for loss in curve.losses]
+        emit_json({"name": run.name, "rates": curve.rates, "losses": losses, **vars(advice)})
         return
     _show_curve(curve)
     if advice.is_open:
@@ -121,6 +122,8 @@ def _diagnoses_of(run: "RunSpec") -> "list[Diagnosis]":
     work = store.scratch / ".work" / stages["training"].folder
     checkpoints = CheckpointStore(str(work / "attempts"))
     latest = checkpoints.committed()[-1:]
+    if (work / DIAGNOSES_NAME).is_file():  # it failed, and said so
+        return from_lines((work / DIAGNOSES_NAME).read_text(encoding="utf-8"))
     if not latest:
         raise TrainingError(f"no training of {run.name} has left a checkpoint; run: loray apply")
     state = GuardState.from_json(checkpoints.read(latest[0], GUARD_NAME).decode())

@@ -81,10 +81,18 @@ def in_groups(tables: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:
 
 
 def _groups(rows: "MaterializedDataset[pa.Table]") -> list[Sequence["Ref"]]:
-    """The blocks of `rows`, some together that make up about `RANGE_BYTES`."""
-    refs = rows.to_arrow_refs()
-    num_groups = ceil((rows.size_bytes() or 1) / RANGE_BYTES)
-    return _in_runs(refs, ceil(len(refs) / num_groups))
+    """The blocks of `rows`, in groups that make up about `RANGE_BYTES`, or a single larger one."""
+    groups: list[list[Ref]] = []
+    room = 0
+    for bundle in rows.iter_internal_ref_bundles():
+        for ref, about in zip(bundle.block_refs, bundle.metadata, strict=True):
+            size = about.size_bytes or 0
+            if not groups or size > room:
+                groups.append([])
+                room = RANGE_BYTES
+            groups[-1].append(ref)
+            room -= size
+    return list(groups)
 
 
 def _in_runs(refs: Sequence["Ref"], size: int) -> list[Sequence["Ref"]]:
@@ -104,8 +112,10 @@ def _ranges(
         cuts: the keys that ranges begin with, but for the first range.
     """
     if not len(cuts):
-        every = (ref for group in groups for ref in group)
-        yield _join_in_order.remote(prepare, finish, key, *every)
+        if len(groups) > 1:  # what `prepare` leaves is one range, what it takes is not
+            groups = [[_join.remote(prepare, *group) for group in groups]]
+            prepare = ray.put(_same)
+        yield _join_in_order.remote(prepare, finish, key, *groups[0])
         return
     step = ceil((len(cuts) + 1) / FANOUT)
     coarse = cuts[step - 1 :: step]

@@ -3,6 +3,7 @@
 Rows are known by their ids; a sequence that holds several is cut where positions begin anew.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -115,8 +116,12 @@ def _faults(rows: Sequence[Row]) -> Iterator[SuspectRow]:
 
 def _costly(costs: list[tuple[str, float]]) -> list[SuspectRow]:
     """Rows whose loss stands out, the highest first; the highest alone if none does."""
-    if not costs:
-        return []
+    broken = [
+        SuspectRow(row, "its loss is no number") for row, cost in costs if not math.isfinite(cost)
+    ]
+    costs = [(row, cost) for row, cost in costs if math.isfinite(cost)]
+    if broken or not costs:
+        return broken
     usual = median(cost for _, cost in costs)
     deviation = 1.4826 * median(abs(cost - usual) for _, cost in costs)
     ordered = sorted(costs, key=lambda cost: (-cost[1], cost[0]))

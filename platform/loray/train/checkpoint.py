@@ -80,12 +80,16 @@ class CheckpointStore:
                 found[one.step] = one
         return [found[step] for step in sorted(found)]
 
-    def discard(self) -> None:
+    def discard(self, checkpoint: Checkpoint) -> None:
+        """Take back a checkpoint; its mark goes first."""
+        self._fs.delete_file(f"{self._base}/{checkpoint.folder}/{COMMIT_NAME}")
+        self._fs.delete_dir(f"{self._base}/{checkpoint.folder}")
+
+    def discard_all(self) -> None:
         """Take back every checkpoint, of all attempts, the last first."""
         while found := self.committed():  # of one step only the newest attempt's is listed
             for checkpoint in reversed(found):
-                self._fs.delete_file(f"{self._base}/{checkpoint.folder}/{COMMIT_NAME}")
-                self._fs.delete_dir(f"{self._base}/{checkpoint.folder}")
+                self.discard(checkpoint)
 
     def read(self, checkpoint: Checkpoint, name: str) -> bytes:
         """One file of a checkpoint."""

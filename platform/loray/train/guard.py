@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from statistics import fmean, median, stdev
-from typing import Any
+from typing import Any, Literal
 
 from loray.artifacts.diagnosis import Diagnosis, Kind, diagnosis_of
 from loray.errors import TrainingError
@@ -58,6 +58,10 @@ class GuardState:
     """Losses on the first batches before anything was learned."""
     recent: list[float] = field(default_factory=list)
     """The latest losses that were no spike."""
+    latest: list[float] = field(default_factory=list)
+    """The last few losses, spikes or not."""
+    spiking: int = 0
+    """How many of them in a row were spikes."""
     diagnoses: list[Diagnosis] = field(default_factory=list)
 
     def to_json(self) -> str:
@@ -77,8 +81,8 @@ class Judgement:
     """What a step's loss calls for."""
 
     diagnosis: Diagnosis
-    back_to: int | None = None
-    """Steps that the run is set back to: none, or those of the last checkpoint; None: go on."""
+    back_to: Literal["beginning", "checkpoint", "earlier"] | None = None
+    """Where the run is set back to; `earlier`: the last checkpoint is spoilt. None: go on."""
     suspects: tuple[int, ...] = ()
     """Steps of the data whose rows are to be looked at."""
 
@@ -112,12 +116,20 @@ class Guard:
         state = self.state
         if not (math.isfinite(loss) and math.isfinite(grad_norm)):
             return self._not_finite(step, loss, grad_norm, saved)
-        if self._has_diverged(step, loss):
-            return self._restart(step, "divergence", self._divergence_words(loss))
+        state.latest = [*state.latest, loss][-FIRST:]
+        if self._has_diverged(step):
+            return self._restart(step, "divergence", self._divergence_words())
         if self._is_spike(loss):
             return self._spike(step, loss, saved)
+        state.spiking = 0
         state.recent = [*state.recent, loss][-RECENT:]
         return self._erratic(step)
+
+    def set_back(self, decided: GuardState) -> None:
+        """Go on with what was decided, and with the losses of the state that was taken over."""
+        decided.recent, decided.latest = self.state.recent, self.state.latest
+        decided.spiking = 0
+        self.state = decided
 
     def note(self, diagnosis: Diagnosis) -> None:
         """Remember a diagnosis; of a kind that is noted once, the first counts."""
@@ -129,8 +141,8 @@ class Guard:
 
     # -- rules --------------------------------------------------------------------------------
 
-    def _has_diverged(self, step: int, loss: float) -> bool:
-        before, latest = self.state.untrained, self._latest(loss)
+    def _has_diverged(self, step: int) -> bool:
+        before, latest = self.state.untrained, self.state.latest
         if not before or step >= self._spec.watched_steps or len(latest) < FIRST:
             return False
         rise = fmean(latest) - fmean(before)
@@ -154,9 +166,6 @@ class Guard:
         changes = [abs(b - a) for a, b in pairwise(self.state.recent)]
         return median(changes) > ERRATIC * median(self.state.recent)
 
-    def _latest(self, loss: float) -> list[float]:
-        return [*self.state.recent, loss][-FIRST:]
-
     def _usual(self) -> float:
         return median(self.state.recent[-USUAL:])
 
@@ -179,32 +188,45 @@ class Guard:
             )
         state.rate_factor *= RATE_CUT
         state.restarts += 1
-        state.recent = []
         done = f"started again with the learning rate times {state.rate_factor:g}"
-        return Judgement(Diagnosis(kind, step + 1, seen, done), 0, (self.data_step(step),))
+        return Judgement(
+            Diagnosis(kind, step + 1, seen, done), "beginning", (self.data_step(step),)
+        )
 
     def _roll_back(self, step: int, kind: Kind, seen: str, saved: int) -> Judgement:
         """Back to the last checkpoint, without the data of this step and of the one before."""
         state = self.state
         if state.rollbacks >= self._spec.max_rollbacks:
-            if kind == "not_finite":
-                raise TrainingError(
-                    f"step {step + 1}: {seen}, after {state.rollbacks} rollback(s); look at the "
-                    "rows that the diagnoses name, or lower train.optimizer.learning_rate"
-                )
-            done = f"went on, since {state.rollbacks} rollback(s) are all that train.guard allows"
-            return Judgement(Diagnosis(kind, step + 1, seen, done))
-        suspects = tuple(self.data_step(at) for at in range(max(step - 1, saved), step + 1))
+            raise TrainingError(
+                f"step {step + 1}: {seen}, after {state.rollbacks} rollback(s); look at the rows "
+                "that loray doctor run names, or lower train.optimizer.learning_rate"
+            )
+        # Straight after a checkpoint it is the checkpoint that is spoilt, by the step before it.
+        is_spoilt = step == saved > 0
+        first = step - 1 if is_spoilt else max(step - 1, saved)
+        suspects = tuple(self.data_step(at) for at in range(first, step + 1))
         state.rollbacks += 1
         state.skipped = sorted({*state.skipped, *suspects})
-        done = f"went back to step {saved}, and the data of {len(suspects)} step(s) is passed over"
-        return Judgement(Diagnosis(kind, step + 1, seen, done), saved, suspects)
+        done = (
+            "went back to step {step}, " + f"and the data of {len(suspects)} step(s) is passed over"
+        )
+        back_to: Literal["earlier", "checkpoint"] = "earlier" if is_spoilt else "checkpoint"
+        return Judgement(Diagnosis(kind, step + 1, seen, done), back_to, suspects)
 
-    def _spike(self, step: int, loss: float, saved: int) -> Judgement:
+    def _spike(self, step: int, loss: float, saved: int) -> Judgement | None:
+        state = self.state
         seen = f"the loss is {loss:.3f} where {self._usual():.3f} is usual"
-        if step >= self._spec.watched_steps:
+        state.spiking += 1
+        may_roll_back = state.rollbacks < self._spec.max_rollbacks
+        if step >= self._spec.watched_steps and may_roll_back:
             return self._roll_back(step, "spike", seen, saved)
+        if state.spiking == FIRST:  # it stays up there: that is what is usual from now on
+            state.spiking, state.recent = 0, list(state.latest)
+        if state.spiking != 1:
+            return None
         done = f"went on, as in all of the first {self._spec.watched_steps} steps"
+        if step >= self._spec.watched_steps:
+            done = f"went on, since {state.rollbacks} rollback(s) are all that train.guard allows"
         return Judgement(Diagnosis("spike", step + 1, seen, done), None, (self.data_step(step),))
 
     def _erratic(self, step: int) -> Judgement | None:
@@ -217,9 +239,9 @@ class Guard:
         suspects = tuple(map(self.data_step, steps))
         return Judgement(Diagnosis("erratic", step + 1, seen, done), None, suspects)
 
-    def _divergence_words(self, loss: float) -> str:
+    def _divergence_words(self) -> str:
         return (
-            f"the last {FIRST} losses are {min(self._latest(loss)):.3f} or more; before anything "
+            f"the last {FIRST} losses are {min(self.state.latest):.3f} or more; before anything "
             f"was learned they were {max(self.state.untrained):.3f} or less"
         )
 

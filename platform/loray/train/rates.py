@@ -77,6 +77,10 @@ def advise(curve: RateCurve) -> RateAdvice:
         TrainingError: the loss fell at no rate.
     """
     smooth = [loss if math.isfinite(loss) else math.inf for loss in curve.smooth]
+    if math.isinf(smooth[0]):
+        raise TrainingError(
+            "the loss is no number before anything was learned; check the base model's weights"
+        )
     at = min(range(len(smooth)), key=smooth.__getitem__)
     if smooth[at] > (1 - FALLEN) * smooth[0]:
         raise TrainingError(

@@ -14,7 +14,7 @@ from ray.exceptions import RayActorError
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
-from loray.artifacts.diagnosis import DIAGNOSES_NAME, to_lines
+from loray.artifacts.diagnosis import DIAGNOSES_NAME, Diagnosis, diagnosis_of, to_lines
 from loray.errors import TrainingError
 from loray.spec.run import RunSpec
 from loray.train.checkpoint import GUARD_NAME, STATE_NAME, Checkpoint, CheckpointStore
@@ -35,7 +35,7 @@ class ProgressActor:
     def __init__(self) -> None:
         self._latest: tuple[int, float, float] | None = None
         self._failure: str | None = None
-        self._diagnoses: list[str] = []
+        self._diagnoses: list[dict[str, Any]] = []
         self._tried: list[tuple[float, float]] = []
 
     def note(self, step: int, loss: float, tokens_per_second: float) -> None:
@@ -46,11 +46,11 @@ class ProgressActor:
         """The last note: step, loss in nats, tokens a second over all workers."""
         return self._latest
 
-    def diagnose(self, text: str) -> None:
-        """Something is wrong, and may have been set right."""
-        self._diagnoses.append(text)
+    def diagnose(self, record: dict[str, Any]) -> None:
+        """Something is wrong, and may have been set right; a `Diagnosis.record`."""
+        self._diagnoses.append(record)
 
-    def diagnoses(self, start: int) -> list[str]:
+    def diagnoses(self, start: int = 0) -> list[dict[str, Any]]:
         """What was diagnosed, from the `start`-th on."""
         return self._diagnoses[start:]
 
@@ -107,6 +107,7 @@ def train_to(
         run_workers(task, storage=out / "ray")
     failure: Any = ray.get(progress.failure.remote())
     if failure is not None:
+        write_failure(out, progress, failure, dataset=tokens.removesuffix("/tokens"))
         raise TrainingError(failure)
     checkpoints = store.committed()
     if not checkpoints or checkpoints[-1].step != spec.train.steps:
@@ -118,6 +119,15 @@ def train_to(
     shutil.rmtree(out / "attempts")
     shutil.rmtree(out / "ray", ignore_errors=True)
     return {**lines, "resumed_from_step": resumed_from, "attempt": attempt}
+
+
+def write_failure(out: Path, progress: Any, failure: str, *, dataset: str) -> None:  # noqa: ANN401
+    """Leave what was diagnosed, and the error that ended the run, for `loray doctor run`."""
+    found = [diagnosis_of(record) for record in ray.get(progress.diagnoses.remote())]
+    latest = ray.get(progress.latest.remote())
+    done = "the run ended; apply again once its cause is mended"
+    found.append(Diagnosis("failed", 0 if latest is None else latest[0], failure, done))
+    (out / DIAGNOSES_NAME).write_text(to_lines(with_places(found, dataset)), encoding="utf-8")
 
 
 def find_rates(
@@ -141,9 +151,11 @@ def find_rates(
         progress=progress,
         rates=rates,
     )
-    with followed(progress, steps=rates.steps, report=report):
-        run_workers(task, storage=work)
-    shutil.rmtree(work, ignore_errors=True)
+    try:
+        with followed(progress, steps=rates.steps, report=report):
+            run_workers(task, storage=work)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
     failure: Any = ray.get(progress.failure.remote())
     if failure is not None:
         raise TrainingError(failure)
@@ -197,8 +209,8 @@ def followed(
         seen, told, is_over = 0, 0, False
         while not is_over:
             is_over = done.wait(PROGRESS_SECONDS)
-            for text in ray.get(progress.diagnoses.remote(told)):
-                report(text)
+            for record in ray.get(progress.diagnoses.remote(told)):
+                report(str(diagnosis_of(record)))
                 told += 1
             latest = ray.get(progress.latest.remote())
             if not is_over and latest is not None and latest[0] != seen:
@@ -231,7 +243,8 @@ def collect(
     (out / HISTORY_NAME).write_text("".join(history), encoding="utf-8")
     (out / VITALS_NAME).write_text("".join(vitals), encoding="utf-8")
     late = findings([json.loads(line)["loss"] for line in history], list(map(json.loads, vitals)))
-    diagnoses = with_places([*guard.diagnoses, *late], dataset)
+    early = [found for found in guard.diagnoses if found.kind != "dead_modules"]  # `late` knows
+    diagnoses = with_places([*early, *late], dataset)
     (out / DIAGNOSES_NAME).write_text(to_lines(diagnoses), encoding="utf-8")
     return {
         **summarize(history),

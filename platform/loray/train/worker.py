@@ -4,7 +4,7 @@ import hashlib
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ray
@@ -80,11 +80,12 @@ def train(task: WorkerTask) -> None:
         )
         seconds = time.perf_counter() - begin
         judgement = guard.judge(step, result.loss, result.grad_norm, saved=saved)
-        if judgement is not None and act_on(judgement, run):
-            step = saved = judgement.back_to or 0
+        back_to = None if judgement is None else act_on(judgement, run)
+        if back_to is not None:
+            step = saved = back_to
             continue
         if step == first_step:
-            look_after_first(run)
+            look_after_first(run, step)
         step += 1
         journal.note(step, result, seconds=seconds)
         if run.worker == 0:
@@ -160,10 +161,11 @@ def look_before(run: Run) -> None:
     run.guard.state.untrained = [loss_on(run.engine, batches_of(run, at)) for at in range(FIRST)]
 
 
-def look_after_first(run: Run) -> None:
-    """After the first step: do all workers hold the same, and does every module learn?"""
+def look_after_first(run: Run, step: int) -> None:
+    """After a process's first step: do all workers hold the same, and does every module learn?"""
     check_equal_workers(run.learner)
-    if (found := dead_modules(run.journal.vitals)) is not None:
+    found = dead_modules(run.journal.vitals) if step == 0 else None
+    if found is not None and not run.guard.has_noted("dead_modules"):
         tell(run, found)
 
 
@@ -200,21 +202,24 @@ def save(run: Run, *, step: int) -> None:
         run.store.commit(folder, attempt=run.task.attempt, step=step)
 
 
-def act_on(judgement: Judgement, run: Run) -> bool:
+def act_on(judgement: Judgement, run: Run) -> int | None:
     """Set the run back if that is called for, and name the rows to look at.
 
     Returns:
-        whether the run was set back; its journal then begins after the checkpoint again.
+        the steps that the run was set back to, or None; its journal begins there again.
     """
-    is_set_back = judgement.back_to is not None
-    if is_set_back:
-        if judgement.back_to == 0 and run.worker == 0:
-            run.store.discard()
+    diagnosis, back_to = judgement.diagnosis, None
+    if judgement.back_to is not None:
+        if run.worker == 0:
+            discard(judgement, run.store)
         decided = run.guard.state
-        if resume(run) == 0:
+        run.guard.take_over(GuardState())
+        back_to = resume(run)
+        if back_to == 0:
             run.engine.restore(run.beginning, steps_done=0)
-        run.guard.take_over(decided)
+        run.guard.set_back(decided)
         run.journal.clear()
+        diagnosis = replace(diagnosis, done=diagnosis.done.format(step=back_to))
     rows = suspect_rows(
         run.engine,
         run.tokens,
@@ -223,15 +228,23 @@ def act_on(judgement: Judgement, run: Run) -> bool:
         sizes=run.sizes,
         worker=run.worker,
     )
-    tell(run, judgement.diagnosis.naming(rows))
-    return is_set_back
+    tell(run, diagnosis.naming(rows))
+    return back_to
+
+
+def discard(judgement: Judgement, store: CheckpointStore) -> None:
+    """Take back the checkpoints that the run is not to go back to."""
+    if judgement.back_to == "beginning":
+        store.discard_all()
+    elif judgement.back_to == "earlier":
+        store.discard(store.committed()[-1])
 
 
 def tell(run: Run, diagnosis: Diagnosis) -> None:
     """Note a diagnosis, and have the driver show it."""
     run.guard.note(diagnosis)
     if run.worker == 0:
-        run.task.progress.diagnose.remote(str(diagnosis))
+        ray.get(run.task.progress.diagnose.remote(diagnosis.record()))
 
 
 def is_every(period: int, steps_done: int, spec: RunSpec) -> bool:
