@@ -185,7 +185,7 @@ def main() -> None:
     parser.add_argument("--store-mb", type=int, default=2048, help="Ray's object store")
     parser.add_argument("--rclone", help="serve the corpora from S3: the program, or `install`")
     parser.add_argument("--datatrove", help="an interpreter that has it, or `install`")
-    parser.add_argument("--texts", type=int, default=5000, help="rows for the comparison")
+    parser.add_argument("--texts", type=int, default=20000, help="rows for the comparison")
     parser.add_argument("--json", type=Path, help="also write the numbers there")
     parser.add_argument("--run", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()

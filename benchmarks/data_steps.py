@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loray.data.batch import Stage
-from loray.data.ledger import row_numbers
+from loray.data.ids import row_numbers
 from loray.data.sources.blocks import cut_into_blocks, read_block
 from loray.data.sources.files import find_files
 from loray.data.steps.chain import StepSetting, digest_turns, scrub_values, stage_for

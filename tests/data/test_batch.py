@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 
 from loray.data.batch import turn_lists
-from loray.data.ledger import row_numbers
+from loray.data.ids import row_numbers
 from tests.data.corpora import batch_of
 
 

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from loray.data.identity import source_identity as source_identity
     from loray.data.run import curate_to as curate_to
 
-STAGE_VERSION = 3
+STAGE_VERSION = 4
 """Raised whenever the same corpus and spec would give other files than before."""
 
 _HOME = {"curate_to": "loray.data.run", "source_identity": "loray.data.identity"}

@@ -18,7 +18,8 @@ from ray.data.block import BlockMetadata
 from ray.data.datasource import ReadTask
 
 from loray.data.batch import Stage
-from loray.data.sources.blocks import Block, read_block
+from loray.data.sources.blocks import read_block
+from loray.data.sources.rows import Block
 from loray.errors import LorayError
 
 if TYPE_CHECKING:

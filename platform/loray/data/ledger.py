@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loray.data.sources.blocks import Block
-from loray.data.steps.words import scramble
+from loray.data.ids import row_numbers
+from loray.data.sources.rows import Block
 
 BY_ROW = ("id", "block", "suite", "split", "rejected_by", "num_targets", "lengths")
 """What the account holds of each row."""
@@ -132,20 +132,6 @@ def _ledger_of(
     )
 
 
-def row_numbers(ids: pa.ChunkedArray) -> np.ndarray:
-    """Ids, 16 hex digits each, as 64-bit numbers; none of them null."""
-    digits = b"".join(map(_joined, ids.chunks))
-    return np.frombuffer(bytes.fromhex(digits.decode()), dtype=">u8").astype(np.uint64)
-
-
-def mix(values: np.ndarray, seed: int) -> np.ndarray:
-    """A seeded scramble of 64-bit numbers, one to one. Source: splitmix64, Steele et al. 2014."""
-    with np.errstate(over="ignore"):
-        return scramble(
-            values.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15) * np.uint64(seed + 1)
-        )
-
-
 def _like(lists: pa.ChunkedArray, values: pa.ChunkedArray) -> pa.Array:
     """`values` in lists of the same lengths as `lists`."""
     lengths = pc.list_value_length(lists).to_numpy()
@@ -158,16 +144,6 @@ def _objects(column: pa.ChunkedArray) -> np.ndarray:
     coded = column.combine_chunks().dictionary_encode()
     texts = np.array([*coded.dictionary.to_pylist(), None], dtype=object)
     return np.asarray(texts[pc.fill_null(coded.indices, len(texts) - 1).to_numpy()])
-
-
-def _joined(texts: pa.StringArray) -> bytes:
-    """All texts, one after another."""
-    if not len(texts):
-        return b""
-    _, offsets, data = texts.buffers()
-    bounds = np.frombuffer(offsets, dtype=np.int32)[texts.offset :][: len(texts) + 1]
-    found: bytes = data[bounds[0] : bounds[-1]].to_pybytes()
-    return found
 
 
 def _first_lines(tallies: pa.Table, blocks: list[Block]) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from loray.data.ledger import Ledger, mix
+from loray.data.ids import mix
+from loray.data.ledger import Ledger
 from loray.errors import DatasetError
 
 REASON = "not_drawn"

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 
 from loray.data.batch import TURNS, put
 from loray.data.exchange import in_groups
-from loray.data.ledger import Ledger, row_numbers
+from loray.data.ids import row_numbers
+from loray.data.ledger import Ledger
 
 GROUP_ROWS = 4096
 PART_GROUPS = 64

@@ -153,7 +153,8 @@ def test_each_source_is_shown(tmp_path, tokenizer_dir):
 
 
 def test_a_row_too_long_is_shown_with_its_reason(tmp_path, tokenizer_dir):
-    spec = small_spec(tmp_path, tokenizer_dir, [{"ask": "long?", "reply": "z" * 300}] * 4)
+    long = [{"ask": f"long {n}?", "reply": "z" * 300} for n in range(4)]
+    spec = small_spec(tmp_path, tokenizer_dir, long)
     viewer = viewer_of(spec)
     viewer = replace(viewer, encoder=replace(viewer.encoder, split=spec.data.split))
     shown, _ = preview_sources(spec.data, "train", 1, chain_for(spec), viewer)

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from loray.data.sources import blocks
+from loray.data.sources import blocks, rows
 from loray.data.sources.blocks import cut_into_blocks, read_block
 from loray.data.sources.files import find_files
 from loray.errors import SourceError
@@ -39,7 +39,7 @@ def test_rows_are_the_same_however_a_file_is_cut(tmp_path, monkeypatch, size):
     whole = read(source(path))
     monkeypatch.setattr(blocks, "MIN_BLOCK_BYTES", size)
     monkeypatch.setattr(blocks, "MAX_BLOCK_BYTES", size)
-    monkeypatch.setattr(blocks, "BATCH_ROWS", 7)
+    monkeypatch.setattr(rows, "BATCH_ROWS", 7)
     assert read(source(path)) == whole
     assert len(whole) == 71
 
@@ -71,7 +71,7 @@ def test_a_row_that_cannot_be_read_keeps_its_raw_text(tmp_path):
 
 def test_raw_text_is_kept_up_to_a_limit(tmp_path):
     path = write_jsonl(tmp_path / "x.jsonl", ["x" * 1_000_000])
-    assert len(read(source(path))[0]["raw"]) == blocks.RAW_CHARS
+    assert len(read(source(path))[0]["raw"]) == rows.RAW_CHARS
 
 
 def test_a_byte_order_mark_and_windows_line_ends_are_no_part_of_a_row(tmp_path):
@@ -159,9 +159,9 @@ def test_rows_in_a_bucket_are_those_on_disk(tmp_path, lake, s3_endpoint, monkeyp
 
 
 def test_long_texts_end_a_batch_early(tmp_path, monkeypatch):
-    monkeypatch.setattr(blocks, "BATCH_CHARS", 1000)
-    rows = [{"text": "x" * 400} for _ in range(7)]
-    path = write_jsonl(tmp_path / "x.jsonl.gz", rows)
+    monkeypatch.setattr(rows, "BATCH_BYTES", 1000)
+    texts = [{"text": "x" * 400} for _ in range(7)]
+    path = write_jsonl(tmp_path / "x.jsonl.gz", texts)
     spec = data_spec(source(path, fields={"text": "text"}))
     (block,) = cut_into_blocks(find_files(spec))
     assert [table.num_rows for table in read_block(block)] == [3, 3, 2]

@@ -7,9 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loray.data.sources import lines
-from loray.data.sources.lines import Line, read_lines, split_lines
+from loray.data.sources.lines import Line, read_lines, split_runs
 from loray.data.sources.streams import CHUNK_BYTES, TornError, gunzip
 from tests.data.corpora import file_at
+
+
+def split_lines(chunks):
+    return [line for run in split_runs(chunks, 0) for line in run.lines()]
 
 
 def in_chunks(data: bytes, size: int) -> list[bytes]:
@@ -38,7 +42,7 @@ def test_the_parts_of_a_file_hold_each_line_once(pieces, data):
 
 @given(st.binary(max_size=60), st.integers(1, 7))
 def test_lines_do_not_depend_on_how_the_bytes_arrive(text, size):
-    assert list(split_lines(in_chunks(text, size), 0)) == list(split_lines([text], 0))
+    assert split_lines(in_chunks(text, size)) == split_lines([text])
 
 
 @given(st.lists(st.binary(max_size=40), min_size=1, max_size=3), st.integers(1, 9))
@@ -73,7 +77,7 @@ def test_what_is_no_gzip_is_torn(data):
 def test_a_wrong_checksum_is_a_tear():
     stored = bytearray(gzip.compress(b"some text\n" * 10))
     stored[-6] ^= 1
-    assert list(split_lines(gunzip([bytes(stored)]), 0))[-1].fault == "torn_stream"
+    assert split_lines(gunzip([bytes(stored)]))[-1].fault == "torn_stream"
 
 
 def test_a_compressed_bomb_is_opened_a_piece_at_a_time():
@@ -84,7 +88,7 @@ def test_a_compressed_bomb_is_opened_a_piece_at_a_time():
 def test_a_line_beyond_the_limit_is_marked_and_the_next_one_read(monkeypatch):
     monkeypatch.setattr(lines, "MAX_LINE_BYTES", 10)
     chunks = in_chunks(b"short\n" + b"x" * 50 + b"\nafter\n", 8)
-    first, long, after = split_lines(chunks, 0)
+    first, long, after = split_lines(chunks)
     assert first == Line(0, b"short", None)
     assert (long.offset, long.fault) == (6, "line_too_long")
     assert len(long.data) <= 10

@@ -26,7 +26,6 @@ def reason(call, *args) -> str:
         (b"[" * 100_000, "malformed_json"),
         (b'["a"]', "not_an_object"),
         (b'"007"', "not_an_object"),
-        (b'{"p": "a", "p": "b"}', "duplicate_key"),
         (b'{"p": "\xff"}', "invalid_utf8"),
         (b'{"p": "\xed\xa0\xbd"}', "invalid_utf8"),
     ],
@@ -47,6 +46,10 @@ def test_a_line_that_is_no_sound_object_says_why(line, wanted):
         (b'{"p": "", "c": "x"}', PAIR, "empty_prompt"),
         (b'{"p": "\\ud83d", "c": "x"}', PAIR, "lone_surrogate"),
         (b'{"t": "  "}', TEXT, "empty_text"),
+        (b'{"p": "a", "c": "b", "p": "b"}', PAIR, "duplicate_key"),
+        (b'{"p": "a", "c": "b", "c": null}', PAIR, "duplicate_key"),
+        (b'{"m": [], "m": []}', CHAT, "duplicate_key"),
+        (b'{"m": [{"role": "user", "role": "user", "content": "x"}]}', CHAT, "duplicate_key"),
         (b'{"m": "hello"}', CHAT, "bad_messages"),
         (b'{"m": ["hello"]}', CHAT, "bad_messages"),
         (b'{"m": [{"content": "x"}]}', CHAT, "bad_messages"),
@@ -104,8 +107,18 @@ def test_a_group_of_another_kind_is_a_fault(value, wanted):
     assert reason(group_of, parse_line(b'{"g": ' + value + b"}"), TEXT) == wanted
 
 
-def test_an_unsound_field_that_no_one_asked_for_does_no_harm():
-    assert turns_of(parse_line(b'{"p": "a", "c": "b", "other": "\\ud83d"}'), PAIR)
+@pytest.mark.parametrize(
+    "other", [b'"x": "\\ud83d"', b'"x": 1, "x": 2', b'"x": {"y": 1, "y": 2}', b'"x": 1e999']
+)
+def test_an_unsound_field_that_no_one_asked_for_does_no_harm(other):
+    assert turns_of(parse_line(b'{"p": "a", "c": "b", ' + other + b"}"), PAIR)
+
+
+def test_a_key_that_stands_twice_in_a_tool_is_a_fault():
+    line = b'{"m": [{"role": "assistant", "content": "a"}], "t": [{"a": {"b": 1, "b": 2}}]}'
+    assert reason(turns_of, parse_line(line), FieldsSpec(messages="m", tools="t")) == (
+        "duplicate_key"
+    )
 
 
 CALL = '{"id": "c1", "function": {"name": "add", "arguments": {"a": 1.50, "b": 1e400}}}'

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from loray.data.ledger import Ledger, mix
+from loray.data.ids import mix
+from loray.data.ledger import Ledger
 
 
 def place_sequences(ledger: Ledger, *, max_tokens: int, is_packing: bool, seed: int) -> int:

@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from loray.artifacts.store import file_digest
 from loray.artifacts.tokens import IDS, TOKENS, Part, write_index
 from loray.data.exchange import in_groups
-from loray.data.ledger import Ledger, row_numbers
+from loray.data.ids import row_numbers
+from loray.data.ledger import Ledger
 from loray.data.sequences.encode import IGNORED
 from loray.errors import DatasetError
 

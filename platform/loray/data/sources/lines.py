@@ -27,22 +27,47 @@ class Line(NamedTuple):
     """`line_too_long`, `torn_stream`, or None."""
 
 
+class Run(NamedTuple):
+    """Lines that follow on one another, without the last newline; one line where it has a fault."""
+
+    offset: int
+    """Where the first starts."""
+    data: bytes
+    fault: str | None
+
+    def lines(self) -> Iterator[Line]:
+        """Each line of the run."""
+        if self.fault is not None:
+            yield Line(*self)
+            return
+        offset = self.offset
+        for data in self.data.split(b"\n"):
+            yield Line(offset, data, None)
+            offset += len(data) + 1
+
+
 def read_lines(file: "SourceFile", start: int, end: int) -> Iterator[Line]:
-    """The lines that start between bytes `start` and `end`; all, if the file is compressed.
+    """The lines that start between bytes `start` and `end`; all, if the file is compressed."""
+    for run in read_runs(file, start, end):
+        yield from run.lines()
+
+
+def read_runs(file: "SourceFile", start: int, end: int) -> Iterator[Run]:
+    """The same lines, as many together as are read at once.
 
     A byte order mark at the beginning is no part of the first line.
     """
     if is_compressed(file.path):
-        yield from map(_unmarked, split_lines(read_chunks(file), 0))
+        yield from map(_unmarked, split_runs(read_chunks(file), 0))
         return
     before = max(start - 1, 0)
-    lines = split_lines(read_chunks(file, before), before)
+    runs = split_runs(read_chunks(file, before, end), before)
     if start > 0:
-        next(lines, None)  # it starts before this part, and ends the part before
-    for line in lines:
-        if line.offset >= end:
+        runs = _without_first_line(runs)  # it starts before this part, and ends the part before
+    for run in runs:
+        if run.offset >= end:
             return
-        yield _unmarked(line)
+        yield _unmarked(_until(run, end))
 
 
 def line_spans(file: "SourceFile", size: int) -> list[tuple[int, int]]:
@@ -52,16 +77,16 @@ def line_spans(file: "SourceFile", size: int) -> list[tuple[int, int]]:
     return [(at, min(at + size, file.size)) for at in range(0, file.size, size)]
 
 
-def split_lines(chunks: Iterable[bytes], offset: int) -> Iterator[Line]:
-    """Lines of a byte stream; a line that the stream tears off is marked."""
+def split_runs(chunks: Iterable[bytes], offset: int) -> Iterator[Run]:
+    """Runs of lines of a byte stream; a line that the stream tears off is marked."""
     held = _Unfinished(offset)
     fault = None
     try:
         for chunk in chunks:
-            *whole, rest = chunk.split(b"\n")
-            for data in whole:
-                yield from held.end(data)
-            yield from held.add(rest)
+            cut = chunk.rfind(b"\n")
+            if cut >= 0:
+                yield from held.end(chunk[:cut])
+            yield from held.add(chunk[cut + 1 :])
     except TornError:
         fault = "torn_stream"
     if fault is not None or held.num_bytes:
@@ -77,7 +102,7 @@ class _Unfinished:
         self._parts: list[bytes] = []
         self._is_told = False  # it was given out as too long
 
-    def add(self, data: bytes) -> Iterator[Line]:
+    def add(self, data: bytes) -> Iterator[Run]:
         """Go on with the line; give it out once it is too long, and keep no more of it."""
         self.num_bytes += len(data)
         if self._is_told:
@@ -86,17 +111,44 @@ class _Unfinished:
         if self.num_bytes > MAX_LINE_BYTES:
             start = b"".join(self._parts)[:MAX_LINE_BYTES]
             self._is_told, self._parts = True, []
-            yield Line(self._offset, start, "line_too_long")
+            yield Run(self._offset, start, "line_too_long")
 
-    def end(self, data: bytes, fault: str | None = None) -> Iterator[Line]:
-        """End the line with `data`, and begin the next."""
-        if not self._is_told or fault is not None:
-            yield Line(self._offset, b"".join([*self._parts, data]), fault)
-        self._offset += self.num_bytes + len(data) + 1
-        self.num_bytes, self._parts, self._is_told = 0, [], False
+    def end(self, data: bytes, fault: str | None = None) -> Iterator[Run]:
+        """End the line with the first of `data`, which hold whole lines, and begin the next."""
+        cut = data.find(b"\n")
+        if self._is_told or self.num_bytes + (len(data) if cut < 0 else cut) > MAX_LINE_BYTES:
+            yield from self.add(data if cut < 0 else data[:cut])
+            if fault is not None:
+                yield Run(self._offset, b"", fault)
+            self._begin(self._offset + self.num_bytes + 1)
+            if cut < 0:
+                return
+            data = data[cut + 1 :]
+        yield Run(self._offset, b"".join([*self._parts, data]), fault)
+        self._begin(self._offset + self.num_bytes + len(data) + 1)
+
+    def _begin(self, offset: int) -> None:
+        self._offset, self.num_bytes, self._parts, self._is_told = offset, 0, [], False
 
 
-def _unmarked(line: Line) -> Line:
-    if line.offset or not line.data.startswith(BYTE_ORDER_MARK):
-        return line
-    return line._replace(data=line.data.removeprefix(BYTE_ORDER_MARK))
+def _without_first_line(runs: Iterator[Run]) -> Iterator[Run]:
+    first = next(runs, None)
+    if first is None:
+        return
+    cut = first.data.find(b"\n")
+    if cut >= 0 and first.fault is None:
+        yield Run(first.offset + cut + 1, first.data[cut + 1 :], None)
+    yield from runs
+
+
+def _until(run: Run, end: int) -> Run:
+    """Those lines of a run that start before byte `end`; the first does."""
+    cut = -1 if run.fault else run.data.find(b"\n", end - 1 - run.offset)
+    return run if cut < 0 else run._replace(data=run.data[:cut])
+
+
+def _unmarked(run: Run) -> Run:
+    if run.offset or not run.data.startswith(BYTE_ORDER_MARK):
+        return run
+    num_bytes = len(BYTE_ORDER_MARK)
+    return run._replace(offset=num_bytes, data=run.data[num_bytes:])

@@ -3,18 +3,19 @@
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from loray.data.sources.columns import conversations_of
 from loray.data.sources.records import FaultError, Found
+from loray.data.sources.rows import BATCH_ROWS, Piece, Placed, in_pieces
 from loray.data.sources.streams import TimedFile, open_arrow_file
 from loray.errors import SourceError
 from loray.spec.sources import FieldsSpec
 
 if TYPE_CHECKING:
     from loray.data.sources.files import SourceFile
-
-BATCH_ROWS = 1024
 
 
 def spans(file: "SourceFile") -> list[tuple[int, int]]:
@@ -42,7 +43,7 @@ def spans(file: "SourceFile") -> list[tuple[int, int]]:
         ) from error
 
 
-def read_records(file: "SourceFile", start: int, end: int) -> Generator[Found, None, int]:
+def read_pieces(file: "SourceFile", start: int, end: int) -> Generator[Piece, None, int]:
     """What row groups `start` to `end` hold, and in the end how many rows there are."""
     number = 0
     with open_arrow_file(file) as stream:
@@ -50,10 +51,25 @@ def read_records(file: "SourceFile", start: int, end: int) -> Generator[Found, N
         before = sum(parquet.metadata.row_group(at).num_rows for at in range(start))
         groups = list(range(start, end))
         for batch in parquet.iter_batches(BATCH_ROWS, row_groups=groups, columns=file.columns):
-            for record in _records(batch):
-                number += 1
-                yield Found(number, before + number - 1, record, repr(record).encode())
+            found = conversations_of(pa.table(batch), file.source.fields)
+            at = number + np.arange(len(batch))
+            if found is not None:
+                yield Placed(at + 1, at + before, found)
+            else:
+                yield from _in_pieces(batch, number, before)
+            number += len(batch)
     return number
+
+
+def _in_pieces(batch: pa.RecordBatch, number: int, before: int) -> Iterator[Piece]:
+    """Each record by itself."""
+
+    def records() -> Generator[Found, None, int]:
+        for at, record in enumerate(_records(batch), start=number):
+            yield Found(at + 1, before + at, record, repr(record).encode())
+        return number
+
+    yield from in_pieces(records())
 
 
 def _records(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | FaultError]:

@@ -11,6 +11,7 @@ it is its spelling in the file ("1.0" and "1" are two groups).
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
@@ -51,11 +52,18 @@ class Number(str):
     __slots__ = ()
 
 
+class Twice:
+    """Stands for the value of a key that an object holds more than once; reading it is a fault."""
+
+
+TWICE = Twice()
+
+
 def parse_line(line: bytes) -> Mapping[str, Any]:
     """The JSON object on a line; numbers keep their spelling.
 
     Raises:
-        FaultError: the line is no JSON object, or one that says a thing twice.
+        FaultError: the line is no JSON object.
     """
     try:
         value = _DECODER.decode(line.decode("utf-8"))
@@ -72,7 +80,7 @@ def turns_of(record: Mapping[str, Any], fields: FieldsSpec) -> list[Turn]:
     """The turns that a record holds.
 
     Raises:
-        FaultError: a field is missing, is no text or is empty.
+        FaultError: a field is missing, is no text, is empty or stands twice.
     """
     if fields.text is not None:
         turns = [_turn("text", record, fields.text)]
@@ -98,7 +106,7 @@ def group_of(record: Mapping[str, Any], fields: FieldsSpec) -> str | None:
     """
     if fields.group is None:
         return None
-    value = record.get(fields.group)
+    value = _value(record, fields.group)
     if value is None:
         raise FaultError("missing_field")
     if isinstance(value, bool) or not isinstance(value, str | int):
@@ -111,8 +119,15 @@ def is_blank(text: str) -> bool:
     return not text or text.isspace()
 
 
+def _value(record: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401 (JSON)
+    value = record.get(key)
+    if value is TWICE:
+        raise FaultError("duplicate_key")
+    return value
+
+
 def _turn(role: str, record: Mapping[str, Any], column: str) -> Turn:
-    value = record.get(column)
+    value = _value(record, column)
     if value is None:
         raise FaultError("missing_field")
     if not isinstance(value, str) or isinstance(value, Number):
@@ -122,13 +137,13 @@ def _turn(role: str, record: Mapping[str, Any], column: str) -> Turn:
 
 def _system_turn(record: Mapping[str, Any], column: str | None) -> list[Turn]:
     """The system turn of a row that brings one."""
-    if column is None or record.get(column) in (None, ""):
+    if column is None or _value(record, column) in (None, ""):
         return []
     return [_turn("system", record, column)]
 
 
 def _messages(record: Mapping[str, Any], fields: FieldsSpec) -> list[Turn]:
-    messages = record.get(fields.messages or "")
+    messages = _value(record, fields.messages or "")
     if messages is None:
         raise FaultError("missing_field")
     is_list = isinstance(messages, Sequence) and not isinstance(messages, str)
@@ -142,7 +157,7 @@ def _messages(record: Mapping[str, Any], fields: FieldsSpec) -> list[Turn]:
 
 def _turns_of_message(message: Mapping[str, Any]) -> list[Turn]:
     """One turn, or two where an assistant says something and calls tools."""
-    role, calls = _role(message), message.get("tool_calls")
+    role, calls = _role(message), _value(message, "tool_calls")
     if role == "tool":
         said = _turn(role, message, "content")["content"]
         more = {key: message[key] for key in TOOL_KEYS if message.get(key) is not None}
@@ -152,13 +167,13 @@ def _turns_of_message(message: Mapping[str, Any]) -> list[Turn]:
     if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
         raise FaultError("bad_tools")
     called: Turn = {"role": "calls", "content": _written(as_json(calls))}
-    is_silent = message.get("content") in (None, "")
+    is_silent = _value(message, "content") in (None, "")
     return [called] if is_silent else [_turn(role, message, "content"), called]
 
 
 def _tools_turn(record: Mapping[str, Any], column: str | None) -> list[Turn]:
     """The definitions of a row that brings any: a list of objects, or its JSON text."""
-    tools = None if column is None else record.get(column)
+    tools = None if column is None else _value(record, column)
     if isinstance(tools, str) and not isinstance(tools, Number):
         tools = _parsed_tools(tools)
     if tools in (None, []):
@@ -176,10 +191,16 @@ def _parsed_tools(text: str) -> Any:  # noqa: ANN401 (JSON)
 
 
 def as_json(value: Any) -> str:  # noqa: ANN401 (JSON)
-    """JSON of a decoded value, its numbers as they were spelled."""
+    """JSON of a decoded value, its numbers as they were spelled.
+
+    Raises:
+        FaultError: a key in it stands twice.
+    """
     match value:
         case Number():
             return str(value)
+        case Twice():
+            raise FaultError("duplicate_key")
         case dict():
             pairs = (f"{as_json(str(key))}: {as_json(item)}" for key, item in value.items())
             return f"{{{', '.join(pairs)}}}"
@@ -190,7 +211,7 @@ def as_json(value: Any) -> str:  # noqa: ANN401 (JSON)
 
 
 def _role(message: Mapping[str, Any]) -> str:
-    role = message.get("role")
+    role = _value(message, "role")
     if not isinstance(role, str):
         raise FaultError("bad_messages")
     if role not in ROLES:
@@ -210,7 +231,8 @@ def _written(text: str) -> str:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise FaultError("duplicate_key")
+        times = Counter(key for key, _ in pairs)
+        found |= {key: TWICE for key, count in times.items() if count > 1}
     return found
 
 

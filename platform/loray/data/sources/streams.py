@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from loray.data.sources.files import SourceFile
 
 CHUNK_BYTES = 4 << 20
+REST_BYTES = 64 << 10
+"""Read at once beyond the part that is wanted, where its last line goes on."""
 GZIP = 31
 """`wbits` of zlib for a gzip stream, header and checksum included."""
 
@@ -122,8 +124,12 @@ def open_arrow_file(file: "SourceFile") -> "AbstractContextManager[pa.NativeFile
     return opened
 
 
-def read_chunks(file: "SourceFile", start: int = 0) -> Iterator[bytes]:
+def read_chunks(file: "SourceFile", start: int = 0, end: int | None = None) -> Iterator[bytes]:
     """The bytes of a file from `start` on, a bounded piece at a time, decompressed.
+
+    Args:
+        end: up to where they are surely wanted; beyond it, pieces are small. The file's end if
+            not given.
 
     Raises:
         TornError: a compressed file ends early or is damaged.
@@ -136,7 +142,10 @@ def read_chunks(file: "SourceFile", start: int = 0) -> Iterator[bytes]:
         elif file.path.endswith(".zst"):
             yield from _unzstd(stream)
         else:
-            yield from _chunks(stream)
+            wanted = (file.size if end is None else end) - start + REST_BYTES
+            while chunk := stream.read(min(CHUNK_BYTES, wanted) if wanted > 0 else REST_BYTES):
+                wanted -= len(chunk)
+                yield chunk
 
 
 def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:

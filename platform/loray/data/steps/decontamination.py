@@ -27,8 +27,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loray.data.batch import is_in, put, reject
+from loray.data.ids import scramble
 from loray.data.steps.shingles import row_bounds
-from loray.data.steps.words import SLICE_CHARS, Words, runs_of, scramble, words_of
+from loray.data.steps.words import SLICE_CHARS, Words, runs_of, words_of
 
 REASON = "contaminated"
 MAX_ITEMS = 4

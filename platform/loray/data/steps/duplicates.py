@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loray.data.ledger import Ledger, row_numbers
+from loray.data.ids import row_numbers
+from loray.data.ledger import Ledger
 from loray.data.steps import near_duplicates
 from loray.data.steps.chain import digest_column
 from loray.data.steps.minhash import band_column

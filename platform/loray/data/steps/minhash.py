@@ -15,8 +15,9 @@ import numpy as np
 import pyarrow as pa
 
 from loray.data.batch import is_in, put
+from loray.data.ids import scramble
 from loray.data.steps.shingles import Shingles, shingle
-from loray.data.steps.words import runs_of, scramble
+from loray.data.steps.words import runs_of
 
 NUM_HASHES = 128
 RECALL = 0.995

@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loray.data.steps.words import SLICE_CHARS, runs_of, scramble, words_of
+from loray.data.ids import scramble
+from loray.data.steps.words import SLICE_CHARS, runs_of, words_of
 
 END = np.uint64(0xD1B54A32D192ED03)
 ANSWER = np.uint64(0x8EBC6AF09C88C6E3)

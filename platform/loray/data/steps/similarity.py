@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from loray.data.batch import Stage
 from loray.data.exchange import in_order
-from loray.data.ledger import row_numbers
+from loray.data.ids import row_numbers
 from loray.data.steps.components import Components
 from loray.data.steps.shingles import shingle
 

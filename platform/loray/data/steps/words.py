@@ -18,6 +18,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from loray.data.ids import scramble
+
 BASE = 0x9E3779B97F4A7C15
 """Odd, so that it has an inverse modulo 2^64."""
 MASK = (1 << 64) - 1
@@ -69,13 +71,6 @@ def words_of(texts: Sequence[str], *, with_symbols: bool) -> Words:
     return Words(
         _hashes(codes, start, end), np.searchsorted(ends, start, side="right"), start, end, joined
     )
-
-
-def scramble(values: np.ndarray) -> np.ndarray:
-    """64-bit numbers mixed well, one to one. Source: splitmix64, Steele et al. 2014."""
-    mixed = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(mixed ^ (mixed >> np.uint64(31)))
 
 
 def runs_of(sizes: np.ndarray, limit: int) -> Iterator[tuple[int, int]]:

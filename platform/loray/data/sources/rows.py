@@ -1,0 +1,157 @@
+"""What readers find to rows of a batch: records one at a time, or turns as whole columns."""
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from loray.data.batch import ROWS, TURNS
+from loray.data.ids import as_hex, digest_of, row_ids
+from loray.data.sources.records import FaultError, Found, group_of, turns_of
+from loray.spec.sources import FieldsSpec
+
+if TYPE_CHECKING:
+    from loray.data.sources.files import SourceFile
+    from loray.models.markup import Turn
+
+BATCH_ROWS = 1024
+BATCH_BYTES = 4 << 20
+"""A batch ends at this many rows or bytes, so that long texts do not make it large."""
+RAW_CHARS = 1 << 16
+"""Longest raw text that is kept of a row that could not be read."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of a file: bytes `start` to `end`, or row groups of a Parquet file."""
+
+    number: int
+    file: "SourceFile"
+    start: int
+    end: int
+
+
+class Conversations(NamedTuple):
+    """Turns of rows that all are sound."""
+
+    turns: pa.ListArray
+    groups: pa.StringArray | None
+    """None where the spec names no column of groups."""
+
+
+class Placed(NamedTuple):
+    """Sound rows and where each stands; as `Found` says it of one."""
+
+    numbers: np.ndarray
+    positions: np.ndarray
+    rows: Conversations
+
+
+Piece = list[Found] | Placed
+"""What makes one batch."""
+
+
+def in_pieces(records: Generator[Found, None, int]) -> Generator[Piece, None, int]:
+    """Records that were read one at a time, in batches; returns what `records` does."""
+    held: list[Found] = []
+    num_bytes = 0
+    while True:
+        try:
+            found = next(records)
+        except StopIteration as end:
+            if held:
+                yield held
+            return int(end.value)
+        held.append(found)
+        num_bytes += len(found.raw)
+        if len(held) == BATCH_ROWS or num_bytes >= BATCH_BYTES:
+            yield held
+            held, num_bytes = [], 0
+
+
+def table_of(block: Block, piece: Piece) -> pa.Table:
+    """The rows of a piece."""
+    return _of_columns(block, piece) if isinstance(piece, Placed) else _of_records(block, piece)
+
+
+def tally_of(block: Block, num_lines: int) -> pa.Table:
+    """The row that says how many lines a block holds."""
+    return pa.Table.from_pylist([{"id": None, "line": num_lines, "block": block.number}], ROWS)
+
+
+def _of_columns(block: Block, piece: Placed) -> pa.Table:
+    turns, groups = piece.rows
+    texts = turns.values.field("content").cast(pa.binary()).to_pylist()
+    if len(texts) > len(turns):
+        bounds = pairwise(turns.offsets.to_pylist())
+        texts = [b"\0".join(texts[start:end]) for start, end in bounds]
+    found = {"turns": turns} | ({} if groups is None else {"group": groups})
+    digests = list(map(digest_of, texts))
+    return _table(block, piece.numbers, piece.positions, digests, found)
+
+
+def _of_records(block: Block, found: list[Found]) -> pa.Table:
+    judged = [_judged(one, block.file.source.fields) for one in found]
+    return _table(
+        block,
+        np.array([one.number for one in found]),
+        np.array([one.position for one in found]),
+        [one.digest for one in judged],
+        {
+            "turns": pa.array([one.turns for one in judged], TURNS),
+            "group": pa.array([one.group for one in judged], pa.string()),
+            "rejected_by": pa.array([one.reason for one in judged], pa.string()),
+            "raw": pa.array([one.raw for one in judged], pa.string()),
+        },
+    )
+
+
+class _Judged(NamedTuple):
+    """A record as a row: with turns, or with a reason."""
+
+    digest: bytes
+    turns: "list[Turn] | None" = None
+    group: str | None = None
+    reason: str | None = None
+    raw: str | None = None
+
+
+def _judged(found: Found, fields: FieldsSpec) -> _Judged:
+    try:
+        if isinstance(found.record, FaultError):
+            raise found.record
+        turns, group = turns_of(found.record, fields), group_of(found.record, fields)
+    except FaultError as fault:
+        raw = found.raw[: 4 * RAW_CHARS].decode("utf-8", "backslashreplace")[:RAW_CHARS]
+        return _Judged(digest_of(found.raw), reason=str(fault), raw=raw)
+    digest = digest_of(b"\0".join(turn["content"].encode() for turn in turns))
+    return _Judged(digest, turns, group or digest.hex())
+
+
+def _table(
+    block: Block,
+    numbers: np.ndarray,
+    positions: np.ndarray,
+    digests: list[bytes],
+    found: Mapping[str, pa.Array],
+) -> pa.Table:
+    """Rows as `loray.data.batch` lays them out; columns that are not given are null."""
+    count = len(digests)
+    words = np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)
+    no_names = pa.array([], pa.string())
+    columns = {
+        "id": as_hex(row_ids(block.file.key, positions, words)),
+        "source": pa.repeat(block.file.key, count),
+        "line": pa.array(numbers, pa.int64()),
+        "block": pa.repeat(pa.scalar(block.number, pa.int32()), count),
+        "group": as_hex(words),
+        "suite": pa.repeat(block.file.suite, count),
+        "changed_by": pa.ListArray.from_arrays(np.zeros(count + 1, np.int32), no_names),
+        **found,
+    }
+    return pa.table(
+        [columns.get(field.name, pa.nulls(count, field.type)) for field in ROWS], schema=ROWS
+    )
