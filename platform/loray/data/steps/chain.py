@@ -177,25 +177,26 @@ def mark_length(batch: pa.Table, *, min_chars: int, max_chars: int) -> pa.Table:
 def digest_turns(batch: pa.Table, *, column: str) -> pa.Table:
     """A digest of each row's turns in `column`; null where a step has rejected the row before.
 
-    It is taken of roles and contents, each with its length before it, so that no two rows look
-    alike.
+    It is taken of all lengths, then of roles and contents, so that no two rows look alike.
     """
     turns = batch["turns"].combine_chunks()
     flat = turns.flatten()
-    pieces = [*map(_framed, flat.field("role").to_pylist(), flat.field("content").to_pylist())]
+    roles, contents = (flat.field(name).cast(pa.binary()) for name in ("role", "content"))
+    lengths = np.stack([pc.binary_length(roles), pc.binary_length(contents)], axis=1)
+    heads, width = lengths.astype("<i8").tobytes(), 8 * lengths.shape[1]
+    names, texts = roles.to_pylist(), contents.to_pylist()
+
+    def digest(start: int, end: int) -> bytes:
+        head = heads[width * start : width * end]
+        data = b"".join([head, *names[start:end], *texts[start:end]])
+        return hashlib.sha256(data).digest()[:DIGEST_BYTES]
+
     bounds = pairwise(offsets_of(turns).tolist())
     digests = [
-        hashlib.blake2b(b"".join(pieces[start:end]), digest_size=DIGEST_BYTES).digest()
-        if alive and end > start
-        else None
+        digest(start, end) if alive and end > start else None
         for (start, end), alive in zip(bounds, is_in(batch).tolist(), strict=True)
     ]
     return put(batch, column, pa.array(digests, pa.binary(DIGEST_BYTES)))
-
-
-def _framed(role: str, content: str) -> bytes:
-    name, text = role.encode(), content.encode()
-    return b"%b%b%b%b" % (len(name).to_bytes(8), name, len(text).to_bytes(8), text)
 
 
 def reject_blank(batch: pa.Table) -> pa.Table:
