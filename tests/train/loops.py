@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+import torch
+
 from loray.spec.run import RunSpec
 
 
@@ -13,7 +15,7 @@ class Looped(NamedTuple):
     engine: Any
 
 
-def build(spec: RunSpec) -> Looped:
+def build(spec: RunSpec, *, workers: int = 1) -> Looped:
     """A learner and its engine, before the first step."""
     from loray.train.engine import make_engine
     from loray.train.learner import build_learner, causal_lm
@@ -21,22 +23,33 @@ def build(spec: RunSpec) -> Looped:
 
     learner = build_learner(spec, device="cpu")
     module = AnswerLoss(causal_lm(learner))
-    engine = make_engine(module, spec, workers=1, device="cpu")
+    engine = make_engine(module, spec, workers=workers, device="cpu")
     return Looped([], learner, engine)
 
 
-def step_through(looped: Looped, spec: RunSpec, tokens: str, steps: range) -> None:
+def step_through(
+    looped: Looped, spec: RunSpec, tokens: str, steps: range, *, worker: int = 0, workers: int = 1
+) -> None:
     """Do some steps and add their losses."""
     from loray.train.batches import BatchSizes, micro_batches, open_tokens
     from loray.train.loop import learning_rate_at, train_step
 
     opened, batch = open_tokens(tokens), spec.train.batch
-    sizes = BatchSizes(batch.global_size, batch.micro_size, workers=1)
+    sizes = BatchSizes(batch.global_size, batch.micro_size, workers=workers)
     for step in steps:
         result = train_step(
             looped.engine,
-            micro_batches(opened, step=step, seed=spec.seed, sizes=sizes, worker=0),
+            micro_batches(opened, step=step, seed=spec.seed, sizes=sizes, worker=worker),
             learning_rate=learning_rate_at(step, train=spec.train),
             dropout_seed=step,
         )
         looped.losses.append(result.loss)
+
+
+def weights_of(learner: Any) -> dict[str, torch.Tensor]:
+    """What learns, as an engine would name it."""
+    return {
+        f"weight/model.{name.removeprefix('base_model.model.')}": parameter.detach().float().clone()
+        for name, parameter in learner.named_parameters()
+        if parameter.requires_grad
+    }

@@ -20,6 +20,7 @@ TOLERANCE = 2e-5
 BF16_TOLERANCE = 2e-3
 """The same in bfloat16, where DeepSpeed adds up gradients in that type and the plain engine not."""
 PLAIN = {"kind": "plain"}
+FSDP = {"kind": "fsdp"}
 
 
 def zero(stage: int) -> dict[str, Any]:
@@ -38,9 +39,7 @@ def run(
     if restored is not None:
         looped.engine.restore(restored, steps_done=first)
     step_through(looped, spec, tokens, range(first, stop or spec.train.steps))
-    learned = {
-        name: value.detach().clone() for name, value in learned_tensors(looped.learner).items()
-    }
+    learned = learned_tensors(looped.learner, looped.engine.weights())
     return looped.losses, learned, looped.engine.state()
 
 
@@ -98,6 +97,9 @@ def test_rows_attend_across_a_pack_when_positions_do_not_restart(
         (zero(1), "bfloat16", BF16_TOLERANCE),
         (zero(2), "float32", TOLERANCE),
         (zero(2), "bfloat16", BF16_TOLERANCE),
+        (zero(3), "float32", TOLERANCE),
+        (FSDP, "float32", TOLERANCE),
+        (FSDP, "bfloat16", BF16_TOLERANCE),
     ],
 )
 def test_every_strategy_agrees_with_the_plain_one(
@@ -118,6 +120,10 @@ def test_every_strategy_agrees_with_the_plain_one(
         (zero(0), "float32"),
         (zero(2), "float32"),
         (zero(2), "bfloat16"),
+        (zero(3), "float32"),
+        (zero(3), "bfloat16"),
+        (FSDP, "float32"),
+        (FSDP, "bfloat16"),
         (PLAIN, "float32"),
         (PLAIN, "bfloat16"),
     ],

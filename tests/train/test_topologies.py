@@ -9,8 +9,9 @@ import torch
 
 from loray.planner.memory import count_learned
 from loray.planner.parameters import read_architecture
+from tests.train.loops import weights_of
 from tests.train.sequences import make_rows, make_spec
-from tests.train.test_loop import PLAIN, run, zero
+from tests.train.test_loop import FSDP, PLAIN, run, zero
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("alone")]
 
@@ -55,7 +56,7 @@ def test_an_adapter_is_as_large_as_planned_learns_and_is_served_as_it_was_traine
     for name, parameter in learner.named_parameters():
         if parameter.requires_grad:
             parameter.data.copy_(learned[name.replace(".default", "")])
-    save_learned(learner, spec, tmp_path / "adapter")
+    save_learned(learner, spec, tmp_path / "adapter", weights_of(learner))
     plain = PeftModel.from_pretrained(load_base(spec.base_model), tmp_path / "adapter").eval()
     ids = list(range(30, 50))
     with torch.inference_mode():
@@ -90,7 +91,7 @@ def test_patterns_are_what_peft_makes_of_them(model: Path, tmp_path: Path) -> No
     assert found["model.layers.1.self_attn.q_proj"] == (4, 4.0)
     assert found["model.layers.1.mlp.down_proj"] == (2, 4.0)
     assert found["model.layers.0.mlp.up_proj"] == (4, 2.0)
-    save_learned(learner, spec, tmp_path)
+    save_learned(learner, spec, tmp_path, weights_of(learner))
     config = json.loads((tmp_path / "adapter_config.json").read_text())
     assert list(config["rank_pattern"].items()) == [
         ("layers.0.self_attn.q_proj", 8),
@@ -98,7 +99,7 @@ def test_patterns_are_what_peft_makes_of_them(model: Path, tmp_path: Path) -> No
     ]
 
 
-@pytest.mark.parametrize("strategy", [zero(0), zero(2), PLAIN])
+@pytest.mark.parametrize("strategy", [zero(0), zero(2), zero(3), FSDP, PLAIN])
 def test_b_learns_as_much_faster_as_it_is_told(model: Path, tmp_path: Path, strategy: Any) -> None:
     """Adam's first step moves every weight by its learning rate, whatever the gradient."""
     changes = {}

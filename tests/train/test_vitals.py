@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.train.loops import weights_of
 from tests.train.sequences import make_spec
 
 
@@ -19,13 +20,13 @@ def test_a_fresh_adapter_is_at_ratio_zero_and_counts_as_untrained(model: Path) -
     from loray.train.vitals import trained_modules
 
     learner = build_learner(make_spec(model), device="cpu")
-    assert trained_modules(learner) == []
+    assert trained_modules(weights_of(learner)) == []
     with pytest.raises(TrainingError, match="B is still zero"):
-        check_trained(learner)
+        check_trained(learner, weights_of(learner))
     layer = learner.get_submodule("base_model.model.model.layers.1.mlp.up_proj")
     layer.lora_B["default"].weight.data[0, 0] = 1.0
-    assert trained_modules(learner) == ["model.layers.1.mlp.up_proj"]
-    check_trained(learner)
+    assert trained_modules(weights_of(learner)) == ["model.layers.1.mlp.up_proj"]
+    check_trained(learner, weights_of(learner))
 
 
 @pytest.mark.parametrize("quantization", ["none", "nf4"])
@@ -39,6 +40,9 @@ def test_the_ratio_is_that_of_the_whole_matrices(model: Path, quantization: str)
 
         def gradient(self, parameter: torch.Tensor) -> torch.Tensor:
             return torch.ones_like(parameter)
+
+        def full(self, parameter: torch.Tensor) -> torch.Tensor:
+            return parameter.detach()
 
     learner = build_learner(make_spec(model, base_model__quantization=quantization), device="cpu")
     plain = build_learner(make_spec(model, base_model__quantization="none"), device="cpu")

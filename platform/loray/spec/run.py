@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from loray.spec.base import DatabaseUrl, Finding, Location, Name, RuleError, StrictModel
+from loray.spec.compatibility import broken_rules, cell_of
 from loray.spec.data import DataSpec
 from loray.spec.evaluate import EvalSpec, GateSpec
 from loray.spec.serve import ServeSpec
@@ -78,9 +79,8 @@ class RunSpec(StrictModel):
         rules = (
             self._global_batch_splits_evenly(),
             self._gates_look_at_what_is_measured(),
-            self._full_training_is_not_quantized(),
+            self._parts_go_together(),
             self._two_rates_need_two_factors(),
-            self._zero_0_computes_in_float32(),
             self._what_is_trained_can_be_served(),
         )
         if findings := list(chain.from_iterable(rules)):
@@ -117,14 +117,9 @@ class RunSpec(StrictModel):
                     reads=("data.replay",),
                 )
 
-    def _full_training_is_not_quantized(self) -> Iterator[Finding]:
-        if self.method.kind == "full" and self.base_model.quantization != "none":
-            yield Finding(
-                "base_model.quantization",
-                f"found {self.base_model.quantization}, but method.kind is full and 4-bit "
-                "weights cannot learn; use quantization: none, or method.kind: lora",
-                reads=("method.kind",),
-            )
+    def _parts_go_together(self) -> Iterator[Finding]:
+        cell = cell_of(self)
+        yield from (rule.finding(cell) for rule in broken_rules(cell))
 
     def _two_rates_need_two_factors(self) -> Iterator[Finding]:
         ratio = self.train.optimizer.lora_plus_ratio
@@ -134,19 +129,6 @@ class RunSpec(StrictModel):
                 f"found {ratio:g}, but method.kind is full and has no A and B; drop it, or use "
                 "method.kind: lora",
                 reads=("method.kind",),
-            )
-
-    def _zero_0_computes_in_float32(self) -> Iterator[Finding]:
-        strategy = self.train.strategy
-        if strategy.kind != "deepspeed" or strategy.zero_stage > 0:
-            return
-        if self.base_model.dtype == "bfloat16":
-            yield Finding(
-                "train.strategy.zero_stage",
-                "found 0, but base_model.dtype is bfloat16, and DeepSpeed's float32 copies can be "
-                "saved from stage 1 on only; use 1, or strategy: {kind: plain}, which shards as "
-                "little",
-                reads=("base_model.dtype",),
             )
 
     def _what_is_trained_can_be_served(self) -> Iterator[Finding]:

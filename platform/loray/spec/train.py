@@ -119,8 +119,12 @@ class DeepSpeedStrategy(StrictModel):
     """DeepSpeed ZeRO data parallelism. Source: arXiv:1910.02054."""
 
     kind: Literal["deepspeed"] = "deepspeed"
-    zero_stage: Annotated[int, Field(ge=0, le=2)] = 2
-    """0: plain data parallel; 1: optimizer states sharded; 2: gradients sharded too."""
+    zero_stage: Annotated[int, Field(ge=0, le=3)] = 2
+    """0: plain data parallel; 1: optimizer states sharded; 2: gradients sharded too; 3: every
+    weight sharded too, frozen ones as well."""
+    offload: tuple[Literal["optimizer", "parameters"], ...] = ()
+    """What waits in the host's memory instead of the GPU's: optimizer states (from stage 1 on), a
+    worker's share of the weights (stage 3). Source: arXiv:2101.06840."""
 
 
 class PlainStrategy(StrictModel):
@@ -129,7 +133,13 @@ class PlainStrategy(StrictModel):
     kind: Literal["plain"]
 
 
-Strategy = Annotated[DeepSpeedStrategy | PlainStrategy, Field(discriminator="kind")]
+class FsdpStrategy(StrictModel):
+    """FSDP2: weights, gradients and optimizer states are shared out. Source: arXiv:2304.11277."""
+
+    kind: Literal["fsdp"]
+
+
+Strategy = Annotated[DeepSpeedStrategy | FsdpStrategy | PlainStrategy, Field(discriminator="kind")]
 
 
 class OptimizerSpec(StrictModel):

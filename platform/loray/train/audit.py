@@ -91,7 +91,8 @@ def suspect_rows(
     """
     numbers = [n for step in steps for n in numbers_of_step(tokens, step, seed=seed, sizes=sizes)]
     rows = [row for n in numbers[worker :: sizes.workers] for row in rows_of(tokens, n)]
-    costs = [(row.id, _cost(engine, row)) for row in rows if len(row.targets)]
+    spare = next(iter(rows_of(tokens, numbers[0])))
+    costs = _costs(engine, [row for row in rows if len(row.targets)], spare)
     shares: list[tuple[list[SuspectRow], list[tuple[str, float]]]] = [([], [])] * sizes.workers
     dist.all_gather_object(shares, (list(_faults(rows)), costs))
     faulty = [row for found, _ in shares for row in found]
@@ -128,6 +129,20 @@ def _costly(costs: list[tuple[str, float]]) -> list[SuspectRow]:
     high = [cost for cost in ordered if cost[1] > usual + max(6 * deviation, 0.5 * usual)]
     words = "its loss is {:.2f} nats a token where {:.2f} is usual among these"
     return [SuspectRow(row, words.format(cost, usual)) for row, cost in high or ordered[:1]]
+
+
+def _costs(engine: Engine, rows: Sequence[Row], spare: Row) -> list[tuple[str, float]]:
+    """What each row costs.
+
+    A worker with fewer rows passes `spare` through as often as it takes: a strategy may put each
+    layer together for all workers at once.
+    """
+    counts = [0] * dist.get_world_size()
+    dist.all_gather_object(counts, len(rows))
+    costs = [(row.id, _cost(engine, row)) for row in rows]
+    for _ in range(max(counts) - len(rows)):
+        _cost(engine, spare)
+    return costs
 
 
 @torch.no_grad()

@@ -5,8 +5,9 @@ from typing import Protocol
 import torch
 from torch import nn
 
+from loray.models.load import DTYPES
 from loray.spec.run import RunSpec
-from loray.spec.train import DeepSpeedStrategy, OptimizerSpec, PlainStrategy
+from loray.spec.train import DeepSpeedStrategy, FsdpStrategy, OptimizerSpec, PlainStrategy
 from loray.train.batches import Batch
 
 ADAM_STATES = ("exp_avg", "exp_avg_sq")
@@ -14,6 +15,9 @@ ADAM_STATES = ("exp_avg", "exp_avg_sq")
 
 class Engine(Protocol):
     """What the loop and the checkpoints need of a strategy."""
+
+    shards_weights: bool
+    """Whether a worker holds only its share of what learns."""
 
     def loss_sum(self, batch: Batch) -> torch.Tensor:
         """Forward pass: summed loss of this worker's micro-batch, shape ()."""
@@ -26,6 +30,9 @@ class Engine(Protocol):
 
     def gradient(self, parameter: nn.Parameter) -> torch.Tensor:
         """The averaged gradient between `backward` and `step`; every worker must ask."""
+
+    def full(self, parameter: nn.Parameter) -> torch.Tensor:
+        """A parameter that learns, in full; every worker must ask."""
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Weights in float32, in full, by name; every worker must ask."""
@@ -42,9 +49,10 @@ def make_engine(module: nn.Module, spec: RunSpec, *, workers: int, device: str) 
     match spec.train.strategy:
         case DeepSpeedStrategy():
             from loray.train.zero import ZeroEngine  # noqa: PLC0415 (seconds, and a log of its own)
+            from loray.train.zero3 import LAST_STAGE, Zero3Engine  # noqa: PLC0415
 
-            batch = spec.train.batch
-            return ZeroEngine(
+            batch, stage = spec.train.batch, spec.train.strategy.zero_stage
+            return (Zero3Engine if stage == LAST_STAGE else ZeroEngine)(
                 module,
                 spec.train,
                 spec.train.strategy,
@@ -52,6 +60,11 @@ def make_engine(module: nn.Module, spec: RunSpec, *, workers: int, device: str) 
                 bf16=spec.base_model.dtype == "bfloat16",
                 device=device,
             )
+        case FsdpStrategy():
+            from loray.train.fsdp import FsdpEngine  # noqa: PLC0415
+
+            dtype = DTYPES[spec.base_model.dtype]
+            return FsdpEngine(module, spec.train, workers=workers, dtype=dtype, device=device)
         case PlainStrategy():
             from loray.train.plain import PlainEngine  # noqa: PLC0415
 

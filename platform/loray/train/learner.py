@@ -1,14 +1,15 @@
 """What learns: an adapter on a frozen base, or every weight; and how it is saved."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import assert_never, cast
+from typing import TypeAlias, assert_never, cast
 
 import torch
-from peft import LoraConfig, PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model_state_dict
 from transformers import PreTrainedModel
 
 from loray.errors import TrainingError
-from loray.models.adapter import adapter_tensors, attach_adapter, read_adapter, save_adapter
+from loray.models.adapter import attach_adapter, read_adapter, save_adapter
 from loray.models.chat import load_tokenizer
 from loray.models.load import load_base
 from loray.spec.run import RunSpec
@@ -16,6 +17,7 @@ from loray.spec.train import FullMethod, LoraMethod
 from loray.train.vitals import trained_modules
 
 Learner = PeftModel | PreTrainedModel
+Tensors: TypeAlias = dict[str, torch.Tensor]
 
 
 def build_learner(spec: RunSpec, *, device: str) -> Learner:
@@ -41,24 +43,44 @@ def causal_lm(learner: Learner) -> PreTrainedModel:
     return cast("PreTrainedModel", inner)
 
 
-def learned_tensors(learner: Learner) -> dict[str, torch.Tensor]:
-    """What training changes, by the names it has on disk."""
+def learned_tensors(learner: Learner, weights: Mapping[str, torch.Tensor]) -> Tensors:
+    """What training changes, by the names it has on disk, in the type the model computes in.
+
+    Args:
+        weights: of an engine, `weight/<name>`; a strategy may leave a worker only its share of
+            the model's own.
+    """
+    dtype = compute_dtype(learner)
+    named = {_name_in(learner, name): weight.to(dtype) for name, weight in weights.items()}
     if isinstance(learner, PeftModel):
-        return adapter_tensors(learner)
-    return dict(learner.state_dict())
+        return dict(get_peft_model_state_dict(learner, state_dict=named))
+    return named
 
 
-def save_learned(learner: Learner, spec: RunSpec, folder: Path) -> None:
+def compute_dtype(learner: Learner) -> torch.dtype:
+    """The type that the base model was loaded in, whatever the engine keeps learning weights in."""
+    return cast("torch.dtype", causal_lm(learner).config.dtype)
+
+
+def _name_in(learner: Learner, name: str) -> str:
+    """The learner's name for what an engine calls `weight/model.<name>`."""
+    prefix = "base_model.model." if isinstance(learner, PeftModel) else ""
+    return prefix + name.removeprefix("weight/").removeprefix("model.")
+
+
+def save_learned(
+    learner: Learner, spec: RunSpec, folder: Path, weights: Mapping[str, torch.Tensor]
+) -> None:
     """Write an adapter in PEFT's layout, or a whole model in transformers'.
 
     Raises:
         TrainingError: the adapter read back is not the one in memory.
     """
+    tensors = learned_tensors(learner, weights)
     if not isinstance(learner, PeftModel):
-        learner.save_pretrained(folder)
+        learner.save_pretrained(folder, state_dict=tensors)
         load_tokenizer(spec.base_model.path, spec.base_model.revision).save_pretrained(folder)
         return
-    tensors = adapter_tensors(learner)
     config = cast("LoraConfig", learner.peft_config["default"])
     save_adapter(config, tensors, folder, base=spec.base_model.path)
     on_disk = read_adapter(folder).tensors
@@ -71,13 +93,13 @@ def save_learned(learner: Learner, spec: RunSpec, folder: Path) -> None:
         )
 
 
-def check_trained(learner: Learner) -> None:
+def check_trained(learner: Learner, weights: Mapping[str, torch.Tensor]) -> None:
     """Refuse an adapter of which nothing learned.
 
     Raises:
         TrainingError: the `B` of every targeted module is still zero.
     """
-    if isinstance(learner, PeftModel) and not trained_modules(learner):
+    if isinstance(learner, PeftModel) and not trained_modules(weights):
         raise TrainingError(
             "no adapted module ever moved: B is still zero in all of them; raise "
             "train.optimizer.learning_rate or train.steps, or see what in the base cuts "

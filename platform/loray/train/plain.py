@@ -21,6 +21,8 @@ BUCKET = 1 << 23
 class PlainEngine:
     """torch around an `AnswerLoss` module."""
 
+    shards_weights = False
+
     def __init__(self, module: nn.Module, train: TrainSpec, *, device: str) -> None:
         self._module = module
         self._max_norm = train.max_grad_norm
@@ -70,6 +72,10 @@ class PlainEngine:
         name = next(n for n, p in self._parameters.items() if p is parameter)
         found = self._masters[name].grad
         return torch.zeros_like(self._masters[name]) if found is None else found
+
+    def full(self, parameter: nn.Parameter) -> torch.Tensor:
+        """A parameter that learns, in full."""
+        return parameter.detach()
 
     def weights(self) -> dict[str, torch.Tensor]:
         """`weight/<name>`, float32, on the CPU."""

@@ -5,7 +5,7 @@
   the first step because `B` starts at zero; one that stays so marks a dead adapter.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import cast
 
@@ -34,7 +34,10 @@ class ModuleVitals:
 
 
 class Vitals:
-    """Measures every adapted module; the norms of the frozen weights are taken once."""
+    """Measures every adapted module.
+
+    The norms of the frozen weights are taken once, before a strategy shares them out.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         self._layers = dict(_lora_layers(model)) if isinstance(model, PeftModel) else {}
@@ -48,8 +51,8 @@ class Vitals:
         ]
 
     def _measure_one(self, engine: Engine, name: str, layer: LoraLayer) -> ModuleVitals:
-        a, b = _factors(layer)
-        gradient = torch.cat([engine.gradient(p).flatten() for p in (a, b)])
+        gradient = torch.cat([engine.gradient(p).flatten() for p in _factors(layer)])
+        a, b = (engine.full(p) for p in _factors(layer))
         return ModuleVitals(
             module=name,
             weight_norm_ratio=update_norm(a, b) * layer.scaling["default"] / self._base_norms[name],
@@ -69,9 +72,14 @@ def update_norm(a: torch.Tensor, b: torch.Tensor) -> float:
     return float(((b.T @ b) * (a @ a.T)).sum().clamp(min=0.0).sqrt())
 
 
-def trained_modules(model: PeftModel) -> list[str]:
-    """Modules whose `B` is no longer zero, as it was before training."""
-    return [name for name, layer in _lora_layers(model) if bool(_factors(layer)[1].detach().any())]
+def trained_modules(weights: Mapping[str, torch.Tensor]) -> list[str]:
+    """Modules whose `B` is no longer zero, as it was before training.
+
+    Args:
+        weights: of an engine, `weight/model.<module>.lora_B.default.weight` among them.
+    """
+    factors = (name.partition(".lora_B.") for name in weights if weights[name].any())
+    return [name.removeprefix("weight/model.") for name, is_b, _ in factors if is_b]
 
 
 def _factors(layer: LoraLayer) -> tuple[nn.Parameter, nn.Parameter]:

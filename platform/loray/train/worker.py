@@ -21,7 +21,7 @@ from loray.spec.run import RunSpec
 from loray.train.audit import row_faults, suspect_rows
 from loray.train.batches import Batch, BatchSizes, micro_batches, open_tokens
 from loray.train.checkpoint import GUARD_NAME, STATE_NAME, CheckpointStore
-from loray.train.engine import Engine, make_engine
+from loray.train.engine import Engine, learning_parameters, make_engine
 from loray.train.findings import dead_modules
 from loray.train.guard import FIRST, Guard, GuardState, Judgement
 from loray.train.journal import Journal
@@ -30,7 +30,6 @@ from loray.train.learner import (
     build_learner,
     causal_lm,
     check_trained,
-    learned_tensors,
     save_learned,
 )
 from loray.train.loop import AnswerLoss, learning_rate_at, loss_on, train_step
@@ -46,6 +45,7 @@ class Run:
     task: WorkerTask
     learner: Learner
     """The frozen base, and what learns on it."""
+    vitals: Vitals
     engine: Engine
     """Shards, averages, steps."""
     store: CheckpointStore
@@ -62,7 +62,7 @@ def train(task: WorkerTask) -> None:
     """Train `spec.train.steps` optimizer steps, resuming from the last checkpoint if any."""
     spec = task.spec
     run = prepare(task)
-    guard, journal, vitals = run.guard, run.journal, Vitals(run.learner)
+    guard, journal, vitals = run.guard, run.journal, run.vitals
     first_step = step = saved = resume(run)
     if step == 0:
         look_before(run)
@@ -96,7 +96,7 @@ def train(task: WorkerTask) -> None:
             # A barrier: every worker reaches it. Source: `ray.train.report` docs.
             ray.train.report({"step": step, "loss": result.loss})
     run.tokens.close()  # Ray ends this process without ceremony
-    check_trained(run.learner)
+    check_trained(run.learner, run.engine.weights())
 
 
 def try_rates(task: WorkerTask, rates: RateRange) -> None:
@@ -130,11 +130,13 @@ def prepare(task: WorkerTask) -> Run:
     worker, workers = context.get_world_rank(), context.get_world_size()
     torch.set_num_threads(spec.resources.cpus_per_worker)
     learner = build_learner(spec, device=device)
+    vitals = Vitals(learner)
     module = AnswerLoss(causal_lm(learner))
     engine = make_engine(module, spec, workers=workers, device=device)
     return Run(
         task=task,
         learner=learner,
+        vitals=vitals,
         engine=engine,
         store=CheckpointStore(task.checkpoints),
         guard=Guard(spec.train.guard),
@@ -163,7 +165,8 @@ def look_before(run: Run) -> None:
 
 def look_after_first(run: Run, step: int) -> None:
     """After a process's first step: do all workers hold the same, and does every module learn?"""
-    check_equal_workers(run.learner)
+    if not run.engine.shards_weights:
+        check_equal_workers(run.learner)
     found = dead_modules(run.journal.vitals) if step == 0 else None
     if found is not None and not run.guard.has_noted("dead_modules"):
         tell(run, found)
@@ -195,7 +198,8 @@ def save(run: Run, *, step: int) -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        save_learned(run.learner, run.task.spec, folder)
+        weights = {name: value for name, value in state.items() if name.startswith("weight/")}
+        save_learned(run.learner, run.task.spec, folder, weights)
         save_file(state, folder / STATE_NAME)
         run.journal.write(folder)
         (folder / GUARD_NAME).write_text(run.guard.state.to_json(), encoding="utf-8")
@@ -265,7 +269,7 @@ def check_equal_workers(learner: Learner) -> None:
         TrainingError: the workers train apart, as when gradients are not averaged.
     """
     digest = hashlib.sha256()
-    for name, tensor in sorted(learned_tensors(learner).items()):
+    for name, tensor in sorted(learning_parameters(learner).items()):
         digest.update(name.encode() + tensor.detach().float().cpu().numpy().tobytes())
     digests: list[str | None] = [None] * dist.get_world_size()
     dist.all_gather_object(digests, digest.hexdigest())

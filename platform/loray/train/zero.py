@@ -1,4 +1,4 @@
-"""DeepSpeed ZeRO 0, 1 and 2. Source: arXiv:1910.02054."""
+"""DeepSpeed ZeRO 0, 1 and 2; `zero3` has what is different at stage 3. Source: arXiv:1910.02054."""
 
 import deepspeed
 import torch
@@ -16,9 +16,13 @@ from loray.spec.train import DeepSpeedStrategy, TrainSpec
 from loray.train.batches import Batch
 from loray.train.engine import ADAM_STATES, adam_over, learning_parameters
 
+OFFLOAD_KEYS = {"optimizer": "offload_optimizer", "parameters": "offload_param"}
+
 
 class ZeroEngine:
     """DeepSpeed around an `AnswerLoss` module; world-size free in what it saves."""
+
+    shards_weights = False
 
     def __init__(
         self,
@@ -75,6 +79,10 @@ class ZeroEngine:
         found = safe_get_full_grad(parameter)
         return torch.zeros_like(parameter) if found is None else found.float()
 
+    def full(self, parameter: nn.Parameter) -> torch.Tensor:
+        """A parameter that learns, in full."""
+        return parameter.detach()
+
     def weights(self) -> dict[str, torch.Tensor]:
         """`weight/<name>`, in full, float32, on the CPU."""
         found = {}
@@ -130,8 +138,13 @@ def _config(
         "train_micro_batch_size_per_gpu": train.batch.micro_size,
         "gradient_accumulation_steps": accumulation,
         "gradient_clipping": train.max_grad_norm,
-        "zero_optimization": {"stage": strategy.zero_stage, "overlap_comm": False},
+        "zero_optimization": {
+            "stage": strategy.zero_stage,
+            "overlap_comm": False,
+            **{OFFLOAD_KEYS[what]: {"device": "cpu"} for what in strategy.offload},
+        },
         "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,  # it would be compiled on each new machine
         "bf16": {"enabled": bf16},
         "steps_per_print": 1_000_000_000,
     }

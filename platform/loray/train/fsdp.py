@@ -1,0 +1,120 @@
+"""Fully sharded data parallel training: FSDP2. Source: arXiv:2304.11277; torch's `fully_shard`.
+
+Every worker holds its share of each weight, frozen ones and 4-bit ones too; a layer is put
+together while it computes. What learns is kept in float32 and computed with in the model's type, as
+the other engines do it; gradients are averaged in float32.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from loray.spec.train import TrainSpec
+from loray.train.batches import Batch
+from loray.train.engine import ADAM_STATES, adam_over, learning_parameters
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+class FsdpEngine:
+    """`fully_shard` around an `AnswerLoss` module; world-size free in what it saves."""
+
+    shards_weights = True
+
+    def __init__(
+        self, module: nn.Module, train: TrainSpec, *, workers: int, dtype: torch.dtype, device: str
+    ) -> None:
+        self._module = module
+        self._max_norm = train.max_grad_norm
+        self._device = device
+        for parameter in learning_parameters(module).values():
+            parameter.data = parameter.data.float()
+        mesh = init_device_mesh(torch.device(device).type, (workers,))
+        policy = MixedPrecisionPolicy(
+            param_dtype=dtype, reduce_dtype=torch.float32, cast_forward_inputs=False
+        )
+        for part in (*_layers(module), module):
+            fully_shard(part, mesh=mesh, mp_policy=policy)
+        self._parameters = learning_parameters(module)
+        self._adam = adam_over(dict(self._parameters), train.optimizer)
+
+    def loss_sum(self, batch: Batch) -> torch.Tensor:
+        """Forward pass: summed loss of this worker's micro-batch, shape ()."""
+        on_device = batch.to(self._device)
+        loss: torch.Tensor = self._module(
+            on_device.input_ids, on_device.labels, on_device.positions
+        )
+        return loss
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """Add the averaged gradient of `loss` to those of the step, each worker its share."""
+        torch.autograd.backward(loss)
+
+    def step(self, learning_rate: float) -> float:
+        """Clip, move the weights, clear gradients; returns the norm before clipping."""
+        norm = nn.utils.clip_grad_norm_(self._parameters.values(), self._max_norm)
+        for group in self._adam.param_groups:
+            group["lr"] = learning_rate * group["ratio"]
+        self._adam.step()
+        self._adam.zero_grad()
+        return float(_whole(norm))
+
+    def gradient(self, parameter: nn.Parameter) -> torch.Tensor:
+        """The averaged gradient between `backward` and `step`; every worker must ask."""
+        return torch.zeros(parameter.shape) if parameter.grad is None else _whole(parameter.grad)
+
+    def full(self, parameter: nn.Parameter) -> torch.Tensor:
+        """A parameter that learns, in full; every worker must ask."""
+        return _whole(parameter.detach())
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """`weight/<name>`, in full, float32, on the CPU."""
+        return {
+            f"weight/{name}": _whole(parameter.detach()).cpu().clone()
+            for name, parameter in self._parameters.items()
+        }
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """The same, and `exp_avg/<name>`, `exp_avg_sq/<name>`."""
+        moments = {
+            f"{key}/{name}": _whole(self._adam.state[parameter][key]).cpu().clone()
+            for name, parameter in self._parameters.items()
+            for key in ADAM_STATES
+        }
+        return self.weights() | moments
+
+    @torch.no_grad()
+    def restore(self, state: dict[str, torch.Tensor], *, steps_done: int) -> None:
+        """Continue from a `state` that any number of workers wrote; from `weights`, anew."""
+        for name, parameter in self._parameters.items():
+            weight = state[f"weight/{name}"]
+            parameter.copy_(self._shared_out(weight, parameter))
+            zeros = torch.zeros_like(weight)
+            moments = {
+                key: self._shared_out(state.get(f"{key}/{name}", zeros), parameter)
+                for key in ADAM_STATES
+            }
+            self._adam.state[parameter] = {"step": torch.tensor(float(steps_done)), **moments}
+
+    def _shared_out(self, full: torch.Tensor, like: nn.Parameter) -> DTensor:
+        """This worker's share of a tensor that every worker has."""
+        assert isinstance(like, DTensor)  # noqa: S101 (`fully_shard` made it one)
+        return distribute_tensor(
+            full.to(self._device), like.device_mesh, like.placements, src_data_rank=None
+        )
+
+
+def _layers(module: nn.Module) -> Iterable[nn.Module]:
+    """The decoder's layers, which are put together one at a time."""
+    model = cast("PreTrainedModel", module.model)
+    return cast("nn.ModuleList", model.get_decoder().layers)
+
+
+def _whole(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor

@@ -1,0 +1,74 @@
+"""Every legal cell of the compatibility table, trained on two workers beside the plain strategy."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from loray.spec.compatibility import Cell, broken_rules, every_cell, strategy_of
+from loray.spec.run import RunSpec
+from tests.train.group import STEPS, Job, Trained, train_all
+from tests.train.sequences import make_rows, make_spec, write_tokens
+
+pytestmark = pytest.mark.slow
+LEGAL = [cell for cell in every_cell() if not broken_rules(cell)]
+RESUMED = [c for c in LEGAL if (c["dtype"], c["quantization"]) == ("float32", "none")]
+LOSS_TOLERANCE = {"float32": 2e-5, "bfloat16": 2e-3}
+"""Largest relative difference of a step's loss; DeepSpeed adds up gradients in bfloat16."""
+WEIGHT_TOLERANCE = 1e-4
+"""Largest difference of a learned weight in float32 after 20 steps at a rate of 5e-3."""
+
+
+def name_of(cell: Cell) -> str:
+    return "-".join(cell.values())
+
+
+def spec_of(cell: Cell, model: Path) -> RunSpec:
+    method = {"kind": "full"} if cell["method"] == "full" else {"kind": "lora", "rank": 4}
+    return make_spec(
+        model,
+        method=method,
+        base_model__quantization=cell["quantization"],
+        base_model__dtype=cell["dtype"],
+        train__strategy=strategy_of(cell),
+        train__steps=STEPS,
+        train__batch={"global_size": 4, "micro_size": 1},
+        resources={"workers": 2},
+    )
+
+
+def job_of(cell: Cell, model: Path) -> Job:
+    return Job(name_of(cell), spec_of(cell, model), again_from=7 if cell in RESUMED else None)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, model: Path) -> dict[str, Trained]:
+    folder = tmp_path_factory.mktemp("strategies")
+    tokens = write_tokens(folder, make_rows(40))
+    return train_all([job_of(cell, model) for cell in LEGAL], tokens, folder)
+
+
+@pytest.mark.parametrize("cell", LEGAL, ids=name_of)
+def test_a_legal_cell_has_the_loss_curve_of_the_plain_strategy(
+    trained: dict[str, Trained], cell: Cell
+) -> None:
+    found = trained[name_of(cell)]
+    plain = trained[name_of({**cell, "strategy": "plain", "offload": "none"})]
+    assert len(found.losses) == STEPS
+    assert found.losses[-1] < found.losses[0] - 0.05
+    assert found.losses == pytest.approx(plain.losses, rel=LOSS_TOLERANCE[cell["dtype"]])
+    assert {name: t.dtype for name, t in found.learned.items()} == {
+        name: t.dtype for name, t in plain.learned.items()
+    }
+    if cell["dtype"] == "float32":
+        for name, tensor in found.learned.items():
+            torch.testing.assert_close(tensor, plain.learned[name], rtol=0, atol=WEIGHT_TOLERANCE)
+
+
+@pytest.mark.parametrize("cell", RESUMED, ids=name_of)
+def test_two_workers_that_resume_end_bit_for_bit_where_they_would_have(
+    trained: dict[str, Trained], cell: Cell
+) -> None:
+    found = trained[name_of(cell)]
+    assert found.again.keys() == found.learned.keys()
+    assert all(torch.equal(found.again[name], tensor) for name, tensor in found.learned.items())
