@@ -48,7 +48,7 @@ def test_zero_0_in_bfloat16_is_refused_with_what_is_legal():
     strategy = "train.strategy={kind: deepspeed, zero_stage: 0}"
     with pytest.raises(SpecError) as refused:
         parse_run_spec(SPEC, overrides=[strategy])
-    assert "use 1, or strategy: {kind: plain}" in str(refused.value)
+    assert "use zero_stage: 1, or strategy: {kind: plain}" in str(refused.value)
     for legal in ([strategy, "base_model.dtype=float32"], ["train.strategy={kind: plain}"]):
         assert parse_run_spec(SPEC, overrides=legal)
 

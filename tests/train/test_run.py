@@ -7,8 +7,11 @@ import signal
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from loray.errors import TrainingError
 from loray.spec.run import RunSpec
@@ -57,6 +60,38 @@ def test_one_worker_and_two_give_the_same_loss_curve(
     spec = make_spec(model, resources={"workers": 1}, train__batch=BATCH, train__steps=24)
     alone = train(spec, dataset, tmp_path / "out")
     assert alone == pytest.approx(two_workers[1], rel=TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    "strategy", [{"kind": "fsdp"}, {"kind": "deepspeed", "zero_stage": 3}], ids=["fsdp", "zero-3"]
+)
+def test_workers_that_hold_a_share_of_each_weight_leave_the_same_adapter(
+    two_workers: tuple[Path, list[float]],
+    model: Path,
+    dataset: Path,
+    tmp_path: Path,
+    strategy: dict[str, Any],
+) -> None:
+    spec = make_spec(
+        model,
+        resources={"workers": 2},
+        train__batch=BATCH,
+        train__steps=24,
+        train__strategy=strategy,
+    )
+    out, (whole, losses) = tmp_path / "out", two_workers
+    assert train(spec, dataset, out) == pytest.approx(losses, rel=TOLERANCE)
+    last = Path("checkpoints") / "step-000024" / "adapter_model.safetensors"
+    found, wanted = load_file(out / last), load_file(whole / last)
+    assert found.keys() == wanted.keys()
+    for name, tensor in found.items():
+        torch.testing.assert_close(tensor, wanted[name], rtol=0, atol=1e-4)
+    mine, theirs = (
+        [json.loads(line) for line in (folder / "vitals.jsonl").read_text().splitlines()]
+        for folder in (out, whole)
+    )
+    for name in ("weight_norm_ratio", "grad_norm"):
+        assert [v[name] for v in mine] == pytest.approx([v[name] for v in theirs], rel=1e-3)
 
 
 def test_what_training_leaves_is_complete(two_workers: tuple[Path, list[float]]) -> None:

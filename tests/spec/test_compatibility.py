@@ -1,0 +1,84 @@
+"""What the table forbids is refused by the spec, with the reason and a neighbour that is legal."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from loray.errors import SpecError
+from loray.spec.compatibility import (
+    PATHS,
+    RULES,
+    Cell,
+    broken_rules,
+    cell_of,
+    every_cell,
+    strategy_of,
+)
+from loray.spec.load import parse_run_spec
+from tests.spec.test_method import SPEC
+
+FORBIDDEN = [cell for cell in every_cell() if broken_rules(cell)]
+LEGAL = [cell for cell in every_cell() if not broken_rules(cell)]
+ZERO = [cell for cell in every_cell() if cell["strategy"].startswith("zero")]
+
+
+def parsed(cell: Cell):
+    strategy = ", ".join(
+        f"{key}: {list(value) if isinstance(value, tuple) else value}"
+        for key, value in strategy_of(cell).items()
+    ).replace("'", "")
+    return parse_run_spec(
+        SPEC,
+        overrides=[
+            f"method={{kind: {cell['method']}}}",
+            f"base_model.quantization={cell['quantization']}",
+            f"base_model.dtype={cell['dtype']}",
+            f"train.strategy={{{strategy}}}",
+        ],
+    )
+
+
+@pytest.mark.parametrize("cell", LEGAL, ids="-".join)
+def test_a_legal_cell_is_a_spec_and_back(cell):
+    assert cell_of(parsed(cell)) == cell
+
+
+@pytest.mark.parametrize("cell", [c for c in ZERO if c in FORBIDDEN], ids="-".join)
+def test_a_forbidden_cell_is_refused_with_every_reason(cell):
+    with pytest.raises(SpecError) as refused:
+        parsed(cell)
+    for rule in broken_rules(cell):
+        assert rule.because in str(refused.value)
+        assert rule.instead in str(refused.value)
+
+
+def test_every_rule_forbids_something_that_no_other_does():
+    for rule in RULES:
+        assert any(broken_rules(cell) == [rule] for cell in FORBIDDEN), rule
+
+
+def test_offload_is_no_word_of_a_strategy_that_has_none():
+    with pytest.raises(SpecError, match="offload"):
+        parse_run_spec(SPEC, overrides=["train.strategy={kind: fsdp, offload: [optimizer]}"])
+
+
+def test_the_paths_of_the_axes_are_those_of_the_schema():
+    spec = parse_run_spec(SPEC).model_dump()
+    for path in PATHS.values():
+        found = spec
+        for name in path.split("."):
+            found = found[name]
+
+
+def test_the_docs_show_the_table_as_it_is():
+    page = Path(__file__).resolve().parents[2] / "docs" / "concepts" / "training.md"
+    shown = re.findall(
+        r"^\| `((?:plain|fsdp|zero-)[^`]*)` \| (.+?) \| (.+?) \|$", page.read_text(), re.MULTILINE
+    )
+    rows = {name: (lora, full) for name, lora, full in shown}
+    for cell in LEGAL:
+        name = cell["strategy"] + ("" if cell["offload"] == "none" else f", {cell['offload']}")
+        said = rows[name][cell["method"] == "full"]
+        assert cell["dtype"] in said and cell["quantization"] in said, cell
+    assert len(rows) == len({(cell["strategy"], cell["offload"]) for cell in LEGAL})
