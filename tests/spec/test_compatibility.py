@@ -80,5 +80,6 @@ def test_the_docs_show_the_table_as_it_is():
     for cell in LEGAL:
         name = cell["strategy"] + ("" if cell["offload"] == "none" else f", {cell['offload']}")
         said = rows[name][cell["method"] == "full"]
-        assert cell["dtype"] in said and cell["quantization"] in said, cell
+        (here,) = [part for part in said.split("; ") if part.startswith(cell["quantization"])]
+        assert cell["dtype"] in here, cell
     assert len(rows) == len({(cell["strategy"], cell["offload"]) for cell in LEGAL})
