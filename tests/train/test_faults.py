@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import signal
 import threading
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from loray.artifacts.diagnosis import Diagnosis, from_lines
 from loray.artifacts.tokens import TokenParts
@@ -86,13 +88,17 @@ def test_a_run_that_gives_up_leaves_what_it_saw(model: Path, tmp_path: Path) -> 
 
 @pytest.fixture(scope="module")
 def poisoned(model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunSpec, Path, set]:
-    """A dataset of which one step's sequences are noise, and a third never ends."""
+    """A dataset of which one step's sequences are noise, and a third never ends.
+
+    Each worker holds a share of the model only, so all must look for the rows together.
+    """
     from loray.train.batches import BatchSizes, numbers_of_step
 
     folder = tmp_path_factory.mktemp("poisoned")
     spec = spec_of(
         model,
         resources={"workers": 2},
+        train__strategy={"kind": "fsdp"},
         train__steps=72,
         train__optimizer={"learning_rate": 2e-2},
         train__checkpoint_every=8,
@@ -172,3 +178,31 @@ def test_a_worker_that_is_killed_after_the_run_was_set_back_changes_no_bit(
 def weights(out: Path) -> str:
     file = out / "checkpoints" / "step-000072" / "model.safetensors"
     return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_a_module_that_no_gradient_reaches_is_named(model: Path, tmp_path: Path) -> None:
+    """Behind it the base multiplies with zero, so nothing that it learns could be seen."""
+    cut = tmp_path / "model"
+    shutil.copytree(model, cut)
+    tensors = load_file(cut / "model.safetensors")
+    tensors["model.layers.1.mlp.down_proj.weight"].zero_()
+    save_file(tensors, cut / "model.safetensors", metadata={"format": "pt"})
+    write_tokens(tmp_path, make_rows(64))
+    targets = ("q_proj", "gate_proj")
+    spec = spec_of(cut, method={"kind": "lora", "rank": 4, "targets": targets}, train__steps=4)
+    _, diagnoses, _ = train(spec, tmp_path, tmp_path / "out")
+    (dead,) = [d for d in diagnoses if d.kind == "dead_modules"]
+    assert "1 of 4 adapted modules (model.layers.1.mlp.gate_proj)" in dead.seen
+    assert "leave them out of method.targets" in dead.done
+
+
+def test_rows_whose_labels_are_masked_out_are_told_before_training(
+    model: Path, tmp_path: Path
+) -> None:
+    rows = make_rows(64)
+    for row in rows[::4]:
+        row["labels"] = [-100] * len(row["labels"])
+    write_tokens(tmp_path, rows)
+    _, diagnoses, _ = train(spec_of(model, train__steps=4), tmp_path, tmp_path / "out")
+    assert (diagnoses[0].kind, diagnoses[0].step) == ("row_faults", 0)
+    assert "nothing in it is learned (16)" in diagnoses[0].seen

@@ -6,6 +6,8 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +32,20 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def train(spec: RunSpec, dataset: Path, out: Path, lines: list[str] | None = None) -> list[float]:
+def train(
+    spec: RunSpec,
+    dataset: Path,
+    out: Path,
+    lines: list[str] | None = None,
+    *,
+    attempt: int = 1,
+) -> list[float]:
     """Train into `out`; returns the losses."""
     from loray.train.run import train_to
 
     out.mkdir(exist_ok=True)
     report = (lines if lines is not None else []).append
-    train_to(out, spec, f"{dataset}/tokens", attempt=1, report=report)
+    train_to(out, spec, f"{dataset}/tokens", attempt=attempt, report=report)
     return [json.loads(line)["loss"] for line in (out / "history.jsonl").read_text().splitlines()]
 
 
@@ -119,28 +128,53 @@ def test_what_training_leaves_is_complete(two_workers: tuple[Path, list[float]])
 def test_a_killed_worker_changes_no_bit_of_the_adapter(
     two_workers: tuple[Path, list[float]], model: Path, dataset: Path, tmp_path: Path
 ) -> None:
+    spec = make_spec(model, resources={"workers": 2}, train__batch=BATCH, train__steps=24)
+    out = tmp_path / "out"
+    with killing("RayTrainWorker", out) as killed:
+        losses = train(spec, dataset, out)
+    assert killed
+    assert losses == two_workers[1]
+    assert digest(out, 24) == digest(two_workers[0], 24)
+
+
+def test_a_killed_controller_ends_the_run_and_the_next_attempt_goes_on(
+    two_workers: tuple[Path, list[float]], model: Path, dataset: Path, tmp_path: Path
+) -> None:
+    spec = make_spec(model, resources={"workers": 2}, train__batch=BATCH, train__steps=24)
+    out = tmp_path / "out"
+    with (
+        killing("TrainController", out) as killed,
+        pytest.raises(TrainingError, match="apply again to resume from the last checkpoint"),
+    ):
+        train(spec, dataset, out)
+    assert killed
+    lines: list[str] = []
+    assert train(spec, dataset, out, lines, attempt=2) == two_workers[1]
+    assert lines[0].startswith("resuming from step ")
+    assert digest(out, 24) == digest(two_workers[0], 24)
+
+
+@contextmanager
+def killing(actor: str, out: Path) -> Iterator[list[int]]:
+    """Kill an actor of a class once the first checkpoint is there; gives what was killed."""
     import ray.util.state
 
-    spec = make_spec(model, resources={"workers": 2}, train__batch=BATCH, train__steps=24)
-    out, lines, killed = tmp_path / "out", [], []
+    killed: list[int] = []
 
     def kill_one() -> None:
         while not (out / "attempts" / "attempt-0001" / "step-000004" / "COMMIT.json").exists():
             time.sleep(0.01)
         actors = ray.util.state.list_actors(
             ray.get_runtime_context().gcs_address,  # other tests may have a cluster of their own
-            filters=[("class_name", "=", "RayTrainWorker"), ("state", "=", "ALIVE")],
+            filters=[("class_name", "=", actor), ("state", "=", "ALIVE")],
         )
         killed.append(actors[0].pid)
         os.kill(actors[0].pid, signal.SIGKILL)
 
     thread = threading.Thread(target=kill_one)
     thread.start()
-    losses = train(spec, dataset, out, lines)
+    yield killed
     thread.join()
-    assert killed
-    assert losses == two_workers[1]
-    assert digest(out, 24) == digest(two_workers[0], 24)
 
 
 def test_an_error_that_would_repeat_itself_ends_the_run_at_once(
