@@ -9,11 +9,15 @@ from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dic
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
+from loray.errors import ModelError
 from loray.models.adapter_files import AdapterConfig, check_adapter_folder
 from loray.spec.train import LoraMethod
 
 CONFIG_NAME = "adapter_config.json"
 WEIGHTS_NAME = "adapter_model.safetensors"
+PREFIX = "base_model.model."
+"""What PEFT puts before a module's name."""
+MAGNITUDE = ".lora_magnitude_vector"
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,9 @@ def attach_adapter(model: PreTrainedModel, method: LoraMethod) -> PeftModel:
 
     The adapter's weights take the base's type of computation; the optimizer keeps its own
     float32 copy where that type is narrower.
+
+    Raises:
+        ModelError: the magnitudes of a DoRA have nothing to scale.
     """
     config = LoraConfig(
         task_type="CAUSAL_LM",
@@ -40,10 +47,18 @@ def attach_adapter(model: PreTrainedModel, method: LoraMethod) -> PeftModel:
         rank_pattern={p.modules: p.rank for p in method.patterns if p.rank is not None},
         alpha_pattern={p.modules: p.alpha for p in method.patterns if p.alpha is not None},
         use_rslora=method.rslora,
+        use_dora=method.dora,
         init_lora_weights=True if method.init == "kaiming" else method.init,
     )
     adapted = get_peft_model(model, config, autocast_adapter_dtype=False)
     assert isinstance(adapted, PeftModel)  # noqa: S101 (mixed models are not asked for)
+    for name, parameter in adapted.named_parameters():
+        if MAGNITUDE in name and not bool(parameter.all()):
+            raise ModelError(
+                f"method.dora scales each output of {name.partition(MAGNITUDE)[0][len(PREFIX) :]} "
+                "to a length of its own, and one of them has no weights but zeros in this base "
+                "model; leave the module out of method.targets, or use dora: false"
+            )
     return adapted
 
 

@@ -61,6 +61,8 @@ class LoraMethod(StrictModel):
     """Modules of another rank or alpha; the first pattern that fits a module counts."""
     rslora: bool = False
     """Multiply by alpha / sqrt(rank), which keeps high ranks learning. Source: arXiv:2312.03732."""
+    dora: bool = False
+    """Learn a magnitude for each output of a module, too. Source: arXiv:2402.09353, sec. 4."""
     init: Literal["kaiming", "gaussian"] = "kaiming"
     """How A begins: uniform as in a linear layer, or normal with deviation 1 / rank. B is zero."""
 

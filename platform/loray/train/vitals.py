@@ -1,21 +1,21 @@
 """What a healthy adapter looks like while it learns, module by module.
 
-- weight-norm ratio: `||(alpha / r) B A|| / ||W0||`, Frobenius norms; how far the module moved.
+- weight-norm ratio: `||W - W0|| / ||W0||`, Frobenius norms; how far the module moved. The change is
+  `(alpha / r) B A`, and of a DoRA `g (W0 + (alpha / r) B A) - W0`: see `loray.models.dora`.
 - gradient norm, and the share of the gradient's entries that are zero. `A` has a zero gradient at
   the first step because `B` starts at zero; one that stays so marks a dead adapter.
 """
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
-from bitsandbytes.functional import dequantize_4bit
-from bitsandbytes.nn.modules import Params4bit
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
+from loray.models.dora import dense_weight
 from loray.train.engine import Engine
 from loray.train.journal import Record
 
@@ -49,10 +49,17 @@ class Vitals:
 
     def _measure_one(self, engine: Engine, name: str, layer: LoraLayer) -> ModuleVitals:
         a, b = _factors(layer)
-        gradient = torch.cat([engine.gradient(p).flatten() for p in (a, b)])
+        magnitude = _magnitude(layer)
+        learned = (a, b) if magnitude is None else (a, b, magnitude)
+        gradient = torch.cat([engine.gradient(p).flatten() for p in learned])
+        change = (
+            update_norm(a, b) * layer.scaling["default"]
+            if magnitude is None
+            else dora_change_norm(layer, magnitude)
+        )
         return ModuleVitals(
             module=name,
-            weight_norm_ratio=update_norm(a, b) * layer.scaling["default"] / self._base_norms[name],
+            weight_norm_ratio=change / self._base_norms[name],
             grad_norm=float(gradient.norm()),
             grad_sparsity=float((gradient == 0).float().mean()),
         )
@@ -69,6 +76,22 @@ def update_norm(a: torch.Tensor, b: torch.Tensor) -> float:
     return float(((b.T @ b) * (a @ a.T)).sum().clamp(min=0.0).sqrt())
 
 
+@torch.no_grad()
+def dora_change_norm(layer: LoraLayer, magnitude: torch.Tensor) -> float:
+    """Frobenius norm of what a DoRA changes, in the type that the layer computes in.
+
+    Args:
+        magnitude: (d_out,).
+    """
+    a, b = _factors(layer)
+    weight, update = dense_weight(layer.get_base_layer()).to(a.dtype), b @ a
+    scaling = layer.scaling["default"]
+    peft: Any = layer.lora_magnitude_vector["default"]
+    norms = peft.get_weight_norm(weight, update, scaling)
+    moved = (magnitude / norms)[:, None] * (weight + scaling * update)
+    return float((moved - weight).float().norm())
+
+
 def trained_modules(model: PeftModel) -> list[str]:
     """Modules whose `B` is no longer zero, as it was before training."""
     return [name for name, layer in _lora_layers(model) if bool(_factors(layer)[1].detach().any())]
@@ -80,6 +103,13 @@ def _factors(layer: LoraLayer) -> tuple[nn.Parameter, nn.Parameter]:
     return cast("nn.Parameter", a), cast("nn.Parameter", b)
 
 
+def _magnitude(layer: LoraLayer) -> nn.Parameter | None:
+    """The magnitudes (d_out,) of a DoRA."""
+    if "default" not in layer.lora_magnitude_vector:
+        return None
+    return cast("nn.Parameter", layer.lora_magnitude_vector["default"].weight)
+
+
 def _lora_layers(model: PeftModel) -> Iterator[tuple[str, LoraLayer]]:
     for name, module in model.get_base_model().named_modules():
         if isinstance(module, LoraLayer):
@@ -87,7 +117,4 @@ def _lora_layers(model: PeftModel) -> Iterator[tuple[str, LoraLayer]]:
 
 
 def _base_norm(layer: LoraLayer) -> float:
-    weight: torch.Tensor = cast("nn.Parameter", layer.get_base_layer().weight)
-    if isinstance(weight, Params4bit):
-        weight = dequantize_4bit(weight.data, weight.quant_state)
-    return float(weight.detach().double().norm())
+    return float(dense_weight(layer.get_base_layer()).double().norm())
