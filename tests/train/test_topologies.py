@@ -29,6 +29,8 @@ FORMS: dict[str, dict[str, Any]] = {
     "gaussian": {"init": "gaussian"},
     "DoRA": {"dora": True},
     "DoRA of q and v, dropout": {"dora": True, "targets": ("q_proj", "v_proj"), "dropout": 0.1},
+    "PiSSA": {"init": "pissa"},
+    "PiSSA, patterns": {"init": "pissa", "patterns": ({"modules": "down_proj", "rank": 2},)},
     "patterns": {
         "patterns": (
             {"modules": "layers.0.self_attn.q_proj", "rank": 8, "alpha": 4},
@@ -190,3 +192,22 @@ def test_a_base_with_an_output_of_zeros_is_refused_for_dora(model: Path) -> None
     base.get_submodule("model.layers.1.mlp.up_proj").weight.data[3] = 0.0
     with pytest.raises(ModelError, match=r"output of model\.layers\.1\.mlp\.up_proj to a length"):
         attach_adapter(base, spec.method)
+
+
+def test_a_pissa_run_resumes_bit_for_bit(model: Path, tmp_path: Path) -> None:
+    from loray.train.learner import build_learner, save_learned, take_up
+
+    rows = make_rows(40)
+    spec = make_spec(model, method__init="pissa", base_model__quantization="none")
+    whole = run(spec, rows, tmp_path)
+    first = run(spec, rows, tmp_path, stop=4)
+    second = run(spec, rows, tmp_path, state=(4, first[2]))
+    assert first[0] + second[0] == whole[0]
+    learner = build_learner(spec, device="cpu")
+    save_learned(learner, spec, tmp_path / "adapter")
+    other = build_learner(spec, device="cpu")
+    take_up(other, tmp_path / "adapter")
+    assert all(
+        torch.equal(mine, theirs)
+        for mine, theirs in zip(learner.parameters(), other.parameters(), strict=True)
+    )

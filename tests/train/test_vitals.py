@@ -20,7 +20,7 @@ def test_a_fresh_adapter_is_at_ratio_zero_and_counts_as_untrained(model: Path) -
 
     learner = build_learner(make_spec(model), device="cpu")
     assert trained_modules(learner) == []
-    with pytest.raises(TrainingError, match="B is still zero"):
+    with pytest.raises(TrainingError, match="B is as it began"):
         check_trained(learner)
     layer = learner.get_submodule("base_model.model.model.layers.1.mlp.up_proj")
     layer.lora_B["default"].weight.data[0, 0] = 1.0
@@ -101,3 +101,27 @@ def test_the_ratio_of_a_dora_is_that_of_the_merged_weights(model: Path) -> None:
     wanted = float((after - before).norm() / before.norm())
     assert record["weight_norm_ratio"] == pytest.approx(wanted, rel=1e-5)
     assert wanted > 0.1
+
+
+def test_pissa_counts_as_untrained_until_it_leaves_where_it_began(model: Path) -> None:
+    """Its ratio is that of what it changed, over the weights as they were."""
+    from loray.errors import TrainingError
+    from loray.train.learner import build_learner, check_trained
+    from loray.train.vitals import Vitals
+
+    spec = make_spec(model, base_model__quantization="none", method__init="pissa")
+    learner = build_learner(spec, device="cpu")
+    with pytest.raises(TrainingError, match="B is as it began"):
+        check_trained(learner)
+    fresh = Vitals(learner).measure(Still(), step=1)
+    assert max(record["weight_norm_ratio"] for record in fresh) < 1e-6
+    module = "model.layers.1.mlp.up_proj"
+    layer = learner.get_submodule(f"base_model.model.{module}")
+    layer.lora_B["default"].weight.data += 0.01
+    check_trained(learner)
+    (record,) = (r for r in Vitals(learner).measure(Still(), step=5) if r["module"] == module)
+    plain = build_learner(make_spec(model, base_model__quantization="none"), device="cpu")
+    before = plain.get_submodule(f"base_model.model.{module}").base_layer.weight
+    after = learner.merge_and_unload().get_submodule(module).weight
+    wanted = float((after - before).detach().norm() / before.norm())
+    assert record["weight_norm_ratio"] == pytest.approx(wanted, rel=1e-4)

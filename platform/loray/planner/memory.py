@@ -72,7 +72,7 @@ def train_memory(spec: RunSpec, shape: Architecture) -> WorkerMemory:
     tokens = spec.train.batch.micro_size * spec.data.sequence.max_tokens
     return WorkerMemory(
         weights=weight_bytes(spec.base_model, shape),
-        adapter=0.0 if spec.method.kind == "full" else float(learned * width),
+        adapter=_adapter_bytes(spec, learned),
         gradients=learned * width / (sharing if stage == 2 else 1),
         optimizer=learned * sum(STATE_BYTES.values()) / (sharing if stage > 0 else 1),
         activations=activation_bytes(
@@ -120,6 +120,14 @@ def activation_bytes(shape: Architecture, tokens: int, width: int, *, recompute:
     if recompute:
         return shape.layers * tokens * shape.hidden * width + layer + logits
     return shape.layers * layer + logits
+
+
+def _adapter_bytes(spec: RunSpec, learned: int) -> float:
+    """A and B, and of PiSSA what they began as."""
+    if not isinstance(spec.method, LoraMethod):
+        return 0.0
+    copies = 2 if spec.method.init == "pissa" else 1
+    return float(copies * learned * WIDTH[spec.base_model.dtype])
 
 
 def _dora_bytes(spec: RunSpec, shape: Architecture, tokens: int) -> float:

@@ -4,11 +4,20 @@ from pathlib import Path
 from typing import assert_never, cast
 
 import torch
-from peft import LoraConfig, PeftModel
+from peft import PeftModel
 from transformers import PreTrainedModel
 
 from loray.errors import TrainingError
-from loray.models.adapter import adapter_tensors, attach_adapter, read_adapter, save_adapter
+from loray.models import pissa
+from loray.models.adapter import (
+    PREFIX,
+    adapter_tensors,
+    attach_adapter,
+    lora_layers,
+    read_adapter,
+    save_adapter,
+    saved_form,
+)
 from loray.models.chat import load_tokenizer
 from loray.models.load import load_base
 from loray.spec.run import RunSpec
@@ -58,8 +67,7 @@ def save_learned(learner: Learner, spec: RunSpec, folder: Path) -> None:
         learner.save_pretrained(folder)
         load_tokenizer(spec.base_model.path, spec.base_model.revision).save_pretrained(folder)
         return
-    tensors = adapter_tensors(learner)
-    config = cast("LoraConfig", learner.peft_config["default"])
+    config, tensors = saved_form(learner)
     save_adapter(config, tensors, folder, base=spec.base_model.path)
     on_disk = read_adapter(folder).tensors
     if tensors.keys() != on_disk.keys() or not all(
@@ -71,15 +79,21 @@ def save_learned(learner: Learner, spec: RunSpec, folder: Path) -> None:
         )
 
 
+def take_up(learner: Learner, folder: Path) -> None:
+    """Give the frozen weights what they were when `save_learned` wrote `folder` (PiSSA)."""
+    if isinstance(learner, PeftModel):
+        pissa.take_up(read_adapter(folder).tensors, lora_layers(learner), PREFIX)
+
+
 def check_trained(learner: Learner) -> None:
     """Refuse an adapter of which nothing learned.
 
     Raises:
-        TrainingError: the `B` of every targeted module is still zero.
+        TrainingError: the `B` of every targeted module is as it was.
     """
     if isinstance(learner, PeftModel) and not trained_modules(learner):
         raise TrainingError(
-            "no adapted module ever moved: B is still zero in all of them; raise "
+            "no adapted module ever moved: B is as it began in all of them; raise "
             "train.optimizer.learning_rate or train.steps, or see what in the base cuts "
             "method.targets off"
         )

@@ -6,7 +6,6 @@
   the first step because `B` starts at zero; one that stays so marks a dead adapter.
 """
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
@@ -15,7 +14,9 @@ from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
+from loray.models.adapter import lora_layers
 from loray.models.dora import dense_weight
+from loray.models.pissa import principal
 from loray.train.engine import Engine
 from loray.train.journal import Record
 
@@ -37,7 +38,7 @@ class Vitals:
     """Measures every adapted module; the norms of the frozen weights are taken once."""
 
     def __init__(self, model: nn.Module) -> None:
-        self._layers = dict(_lora_layers(model)) if isinstance(model, PeftModel) else {}
+        self._layers = dict(lora_layers(model)) if isinstance(model, PeftModel) else {}
         self._base_norms = {name: _base_norm(layer) for name, layer in self._layers.items()}
 
     def measure(self, engine: Engine, *, step: int) -> list[Record]:
@@ -53,7 +54,7 @@ class Vitals:
         learned = (a, b) if magnitude is None else (a, b, magnitude)
         gradient = torch.cat([engine.gradient(p).flatten() for p in learned])
         change = (
-            update_norm(a, b) * layer.scaling["default"]
+            update_norm(*_change(layer)) * layer.scaling["default"]
             if magnitude is None
             else dora_change_norm(layer, magnitude)
         )
@@ -93,14 +94,27 @@ def dora_change_norm(layer: LoraLayer, magnitude: torch.Tensor) -> float:
 
 
 def trained_modules(model: PeftModel) -> list[str]:
-    """Modules whose `B` is no longer zero, as it was before training."""
-    return [name for name, layer in _lora_layers(model) if bool(_factors(layer)[1].detach().any())]
+    """Modules whose `B` is no longer what it was before training: zero, or PiSSA's."""
+    return [name for name, layer in lora_layers(model) if _has_moved(layer)]
+
+
+def _has_moved(layer: LoraLayer) -> bool:
+    begun, b = principal(layer), _factors(layer)[1].detach()
+    return bool(b.any()) if begun is None else not torch.equal(b, begun[1])
 
 
 def _factors(layer: LoraLayer) -> tuple[nn.Parameter, nn.Parameter]:
     """`A` (r, d_in) and `B` (d_out, r) of a layer."""
     a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
     return cast("nn.Parameter", a), cast("nn.Parameter", b)
+
+
+def _change(layer: LoraLayer) -> tuple[torch.Tensor, torch.Tensor]:
+    """The factors of what training added, but for the scaling: those of B A, or B A - B0 A0."""
+    (a, b), begun = _factors(layer), principal(layer)
+    if begun is None:
+        return a, b
+    return torch.cat([a, begun[0]]), torch.cat([b, -begun[1]], dim=1)
 
 
 def _magnitude(layer: LoraLayer) -> nn.Parameter | None:
@@ -110,11 +124,8 @@ def _magnitude(layer: LoraLayer) -> nn.Parameter | None:
     return cast("nn.Parameter", layer.lora_magnitude_vector["default"].weight)
 
 
-def _lora_layers(model: PeftModel) -> Iterator[tuple[str, LoraLayer]]:
-    for name, module in model.get_base_model().named_modules():
-        if isinstance(module, LoraLayer):
-            yield name, module
-
-
 def _base_norm(layer: LoraLayer) -> float:
-    return float(dense_weight(layer.get_base_layer()).double().norm())
+    weight, begun = dense_weight(layer.get_base_layer()).double(), principal(layer)
+    if begun is not None:
+        weight = weight + layer.scaling["default"] * (begun[1].double() @ begun[0].double())
+    return float(weight.norm())
