@@ -20,7 +20,7 @@ from peft import LoraConfig, get_peft_model
 from shapes import build, config_of
 from transformers import DynamicCache, PreTrainedModel
 
-from loray.inference.lora import BASE
+from loray.inference.lora import BASE, LayerWeights
 from loray.inference.runner import ModelRunner
 from loray.planner.memory import weight_bytes
 from loray.planner.parameters import architecture_of, count_adapter
@@ -119,7 +119,7 @@ def fill(runner: ModelRunner, num_slots: int, rank: int) -> None:
     like = runner.lora.like
     for slot in range(num_slots):
         weights = {
-            name: (
+            name: LayerWeights(
                 like.new_empty(layer.num_inputs, rank).normal_(std=0.02),
                 like.new_empty(rank, layer.num_outputs).normal_(std=0.02),
             )

@@ -3,10 +3,12 @@ import torch
 from torch import nn
 
 from loray.inference import lora
-from loray.inference.lora import BASE, LoraStack, SlottedLinear, dense_projection
+from loray.inference.lora import BASE, LayerWeights, LoraStack, SlottedLinear, dense_projection
 
 INPUTS, OUTPUTS, SLOTS, MAX_RANK = 24, 40, 5, 8
 RANKS = [8, 3, 0, 1, 5]
+DORA = (3, 4)
+"""Slots that hold gains, too."""
 
 
 def stack(dtype: torch.dtype = torch.float32) -> LoraStack:
@@ -22,15 +24,17 @@ def stack(dtype: torch.dtype = torch.float32) -> LoraStack:
     for slot, rank in enumerate(RANKS):
         a = torch.randn(INPUTS, rank, generator=generator)
         b = torch.randn(rank, OUTPUTS, generator=generator)
-        found.fill(slot, {"layer": (a, b)} if rank else {})
+        gain = 1 + torch.randn(OUTPUTS, generator=generator) / 2 if slot in DORA else None
+        found.fill(slot, {"layer": LayerWeights(a, b, gain)} if rank else {})
     return found
 
 
 def one_by_one(layer: SlottedLinear, x: torch.Tensor, slots: list[int]) -> torch.Tensor:
-    """The definition, y = W x + B A x, row after row in float64."""
+    """The definition, y = g W x + bias + B A x, row after row in float64."""
     rows = []
     for row, slot in zip(x.double(), slots, strict=True):
-        y = nn.functional.linear(row, layer.base.weight.double(), layer.base.bias.double())
+        gain = layer._gains._gains[slot].double() if slot in DORA else 1.0
+        y = gain * (row @ layer.base.weight.double().T) + layer.base.bias.double()
         if slot != BASE:
             y = y + row @ layer.a[slot].double() @ layer.b[slot].double()
         rows.append(y)
@@ -43,7 +47,10 @@ BATCHES = {
     "one beside the base": [1, BASE, 1, BASE],
     "all": [4, 0, 3, 1, BASE, 2, 0, 4],
     "an adapter that leaves the layer alone": [2, 2],
-    "single": [3],
+    "a DoRA": [3],
+    "a DoRA in every row": [4] * 3,
+    "a DoRA beside the base": [BASE, 3],
+    "no DoRA": [1, 0, 0, BASE],
 }
 
 
@@ -73,6 +80,7 @@ def test_the_ways_are_those_that_the_table_says(monkeypatch):
     assert chosen([2, BASE]) == "NoneType"
     assert chosen([1, 1]) == "_Whole"
     assert chosen([0, 1]) == "_Copied"
+    assert chosen([0, 3]) == "_Gained"
     assert chosen([0, 1], is_prefill=True) == "_ByRun"
     monkeypatch.setattr(lora, "ELEMENTS_PER_ADAPTER", 8 * (INPUTS + OUTPUTS))
     assert chosen([0, 1, 1]) == "_Copied"
@@ -100,7 +108,7 @@ def test_a_refilled_slot_keeps_nothing_of_the_adapter_before():
     layer = found.layers["layer"]
     a, b = torch.randn(INPUTS, 1), torch.randn(1, OUTPUTS)
     found.set_rows([0, 1], is_prefill=False)
-    found.fill(0, {"layer": (a, b)})
+    found.fill(0, {"layer": LayerWeights(a, b)})
     x = torch.randn(2, 1, INPUTS)
     found.set_rows([0, 1], is_prefill=False)
     update = (layer(x) - nn.functional.linear(x, layer.base.weight, layer.base.bias))[0]
@@ -111,3 +119,28 @@ def test_a_refilled_slot_keeps_nothing_of_the_adapter_before():
     found.set_rows([0, 0], is_prefill=False)
     assert layer._update is None
     assert torch.equal(layer(x), nn.functional.linear(x, layer.base.weight, layer.base.bias))
+
+
+def test_gains_are_kept_only_while_a_slot_has_some():
+    found = stack()
+    gains = found.layers["layer"]._gains
+    assert torch.equal(gains._gains[:3], torch.ones(3, OUTPUTS))
+    found.fill(3, {})
+    assert torch.equal(gains._gains[3], torch.ones(OUTPUTS))
+    found.fill(4, {"layer": LayerWeights(torch.randn(INPUTS, 2), torch.randn(2, OUTPUTS))})
+    assert gains._gains is None
+    x = torch.randn(2, 1, INPUTS)
+    found.set_rows([3, 4], is_prefill=False)
+    layer = found.layers["layer"]
+    assert torch.allclose(layer(x)[0], layer.base(x[0]), atol=1e-6)
+
+
+def test_rows_beside_a_dora_get_the_very_bits_that_they_get_without_one():
+    found = stack()
+    x = torch.randn(4, 1, INPUTS)
+    found.set_rows([0, BASE, 1, 3], is_prefill=False)
+    beside = found.layers["layer"](x)
+    found.fill(3, {"layer": LayerWeights(torch.randn(INPUTS, 1), torch.randn(1, OUTPUTS))})
+    found.fill(4, {})
+    found.set_rows([0, BASE, 1, 3], is_prefill=False)
+    assert torch.equal(found.layers["layer"](x)[:3], beside[:3])

@@ -142,12 +142,25 @@ def test_an_adapter_held_is_not_evicted_and_who_waits_is_told_why(new_engine, wo
     assert engine.stats().resident == ("b",)
 
 
+def nothing_to_scale(folder):
+    """A DoRA whose update takes an output's weights away, so that its norm is zero."""
+    base = build_base()
+    write_adapter(folder, base, 1, use_dora=True, r=1, lora_alpha=1)
+    tensors = load_file(folder / "adapter_model.safetensors")
+    name = "model.layers.0.mlp.up_proj"
+    weight = build_base().get_submodule(name).weight
+    tensors[f"base_model.model.{name}.lora_A.weight"] = -weight[:1].detach().clone()
+    tensors[f"base_model.model.{name}.lora_B.weight"][0] = 1.0
+    save_file(tensors, folder / "adapter_model.safetensors")
+    return folder
+
+
 def broken_copies(world, tmp_path):
     """An adapter damaged or foreign in one way each, and what the engine says of it."""
     yield write_adapter(tmp_path / "wide", build_base(hidden_size=64, head_dim=16), 1), "wants"
     yield write_adapter(tmp_path / "deep", build_base(num_hidden_layers=3), 1), "no linear layer"
     yield write_adapter(tmp_path / "rank", build_base(), 1, r=9), "at most 8"
-    yield write_adapter(tmp_path / "dora", build_base(), 1, use_dora=True), "DoRA"
+    yield nothing_to_scale(tmp_path / "dora"), "layers.0.mlp.up_proj has no weights to be scaled"
     yield tmp_path / "nowhere", "missing|no folder"
     nan = tmp_path / "nan"
     shutil.copytree(world.adapters["a"], nan)

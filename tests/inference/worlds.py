@@ -98,8 +98,11 @@ def write_adapter(
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, weights in model.named_parameters():
-            if "lora_" in name:
-                weights.copy_(torch.randn(weights.shape, generator=generator) * size)
+            drawn = torch.randn(weights.shape, generator=generator) * size
+            if "lora_magnitude_vector" in name:
+                weights.mul_(1.0 + drawn)
+            elif "lora_" in name:
+                weights.copy_(drawn)
     model.save_pretrained(folder)
     return folder
 

@@ -62,3 +62,11 @@ def test_a_pattern_that_fits_no_module_of_the_base_is_refused(tmp_path: Path):
     check(tmp_path, *whole, fits)
     with pytest.raises(ModelError, match=r"'layers.1.mlp.up_proj', which no module.*are 0 to 0"):
         check(tmp_path, *whole, misses)
+
+
+def test_pissa_of_more_than_the_singular_values_is_refused(tmp_path: Path):
+    whole = ("base_model.quantization=none", "serve.max_rank=256", "method.kind=lora")
+    check(tmp_path, *whole, "method.init=pissa", "method.rank=64")  # q_proj is 64 x 96
+    with pytest.raises(ModelError, match=r"self_attn\.\w+ has rank 65, but only 64 singular"):
+        check(tmp_path, *whole, "method.init=pissa", "method.rank=65")
+    check(tmp_path, *whole, "method.rank=65")

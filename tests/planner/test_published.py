@@ -1,15 +1,23 @@
 """The planner against figures that others published; each is a fact with its source beside it."""
 
+import json
 import math
 from dataclasses import replace
+from itertools import product
 
 import pytest
 
 from loray.planner.memory import NF4_BITS, activation_bytes, train_memory, weight_bytes
-from loray.planner.parameters import Architecture, count_adapter, count_base
+from loray.planner.parameters import (
+    Architecture,
+    count_adapter,
+    count_base,
+    count_method,
+    module_name,
+)
 from loray.spec.load import parse_run_spec
 from loray.spec.run import RunSpec
-from loray.spec.train import BaseModelSpec
+from loray.spec.train import BaseModelSpec, LoraMethod
 
 
 def shape(
@@ -82,11 +90,36 @@ def test_adapter_parameters_are_exact(model: str, rank: int, targets: str, param
     assert count_adapter(SHAPES[model], names[targets], rank) == parameters
 
 
-def test_an_adapter_file_holds_four_bytes_a_parameter_and_a_header():
-    # PEFT, method comparison: LoRA r=32 on q and v of Llama 3.2 3B, a 36,715,216-byte file whose
-    # header is 15,056 bytes.
-    parameters = count_adapter(SHAPES["llama-3.2-3b"], ("q_proj", "v_proj"), 32)
-    assert 4 * parameters + 15_056 == 36_715_216
+@pytest.mark.parametrize(
+    ("dora", "num_bytes"),
+    [
+        # PEFT, method comparison: r=32 on q and v of Llama 3.2 3B; files of so many bytes.
+        (False, 36_715_216),
+        (True, 37_181_760),
+    ],
+)
+def test_an_adapter_file_holds_four_bytes_a_parameter_and_a_header(dora: bool, num_bytes: int):
+    model = SHAPES["llama-3.2-3b"]
+    method = LoraMethod(rank=32, targets=("q_proj", "v_proj"), dora=dora)
+    assert 4 * count_method(model, method) + header_bytes(model, method) == num_bytes
+
+
+def header_bytes(model: Architecture, method: LoraMethod) -> int:
+    """Bytes before the numbers of a safetensors file, which names each tensor and its place."""
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    place = 0
+    for layer, name in sorted(product(range(model.layers), method.target_modules), key=str):
+        inputs, outputs = model.linear_shapes[name]
+        parts = {"lora_A.weight": [method.rank, inputs], "lora_B.weight": [outputs, method.rank]}
+        if method.dora:
+            parts["lora_magnitude_vector"] = [outputs]
+        for part, sizes in parts.items():
+            full_name = f"base_model.model.{module_name(layer, name)}.{part}"
+            end = place + 4 * math.prod(sizes)
+            header[full_name] = {"dtype": "F32", "shape": sizes, "data_offsets": [place, end]}
+            place = end
+    text = json.dumps(header, separators=(",", ":"))
+    return 8 + math.ceil(len(text) / 8) * 8
 
 
 def test_nf4_with_double_quantization_takes_the_papers_bits():

@@ -7,34 +7,38 @@ import pytest
 
 from loray.errors import SpecError
 from loray.spec.compatibility import (
+    AXES,
     PATHS,
     RULES,
     Cell,
     broken_rules,
     cell_of,
     every_cell,
+    method_of,
     strategy_of,
 )
 from loray.spec.load import parse_run_spec
 from tests.spec.test_method import SPEC
 
+ROOT = Path(__file__).resolve().parents[2]
 FORBIDDEN = [cell for cell in every_cell() if broken_rules(cell)]
 LEGAL = [cell for cell in every_cell() if not broken_rules(cell)]
 ZERO = [cell for cell in every_cell() if cell["strategy"].startswith("zero")]
 
 
+def inline(block: dict[str, object]) -> str:
+    pairs = (f"{key}: {list(v) if isinstance(v, tuple) else v}" for key, v in block.items())
+    return ", ".join(pairs).replace("'", "").replace("True", "true")
+
+
 def parsed(cell: Cell):
-    strategy = ", ".join(
-        f"{key}: {list(value) if isinstance(value, tuple) else value}"
-        for key, value in strategy_of(cell).items()
-    ).replace("'", "")
     return parse_run_spec(
         SPEC,
         overrides=[
-            f"method={{kind: {cell['method']}}}",
+            f"method={{{inline(method_of(cell))}}}",
             f"base_model.quantization={cell['quantization']}",
             f"base_model.dtype={cell['dtype']}",
-            f"train.strategy={{{strategy}}}",
+            f"train.strategy={{{inline(strategy_of(cell))}}}",
         ],
     )
 
@@ -72,14 +76,15 @@ def test_the_paths_of_the_axes_are_those_of_the_schema():
 
 
 def test_the_docs_show_the_table_as_it_is():
-    page = Path(__file__).resolve().parents[2] / "docs" / "concepts" / "training.md"
-    shown = re.findall(
-        r"^\| `((?:plain|fsdp|zero-)[^`]*)` \| (.+?) \| (.+?) \|$", page.read_text(), re.MULTILINE
-    )
-    rows = {name: (lora, full) for name, lora, full in shown}
+    text = (ROOT / "docs" / "concepts" / "training.md").read_text(encoding="utf-8")
+    name, said = r"`((?:plain|fsdp|zero-)[^`]*)`", " ".join([r"(.+?) \|"] * 3)
+    line = re.compile(rf"^\| {name} \| {said}$", re.MULTILINE)
+    rows = {
+        name: dict(zip(AXES["method"], said, strict=True)) for name, *said in line.findall(text)
+    }
     for cell in LEGAL:
         name = cell["strategy"] + ("" if cell["offload"] == "none" else f", {cell['offload']}")
-        said = rows[name][cell["method"] == "full"]
+        said = rows[name][cell["method"]]
         (here,) = [part for part in said.split("; ") if part.startswith(cell["quantization"])]
         assert cell["dtype"] in here, cell
     assert len(rows) == len({(cell["strategy"], cell["offload"]) for cell in LEGAL})

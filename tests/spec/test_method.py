@@ -35,6 +35,17 @@ def test_the_first_pattern_that_fits_a_module_counts():
             "method.patterns=[{modules: q_proj, rank: 99}]",
             "less than a rank in method.patterns, 99",
         ),
+        (
+            "method={kind: lora, init: pissa, dora: true}",
+            "init is pissa, which ends as a plain LoRA",
+        ),
+        ("method={kind: lora, init: pissa}", "base_model.quantization is nf4: what is left"),
+        ("method={kind: lora, init: pissa, rank: 600}", "saves a rank of 1200, twice what learns"),
+        ("method={kind: lora, init: pissa, rank: 33}", "less than twice method.rank, 66"),
+        (
+            "method={kind: lora, init: pissa, patterns: [{modules: q_proj, rank: 40}]}",
+            "less than twice a rank in method.patterns, 80",
+        ),
         ("train.optimizer.lora_plus_ratio=0.5", "wanted a number from 1 to 1000"),
     ],
 )

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from loray.planner.memory import activation_bytes
+from loray.planner.memory import activation_bytes, train_memory
 from loray.planner.parameters import read_architecture
+from loray.spec.run import RunSpec
 from tests.house import REPOSITORY
 from tests.train.sequences import make_spec
 
@@ -39,10 +40,8 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def peak(folder: Path, model: Path, *, recompute: bool) -> dict:
-    spec = make_spec(
-        model, base_model__quantization="none", train__gradient_checkpointing=recompute
-    )
+def peak(folder: Path, model: Path, *, recompute: bool, dora: bool = False) -> dict:
+    spec = spec_of(model, recompute=recompute, dora=dora)
     ids = [20 + at % 200 for at in range(TOKENS)]
     row = {"input_ids": ids, "labels": [-100] * 10 + ids[10:], "positions": list(range(TOKENS))}
     (folder / "spec.json").write_text(spec.model_dump_json(exclude_unset=True), encoding="utf-8")
@@ -60,8 +59,34 @@ def peak(folder: Path, model: Path, *, recompute: bool) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_gradients_are_the_same_and_the_planned_memory_is_saved(wide, tmp_path):
-    kept = peak(tmp_path, wide, recompute=False)
+def spec_of(model: Path, **options: bool) -> RunSpec:
+    return make_spec(
+        model,
+        base_model__quantization="none",
+        train__gradient_checkpointing=options["recompute"],
+        method__dora=options["dora"],
+        train__batch={"global_size": SEQUENCES, "micro_size": SEQUENCES},
+        data__sequence={"max_tokens": TOKENS},
+    )
+
+
+@pytest.fixture(scope="module")
+def kept(wide: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """What a plain LoRA needs that keeps its activations."""
+    return peak(tmp_path_factory.mktemp("kept"), wide, recompute=False)
+
+
+def test_a_dora_needs_as_much_more_as_is_planned(wide, kept, tmp_path):
+    found = peak(tmp_path, wide, recompute=False, dora=True)
+    planned = []
+    for dora in (False, True):
+        spec = spec_of(wide, recompute=False, dora=dora)
+        memory = train_memory(spec, read_architecture(spec.base_model))
+        planned.append(memory.activations + memory.buffers)
+    assert found["bytes"] - kept["bytes"] == pytest.approx(planned[1] - planned[0], rel=AGREES)
+
+
+def test_gradients_are_the_same_and_the_planned_memory_is_saved(wide, kept, tmp_path):
     again = peak(tmp_path, wide, recompute=True)
     assert kept["gradients"] == again["gradients"]
     shape = read_architecture(make_spec(wide).base_model)

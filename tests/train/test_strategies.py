@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from loray.spec.compatibility import Cell, broken_rules, every_cell, strategy_of
+from loray.spec.compatibility import Cell, broken_rules, every_cell, method_of, strategy_of
 from loray.spec.run import RunSpec
 from tests.train.group import STEPS, Job, Trained, train_all
 from tests.train.sequences import make_rows, make_spec, write_tokens
@@ -24,10 +24,9 @@ def name_of(cell: Cell) -> str:
 
 
 def spec_of(cell: Cell, model: Path) -> RunSpec:
-    method = {"kind": "full"} if cell["method"] == "full" else {"kind": "lora", "rank": 4}
     return make_spec(
         model,
-        method=method,
+        method=method_of(cell) if cell["method"] == "full" else {**method_of(cell), "rank": 4},
         base_model__quantization=cell["quantization"],
         base_model__dtype=cell["dtype"],
         train__strategy=strategy_of(cell),

@@ -11,7 +11,15 @@ from loray.planner.memory import count_learned
 from loray.planner.parameters import read_architecture
 from tests.train.loops import weights_of
 from tests.train.sequences import make_rows, make_spec
-from tests.train.test_loop import FSDP, PLAIN, run, zero
+from tests.train.test_loop import (
+    BF16_TOLERANCE,
+    FSDP,
+    PLAIN,
+    TOLERANCE,
+    assert_same_run,
+    run,
+    zero,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("alone")]
 
@@ -21,6 +29,10 @@ FORMS: dict[str, dict[str, Any]] = {
     "q and v": {"targets": ("q_proj", "v_proj")},
     "rsLoRA": {"rslora": True, "rank": 16},
     "gaussian": {"init": "gaussian"},
+    "DoRA": {"dora": True},
+    "DoRA of q and v, dropout": {"dora": True, "targets": ("q_proj", "v_proj"), "dropout": 0.1},
+    "PiSSA": {"init": "pissa"},
+    "PiSSA, patterns": {"init": "pissa", "patterns": ({"modules": "down_proj", "rank": 2},)},
     "patterns": {
         "patterns": (
             {"modules": "layers.0.self_attn.q_proj", "rank": 8, "alpha": 4},
@@ -31,9 +43,22 @@ FORMS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
+def on_disk(name: str) -> str:
+    """What PEFT calls a parameter in the file."""
+    return name.replace(".default", "").replace("magnitude_vector.weight", "magnitude_vector")
+
+
+def forms() -> list[Any]:
+    """Every form over a base in full, and over NF4 what depends on the base's weights."""
+    return [
+        *(pytest.param(form, "none", id=form) for form in FORMS),
+        pytest.param("DoRA", "nf4", id="DoRA over NF4"),
+    ]
+
+
+@pytest.mark.parametrize(("form", "quantization"), forms())
 def test_an_adapter_is_as_large_as_planned_learns_and_is_served_as_it_was_trained(
-    model: Path, tmp_path: Path, form: str
+    model: Path, tmp_path: Path, form: str, quantization: str
 ) -> None:
     from peft import PeftModel
 
@@ -44,7 +69,7 @@ def test_an_adapter_is_as_large_as_planned_learns_and_is_served_as_it_was_traine
     from loray.train.learner import build_learner, save_learned
 
     method = {"kind": "lora", "rank": 4, "alpha": 8, **FORMS[form]}
-    spec = make_spec(model, method=method, train__steps=12, base_model__quantization="none")
+    spec = make_spec(model, method=method, train__steps=12, base_model__quantization=quantization)
     learner = build_learner(spec, device="cpu")
     trainable = sum(p.numel() for p in learner.parameters() if p.requires_grad)
     assert trainable == count_learned(spec, read_architecture(spec.base_model))
@@ -52,10 +77,13 @@ def test_an_adapter_is_as_large_as_planned_learns_and_is_served_as_it_was_traine
     losses, learned, _ = run(spec, make_rows(8), tmp_path)
     assert losses[-1] < losses[0] - 0.02
     assert all(tensor.any() for name, tensor in learned.items() if "lora_B" in name)
+    begun = dict(learner.named_parameters())
+    for name, parameter in begun.items():
+        assert "magnitude" not in name or not torch.equal(parameter, learned[on_disk(name)])
 
     for name, parameter in learner.named_parameters():
         if parameter.requires_grad:
-            parameter.data.copy_(learned[name.replace(".default", "")])
+            parameter.data.copy_(learned[on_disk(name)])
     save_learned(learner, spec, tmp_path / "adapter", weights_of(learner))
     plain = PeftModel.from_pretrained(load_base(spec.base_model), tmp_path / "adapter").eval()
     ids = list(range(30, 50))
@@ -71,9 +99,13 @@ def test_an_adapter_is_as_large_as_planned_learns_and_is_served_as_it_was_traine
     )
     with engine:
         engine.load_adapter("form", tmp_path / "adapter")
+        (score,) = engine.score([(ids, [True] * 20)], "form")
         request = GenerateRequest("r", tuple(ids), "form", SamplingParams(12))
         (completion,) = engine.generate([request])
     assert list(completion.token_ids) == wanted.tolist()
+    with torch.inference_mode():
+        trained = learner.eval()(torch.tensor([ids]), labels=torch.tensor([ids])).loss
+    assert score.nll_sum == pytest.approx(float(trained) * 19, rel=1e-5)
 
 
 def test_patterns_are_what_peft_makes_of_them(model: Path, tmp_path: Path) -> None:
@@ -118,11 +150,66 @@ def test_b_learns_as_much_faster_as_it_is_told(model: Path, tmp_path: Path, stra
     assert changes[4.0] == pytest.approx(4 * 5e-3, rel=1e-3)
 
 
-def test_a_run_of_two_rates_resumes_bit_for_bit(model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("strategy", [zero(2), PLAIN])
+@pytest.mark.parametrize("dora", [False, True])
+def test_a_run_of_two_rates_resumes_bit_for_bit(
+    model: Path, tmp_path: Path, strategy: Any, dora: bool
+) -> None:
     rows = make_rows(40)
-    spec = make_spec(model, train__optimizer={"learning_rate": 5e-3, "lora_plus_ratio": 4.0})
+    spec = make_spec(
+        model,
+        train__optimizer={"learning_rate": 5e-3, "lora_plus_ratio": 4.0},
+        train__strategy=strategy,
+        method__dora=dora,
+    )
     whole = run(spec, rows, tmp_path)
     first = run(spec, rows, tmp_path, stop=4)
     second = run(spec, rows, tmp_path, state=(4, first[2]))
     assert first[0] + second[0] == whole[0]
     assert all(torch.equal(second[1][name], tensor) for name, tensor in whole[1].items())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_dora_learns_the_same_sharded_or_not_and_recomputed_or_not(
+    model: Path, tmp_path: Path, dtype: str
+) -> None:
+    rows = make_rows(40)
+    ways = ({"train__strategy": PLAIN}, {}, {"train__gradient_checkpointing": True})
+    runs = [
+        run(make_spec(model, method__dora=True, base_model__dtype=dtype, **way), rows, tmp_path)
+        for way in ways
+    ]
+    tolerance = TOLERANCE if dtype == "float32" else BF16_TOLERANCE
+    assert_same_run(runs[0], runs[1], tolerance=tolerance)
+    assert_same_run(runs[1], runs[2], tolerance=tolerance)
+
+
+def test_a_base_with_an_output_of_zeros_is_refused_for_dora(model: Path) -> None:
+    from loray.errors import ModelError
+    from loray.models.adapter import attach_adapter
+    from loray.models.load import load_base
+
+    spec = make_spec(model, method__dora=True, base_model__quantization="none")
+    base = load_base(spec.base_model)
+    base.get_submodule("model.layers.1.mlp.up_proj").weight.data[3] = 0.0
+    with pytest.raises(ModelError, match=r"output of model\.layers\.1\.mlp\.up_proj to a length"):
+        attach_adapter(base, spec.method)
+
+
+def test_a_pissa_run_resumes_bit_for_bit(model: Path, tmp_path: Path) -> None:
+    from loray.train.learner import build_learner, save_learned, take_up
+
+    rows = make_rows(40)
+    spec = make_spec(model, method__init="pissa", base_model__quantization="none")
+    whole = run(spec, rows, tmp_path)
+    first = run(spec, rows, tmp_path, stop=4)
+    second = run(spec, rows, tmp_path, state=(4, first[2]))
+    assert first[0] + second[0] == whole[0]
+    learner = build_learner(spec, device="cpu")
+    save_learned(learner, spec, tmp_path / "adapter", weights_of(learner))
+    other = build_learner(spec, device="cpu")
+    take_up(other, tmp_path / "adapter")
+    assert all(
+        torch.equal(mine, theirs)
+        for mine, theirs in zip(learner.parameters(), other.parameters(), strict=True)
+    )

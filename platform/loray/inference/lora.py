@@ -11,6 +11,7 @@ How the update is computed is chosen per layer, when the rows of the batch chang
     prefill                     rows sorted by slot, two products for each run of equal slots
     decode                      each row's A and B copied together once, then two batched products
                                 a step; or a product for each adapter where copies would be large
+    a DoRA among the rows       before any of these, the base's outputs times the rows' gains
 
 The copies live until a request joins or leaves. Copying anew in every step would take eight times
 as long as the products themselves (one core, N = 16, I = O = 512, r = 16: 280 against 33
@@ -19,10 +20,13 @@ microseconds). What is left is reading every row's adapter once a step, which is
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from loray.inference.gains import Gains, Update
 
 BASE = -1
 """The slot of rows that ask the bare base model: the last one of every stack."""
@@ -37,8 +41,16 @@ on one AVX2 core, float32, N = 8 and 16, r = 8 to 64, I + O = 400 to 2000: 0.4 n
 MAX_COPIED_BYTES = 256 << 20
 """Most memory for the copies of one batch; beyond it, products by adapter need none."""
 
-Update = Callable[[Tensor, Tensor], Tensor]
-"""(x (N, T, I), y (N, T, O)): add the rows' updates into y and return it."""
+
+class LayerWeights(NamedTuple):
+    """What an adapter brings for one layer."""
+
+    a: Tensor
+    """(I, r)."""
+    b: Tensor
+    """(r, O), scaled; by the gains too, where there are any."""
+    gain: Tensor | None = None
+    """(O,), float32: what a DoRA multiplies the base's outputs by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +106,7 @@ class SlottedLinear(nn.Module):
         self.a = like.new_zeros(num_slots + 1, self.num_inputs, self.max_rank)
         self.b = like.new_zeros(num_slots + 1, self.max_rank, self.num_outputs)
         self.ranks = [0] * (num_slots + 1)
+        self._gains = Gains(num_slots, None if base.bias is None else base.bias.detach())
         self._project = project
         self._update: Update | None = None
 
@@ -102,16 +115,16 @@ class SlottedLinear(nn.Module):
         y = self._project(x)
         return y if self._update is None else self._update(x, y)
 
-    def fill(self, slot: int, weights: tuple[Tensor, Tensor] | None) -> None:
-        """Put A (I, r) and scaled B (r, O) into a slot; None leaves the layer unadapted."""
+    def fill(self, slot: int, weights: LayerWeights | None) -> None:
+        """Put an adapter's weights into a slot; None leaves the layer unadapted."""
         self.a[slot].zero_()
         self.b[slot].zero_()
         self.ranks[slot] = 0
+        self._gains.fill(slot, None if weights is None else weights.gain)
         if weights is not None:
-            a, b = weights
-            rank = a.shape[1]
-            self.a[slot, :, :rank] = a
-            self.b[slot, :rank] = b
+            rank = weights.a.shape[1]
+            self.a[slot, :, :rank] = weights.a
+            self.b[slot, :rank] = weights.b
             self.ranks[slot] = rank
 
     def set_rows(self, rows: RowSlots | None, *, may_copy: bool) -> None:
@@ -122,6 +135,10 @@ class SlottedLinear(nn.Module):
         runs = [run for run in rows.runs if self.ranks[run.slot]]
         if not runs:
             return None
+        update = self._sum(rows, runs, may_copy=may_copy)
+        return self._gains.before(update, rows.slots, rows.index)
+
+    def _sum(self, rows: RowSlots, runs: list[Run], *, may_copy: bool) -> Update:
         if rows.only_slot is not None:
             return _Whole(*self._weights(rows.only_slot))
         rank = max(self.ranks[run.slot] for run in runs)
@@ -161,7 +178,7 @@ class LoraStack:
             layer.set_rows(wanted, may_copy=may_copy)
         self._current = rows
 
-    def fill(self, slot: int, weights: dict[str, tuple[Tensor, Tensor]]) -> None:
+    def fill(self, slot: int, weights: dict[str, LayerWeights]) -> None:
         """Put an adapter, by layer name, into a slot that no row uses."""
         for name, layer in self.layers.items():
             layer.fill(slot, weights.get(name))

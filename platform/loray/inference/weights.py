@@ -7,19 +7,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from loray.errors import AdapterError
-from loray.models.adapter import AdapterFiles, read_adapter
+from loray.inference.lora import LayerWeights
+from loray.models.adapter import MAGNITUDE, PREFIX, AdapterFiles, read_adapter
+from loray.models.dora import dense_weight, row_norms
 
-PREFIX = "base_model.model."
-"""What PEFT puts before a module's name."""
 PARTS = (".lora_A.weight", ".lora_B.weight")
 
 
 class Layer(Protocol):
     """What is asked of a layer that an adapter wants to change."""
 
+    base: nn.Linear
     num_inputs: int
     num_outputs: int
     max_rank: int
@@ -27,19 +29,14 @@ class Layer(Protocol):
 
 def read_weights(
     folder: Path, layers: Mapping[str, Layer], like: Tensor
-) -> dict[str, tuple[Tensor, Tensor]]:
-    """A (inputs, r) and B (r, outputs) times alpha / r, by layer name, of `like`'s type.
+) -> dict[str, LayerWeights]:
+    """A, B times alpha / r, and a DoRA's gains, by layer name; A and B of `like`'s type.
 
     Raises:
         AdapterError: the files are damaged or unsafe, the adapter is for another base model, its
-            rank is too high, or it does more than A and B.
+            rank is too high, or its numbers have no meaning over it.
     """
     files = read_adapter(folder)
-    if files.config.use_dora:
-        raise AdapterError(
-            f"the adapter in {folder.name} is a DoRA, whose magnitudes the engine does not apply; "
-            "merge it into its base model, or train it without use_dora"
-        )
     a_part = PARTS[0]
     found = [name for name in files.tensors if name.endswith(a_part)]  # each has its B: checked
     names = [name.removeprefix(PREFIX).removesuffix(a_part) for name in found]
@@ -55,7 +52,7 @@ def _layer(name: str, layers: Mapping[str, Layer]) -> Layer:
     return layers[name]
 
 
-def _fit(name: str, files: AdapterFiles, layer: Layer, like: Tensor) -> tuple[Tensor, Tensor]:
+def _fit(name: str, files: AdapterFiles, layer: Layer, like: Tensor) -> LayerWeights:
     a, b = (files.tensors[f"{PREFIX}{name}{part}"] for part in PARTS)
     rank = files.config.rank(name)
     if rank > layer.max_rank:
@@ -69,5 +66,20 @@ def _fit(name: str, files: AdapterFiles, layer: Layer, like: Tensor) -> tuple[Te
             f"the adapter has A {tuple(a.shape)} and B {tuple(b.shape)} at {name}, this base model "
             f"wants {wanted[0]} and {wanted[1]}; load it over the base that it was trained on"
         )
-    scaled = b.float().T * files.config.scaling(name)
-    return a.T.to(like.dtype).contiguous(), scaled.to(like.dtype).contiguous()
+    scaled = b.float() * files.config.scaling(name)
+    gain = None
+    if files.config.use_dora:
+        gain = _gain(name, files.tensors[f"{PREFIX}{name}{MAGNITUDE}"], layer, (a, scaled))
+        scaled = scaled.to(gain.device) * gain[:, None]
+    return LayerWeights(a.T.to(like).contiguous(), scaled.T.to(like).contiguous(), gain)
+
+
+def _gain(name: str, magnitude: Tensor, layer: Layer, update: tuple[Tensor, Tensor]) -> Tensor:
+    norms = row_norms(dense_weight(layer.base), update)
+    gain = magnitude.to(norms) / norms
+    if not bool(torch.isfinite(gain).all()):
+        raise AdapterError(
+            f"the adapter is a DoRA, and an output of {name} has no weights to be scaled in this "
+            "base model; load it over the base that it was trained on"
+        )
+    return gain

@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 
 from loray.errors import ModelError
 from loray.inference.lora import LoraStack, SlottedLinear, dense_projection
+from loray.models.dora import dense_weight
 
 MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3")
 """Decoders whose logits are `lm_head(backbone(tokens))` and whose layers all keep their keys."""
@@ -106,15 +107,7 @@ def _projections(
             return dense_projection(module.weight, module.bias)
         computes_in = getattr(module, "compute_dtype", None)
         if unpacks and computes_in == model.dtype and hasattr(module.weight, "quant_state"):
-            return dense_projection(_unpacked(module, model.dtype), module.bias)
+            return dense_projection(dense_weight(module).to(model.dtype), module.bias)
         return module.forward
 
     return project
-
-
-def _unpacked(module: nn.Linear, dtype: torch.dtype) -> Tensor:
-    """The weights that a bitsandbytes 4-bit layer computes with."""
-    from bitsandbytes.functional import dequantize_4bit  # noqa: PLC0415 - optional, slow
-
-    state = module.weight.quant_state  # type: ignore[attr-defined]
-    return dequantize_4bit(module.weight.data, state).to(dtype)

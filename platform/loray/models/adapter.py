@@ -1,19 +1,27 @@
 """Attach, save and read LoRA adapters in PEFT's own layout."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
+from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
+from loray.errors import ModelError
+from loray.models import pissa
 from loray.models.adapter_files import AdapterConfig, check_adapter_folder
 from loray.spec.train import LoraMethod
 
 CONFIG_NAME = "adapter_config.json"
 WEIGHTS_NAME = "adapter_model.safetensors"
+PREFIX = "base_model.model."
+"""What PEFT puts before a module's name."""
+MAGNITUDE = ".lora_magnitude_vector"
 
 
 @dataclass(frozen=True)
@@ -26,10 +34,15 @@ class AdapterFiles:
 
 
 def attach_adapter(model: PreTrainedModel, method: LoraMethod) -> PeftModel:
-    """`model` with an adapter that learns; B starts at zero, A from torch's global generator.
+    """`model` with an adapter that learns, random numbers from torch's global generator.
+
+    B starts at zero; with PiSSA both start as parts of the base's weights, which are changed.
 
     The adapter's weights take the base's type of computation; the optimizer keeps its own
     float32 copy where that type is narrower.
+
+    Raises:
+        ModelError: the magnitudes of a DoRA have nothing to scale, or PiSSA's rank is too high.
     """
     config = LoraConfig(
         task_type="CAUSAL_LM",
@@ -40,11 +53,42 @@ def attach_adapter(model: PreTrainedModel, method: LoraMethod) -> PeftModel:
         rank_pattern={p.modules: p.rank for p in method.patterns if p.rank is not None},
         alpha_pattern={p.modules: p.alpha for p in method.patterns if p.alpha is not None},
         use_rslora=method.rslora,
-        init_lora_weights=True if method.init == "kaiming" else method.init,
+        use_dora=method.dora,
+        init_lora_weights="gaussian" if method.init == "gaussian" else True,
     )
     adapted = get_peft_model(model, config, autocast_adapter_dtype=False)
     assert isinstance(adapted, PeftModel)  # noqa: S101 (mixed models are not asked for)
+    if method.init == "pissa":
+        pissa.take_principal(lora_layers(adapted))
+    for name, parameter in adapted.named_parameters():
+        if MAGNITUDE in name and not bool(parameter.all()):
+            raise ModelError(
+                f"method.dora scales each output of {name.partition(MAGNITUDE)[0][len(PREFIX) :]} "
+                "to a length of its own, and one of them has no weights but zeros in this base "
+                "model; leave the module out of method.targets, or use dora: false"
+            )
     return adapted
+
+
+def lora_layers(model: PeftModel) -> Iterator[tuple[str, LoraLayer]]:
+    """The adapted layers, by their dotted names in the base model."""
+    for name, module in model.get_base_model().named_modules():
+        if isinstance(module, LoraLayer):
+            yield name, module
+
+
+def saved_form(
+    model: PeftModel, tensors: dict[str, torch.Tensor]
+) -> tuple[LoraConfig, dict[str, torch.Tensor]]:
+    """What is written of an adapter: its configuration, and weights by the names on disk.
+
+    Args:
+        tensors: the weights that learn, by those names.
+    """
+    config = cast("LoraConfig", model.peft_config["default"])
+    if any(pissa.principal(layer) is not None for _, layer in lora_layers(model)):
+        return pissa.as_lora(config, tensors, lora_layers(model), PREFIX)
+    return config, tensors
 
 
 def save_adapter(
@@ -69,7 +113,7 @@ def save_adapter(
 
 
 def adapter_tensors(model: PeftModel) -> dict[str, torch.Tensor]:
-    """The adapter's weights by the names they have on disk."""
+    """The weights that learn, by PEFT's names on disk."""
     return dict(get_peft_model_state_dict(model))
 
 

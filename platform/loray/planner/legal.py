@@ -27,6 +27,7 @@ def check_runnable(spec: RunSpec) -> None:
         return
     if spec.method.kind == "lora":
         _check_patterns(spec.method, shape)
+        _check_principal(spec.method, shape)
     if spec.base_model.quantization == "nf4" and not spec.resources.gpus_per_worker:
         _check_blocks(spec.base_model, shape)
 
@@ -44,6 +45,19 @@ def _check_patterns(method: LoraMethod, shape: Architecture) -> None:
                 f"with; wanted the end of a name such as {names[0][1:]} (its layers are 0 to "
                 f"{shape.layers - 1}); correct it or drop it"
             )
+
+
+def _check_principal(method: LoraMethod, shape: Architecture) -> None:
+    if method.init != "pissa":
+        return
+    for layer in range(shape.layers):
+        for name in method.target_modules:
+            module, most = module_name(layer, name), min(shape.linear_shapes[name])
+            if method.rank_of(module) > most:
+                raise ModelError(
+                    f"method.init is pissa and {module} has rank {method.rank_of(module)}, but "
+                    f"only {most} singular values; use a rank of at most {most}, or another init"
+                )
 
 
 def _check_blocks(model: BaseModelSpec, shape: Architecture) -> None:

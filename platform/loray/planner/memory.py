@@ -9,9 +9,15 @@ peaks of LitGPT and PEFT (`tests/planner/test_published.py`).
 
 from dataclasses import dataclass
 
-from loray.planner.parameters import Architecture, count_adapter, count_base, count_method
+from loray.planner.parameters import (
+    Architecture,
+    count_adapter,
+    count_base,
+    count_method,
+    count_outputs,
+)
 from loray.spec.run import RunSpec
-from loray.spec.train import NF4_BLOCK, BaseModelSpec
+from loray.spec.train import NF4_BLOCK, BaseModelSpec, LoraMethod
 
 GIB = 2**30
 WIDTH = {"bfloat16": 2, "float32": 4}
@@ -66,12 +72,13 @@ def train_memory(spec: RunSpec, shape: Architecture) -> WorkerMemory:
     tokens = spec.train.batch.micro_size * spec.data.sequence.max_tokens
     return WorkerMemory(
         weights=weight_bytes(spec.base_model, shape),
-        adapter=0.0 if spec.method.kind == "full" else float(learned * width),
+        adapter=_adapter_bytes(spec, learned),
         gradients=learned * width / (sharing if stage == 2 else 1),
         optimizer=learned * sum(STATE_BYTES.values()) / (sharing if stage > 0 else 1),
         activations=activation_bytes(
             shape, tokens, width, recompute=spec.train.gradient_checkpointing
-        ),
+        )
+        + _dora_bytes(spec, shape, tokens),
         buffers=_buffer_bytes(spec, shape, learned),
         reserve=RESERVE_BYTES["gpu" if spec.resources.gpus_per_worker else "cpu"],
     )
@@ -115,18 +122,57 @@ def activation_bytes(shape: Architecture, tokens: int, width: int, *, recompute:
     return shape.layers * layer + logits
 
 
+def _adapter_bytes(spec: RunSpec, learned: int) -> float:
+    """A and B, and of PiSSA what they began as."""
+    if not isinstance(spec.method, LoraMethod):
+        return 0.0
+    copies = 2 if spec.method.init == "pissa" else 1
+    return float(copies * learned * WIDTH[spec.base_model.dtype])
+
+
+def _dora_bytes(spec: RunSpec, shape: Architecture, tokens: int) -> float:
+    """What a DoRA keeps besides: the base's outputs and the update's, which the gains multiply.
+
+    With dropout it passes the inputs through the base's weights once more, and out of NF4 it keeps
+    those until the backward pass.
+    """
+    method, width = spec.method, WIDTH[spec.base_model.dtype]
+    if not isinstance(method, LoraMethod) or not method.dora:
+        return 0.0
+    linears = [shape.linear_shapes[name] for name in method.target_modules]
+    kept = tokens * 2 * sum(outputs for _, outputs in linears)
+    if method.dropout and spec.base_model.quantization == "nf4":
+        kept += sum(inputs * outputs for inputs, outputs in linears)
+    return float(kept * width * (1 if spec.train.gradient_checkpointing else shape.layers))
+
+
 def _buffer_bytes(spec: RunSpec, shape: Architecture, learned: int) -> float:
     width = WIDTH[spec.base_model.dtype]
     is_shared = spec.resources.workers > 1 and _zero_stage(spec) > 0
     bucket = min(learned, REDUCE_BUCKET) * width if is_shared else 0
     largest = max(inputs * outputs for inputs, outputs in shape.linear_shapes.values())
-    return bucket + (largest * width if spec.base_model.quantization == "nf4" else 0)
+    unpacked = largest * width if spec.base_model.quantization == "nf4" else 0
+    return bucket + unpacked + _norm_numbers(spec, shape) * width
+
+
+def _norm_numbers(spec: RunSpec, shape: Architecture) -> int:
+    """What PEFT makes to take the norms of a DoRA's largest module.
+
+    A unit matrix of its inputs, which it passes through A and B, and B A, its scaled form and
+    its sum with W0, each as large as W0.
+    """
+    if not isinstance(spec.method, LoraMethod) or not spec.method.dora:
+        return 0
+    linears = [shape.linear_shapes[name] for name in spec.method.target_modules]
+    return max(inputs * (inputs + 3 * outputs) for inputs, outputs in linears)
 
 
 def serve_memory(spec: RunSpec, shape: Architecture) -> dict[str, float]:
     """Bytes on one serving replica: the base, its adapter slots, its cache of keys and values."""
     width = WIDTH[spec.base_model.dtype]
     slot = count_adapter(shape, shape.linear_shapes, spec.serve.max_rank) * width
+    if isinstance(spec.method, LoraMethod) and spec.method.dora:
+        slot += count_outputs(shape, shape.linear_shapes) * WIDTH["float32"]  # gains
     cached = spec.serve.max_batch * spec.serve.max_context
     keys = 2 * shape.layers * shape.kv_heads * shape.head_size * width
     return {

@@ -88,13 +88,22 @@ def count_adapter(shape: Architecture, targets: Iterable[str], rank: int) -> int
 
 
 def count_method(shape: Architecture, method: LoraMethod) -> int:
-    """The same for an adapter whose patterns may give each module a rank of its own."""
+    """The same for an adapter whose patterns may give each module a rank of its own, and a DoRA.
+
+    A DoRA learns a magnitude for each output. Source: arXiv:2402.09353, section 4.
+    """
     linears = shape.linear_shapes
-    return sum(
+    factors = sum(
         method.rank_of(module_name(layer, name)) * sum(linears[name])
         for layer in range(shape.layers)
         for name in method.target_modules
     )
+    return factors + (count_outputs(shape, method.target_modules) if method.dora else 0)
+
+
+def count_outputs(shape: Architecture, targets: Iterable[str]) -> int:
+    """Outputs of all targeted projections together."""
+    return shape.layers * sum(shape.linear_shapes[name][1] for name in targets)
 
 
 def module_name(layer: int, projection: str) -> str:

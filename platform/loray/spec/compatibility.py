@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from loray.spec.run import RunSpec
 
 AXES: Mapping[str, tuple[str, ...]] = {
-    "method": ("lora", "full"),
+    "method": ("lora", "dora", "full"),
     "quantization": ("none", "nf4"),
     "dtype": ("float32", "bfloat16"),
     "strategy": ("plain", "fsdp", "zero-0", "zero-1", "zero-2", "zero-3"),
     "offload": ("none", "optimizer", "parameters", "optimizer+parameters"),
 }
 PATHS: Mapping[str, str] = {
-    "method": "method.kind",
+    "method": "method",
     "quantization": "base_model.quantization",
     "dtype": "base_model.dtype",
     "strategy": "train.strategy",
@@ -72,6 +72,11 @@ RULES = (
         "use zero_stage: 1, or strategy: {kind: plain}, which shards as little",
     ),
     Rule(
+        {"strategy": ("fsdp", "zero-3"), "method": ("dora",)},
+        "method.dora takes norms of whole weights, of which a worker would hold its share only",
+        "use zero_stage: 2, or dora: false",
+    ),
+    Rule(
         {"offload": OFFLOADED, "strategy": ("zero-0",)},
         "at stage 0 DeepSpeed shares nothing out and offloads nothing",
         "use zero_stage: 1 with offload: [optimizer], or drop offload",
@@ -108,12 +113,18 @@ def cell_of(spec: "RunSpec") -> Cell:
         name = f"zero-{strategy.zero_stage}"
         offload = "+".join(sorted(set(strategy.offload))) or offload
     return {
-        "method": spec.method.kind,
+        "method": "dora" if spec.method.kind == "lora" and spec.method.dora else spec.method.kind,
         "quantization": spec.base_model.quantization,
         "dtype": spec.base_model.dtype,
         "strategy": name,
         "offload": offload,
     }
+
+
+def method_of(cell: Cell) -> dict[str, object]:
+    """The `method` block of a cell."""
+    is_dora = cell["method"] == "dora"
+    return {"kind": "lora", "dora": True} if is_dora else {"kind": cell["method"]}
 
 
 def strategy_of(cell: Cell) -> dict[str, object]:

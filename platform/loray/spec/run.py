@@ -80,6 +80,7 @@ class RunSpec(StrictModel):
             self._global_batch_splits_evenly(),
             self._gates_look_at_what_is_measured(),
             self._parts_go_together(),
+            self._pissa_is_not_quantized(),
             self._two_rates_need_two_factors(),
             self._what_is_trained_can_be_served(),
         )
@@ -121,6 +122,19 @@ class RunSpec(StrictModel):
         cell = cell_of(self)
         yield from (rule.finding(cell) for rule in broken_rules(cell))
 
+    def _pissa_is_not_quantized(self) -> Iterator[Finding]:
+        if self.method.kind != "lora" or self.method.init != "pissa":
+            return
+        if self.base_model.quantization != "none":
+            yield Finding(
+                "method.init",
+                f"found pissa, but base_model.quantization is {self.base_model.quantization}: what "
+                "is left of the weights would be quantized, and an adapter that was trained over "
+                "it computes something else over the quantized base; use quantization: none, or "
+                "another init",
+                reads=("base_model.quantization",),
+            )
+
     def _two_rates_need_two_factors(self) -> Iterator[Finding]:
         ratio = self.train.optimizer.lora_plus_ratio
         if self.method.kind == "full" and ratio != 1.0:
@@ -133,13 +147,16 @@ class RunSpec(StrictModel):
 
     def _what_is_trained_can_be_served(self) -> Iterator[Finding]:
         if self.method.kind == "lora" and self.method.max_rank > self.serve.max_rank:
-            rank = self.method.max_rank
-            where = "method.rank" if rank == self.method.rank else "a rank in method.patterns,"
+            rank, is_doubled = self.method.max_rank, self.method.init == "pissa"
+            factor = 2 if is_doubled else 1
+            of_all = rank == factor * self.method.rank
+            where = "method.rank" if of_all else "a rank in method.patterns,"
+            where = f"twice {where.rstrip(',')}," if is_doubled else where
             yield Finding(
                 "serve.max_rank",
                 f"found {self.serve.max_rank}, less than {where} {rank}: no slot could hold the "
                 f"adapter; use {rank} or more",
-                reads=("method.rank", "method.patterns"),
+                reads=("method.rank", "method.patterns", "method.init"),
             )
         if self.serve.max_new_tokens >= self.serve.max_context:
             yield Finding(

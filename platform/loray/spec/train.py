@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from loray.spec.base import Count, Finding, ModelPath, RuleError, StrictModel
 
+MAX_RANK = 1024
 NF4_BLOCK = 64
 """Weights that share one scale. Source: arXiv:2305.14314, sec. 3."""
 
@@ -33,7 +34,7 @@ class PatternSpec(StrictModel):
 
     modules: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$", max_length=256)]
     """The end of their dotted names, such as `q_proj` or `layers.0.mlp.down_proj`."""
-    rank: Annotated[int, Field(ge=1, le=1024)] | None = None
+    rank: Annotated[int, Field(ge=1, le=MAX_RANK)] | None = None
     """`method.rank` when not given."""
     alpha: Annotated[int, Field(ge=1, le=65536)] | None = None
     """`method.alpha` when not given."""
@@ -49,7 +50,7 @@ class LoraMethod(StrictModel):
     """A low-rank update, W0 + (alpha / rank) B A. Source: arXiv:2106.09685, sec. 4.1."""
 
     kind: Literal["lora"] = "lora"
-    rank: Annotated[int, Field(ge=1, le=1024)] = 16
+    rank: Annotated[int, Field(ge=1, le=MAX_RANK)] = 16
     """Inner dimension of A and B."""
     alpha: Annotated[int, Field(ge=1, le=65536)] = 32
     """Scale of the update: it is multiplied by alpha / rank."""
@@ -61,8 +62,14 @@ class LoraMethod(StrictModel):
     """Modules of another rank or alpha; the first pattern that fits a module counts."""
     rslora: bool = False
     """Multiply by alpha / sqrt(rank), which keeps high ranks learning. Source: arXiv:2312.03732."""
-    init: Literal["kaiming", "gaussian"] = "kaiming"
-    """How A begins: uniform as in a linear layer, or normal with deviation 1 / rank. B is zero."""
+    dora: bool = False
+    """Learn a magnitude for each output of a module, too. Source: arXiv:2402.09353, sec. 4."""
+    init: Literal["kaiming", "gaussian", "pissa"] = "kaiming"
+    """How A begins: uniform as in a linear layer, or normal with deviation 1 / rank, B at zero.
+
+    `pissa`: A and B are the principal part of the weights; saved as a LoRA of twice the rank.
+    Source: arXiv:2404.02948, sec. 3.
+    """
 
     @property
     def target_modules(self) -> tuple[str, ...]:
@@ -73,8 +80,9 @@ class LoraMethod(StrictModel):
 
     @property
     def max_rank(self) -> int:
-        """The highest rank of any module."""
-        return max([self.rank, *(p.rank for p in self.patterns if p.rank is not None)])
+        """The highest rank of any module in the file that is saved."""
+        learned = max([self.rank, *(p.rank for p in self.patterns if p.rank is not None)])
+        return 2 * learned if self.init == "pissa" else learned
 
     def rank_of(self, module: str) -> int:
         """The rank of a module, by its dotted name."""
@@ -87,6 +95,31 @@ class LoraMethod(StrictModel):
     def _some_projection_is_targeted(self) -> Self:
         if not self.target_modules:
             raise ValueError("targets is empty; name at least one projection, or use all-linear")
+        return self
+
+    @model_validator(mode="after")
+    def _pissa_ends_as_a_lora(self) -> Self:
+        findings = []
+        if self.init == "pissa" and self.dora:
+            findings.append(
+                Finding(
+                    "dora",
+                    "found true, but init is pissa, which ends as a plain LoRA over the unchanged "
+                    "base, and a DoRA's magnitudes would not; use dora: false, or another init",
+                    reads=("init",),
+                )
+            )
+        if self.init == "pissa" and self.max_rank > MAX_RANK:
+            findings.append(
+                Finding(
+                    "init",
+                    f"found pissa, which saves a rank of {self.max_rank}, twice what learns; at "
+                    f"most {MAX_RANK} can be read: use ranks of at most {MAX_RANK // 2}",
+                    reads=("rank", "patterns"),
+                )
+            )
+        if findings:
+            raise RuleError(*findings)
         return self
 
     @model_validator(mode="after")

@@ -5,11 +5,19 @@ from pathlib import Path
 from typing import TypeAlias, assert_never, cast
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model_state_dict
+from peft import PeftModel, get_peft_model_state_dict
 from transformers import PreTrainedModel
 
 from loray.errors import TrainingError
-from loray.models.adapter import attach_adapter, read_adapter, save_adapter
+from loray.models import pissa
+from loray.models.adapter import (
+    PREFIX,
+    attach_adapter,
+    lora_layers,
+    read_adapter,
+    save_adapter,
+    saved_form,
+)
 from loray.models.chat import load_tokenizer
 from loray.models.load import load_base
 from loray.spec.run import RunSpec
@@ -64,7 +72,7 @@ def compute_dtype(learner: Learner) -> torch.dtype:
 
 def _name_in(learner: Learner, name: str) -> str:
     """The learner's name for what an engine calls `weight/model.<name>`."""
-    prefix = "base_model.model." if isinstance(learner, PeftModel) else ""
+    prefix = PREFIX if isinstance(learner, PeftModel) else ""
     return prefix + name.removeprefix("weight/").removeprefix("model.")
 
 
@@ -81,7 +89,7 @@ def save_learned(
         learner.save_pretrained(folder, state_dict=tensors)
         load_tokenizer(spec.base_model.path, spec.base_model.revision).save_pretrained(folder)
         return
-    config = cast("LoraConfig", learner.peft_config["default"])
+    config, tensors = saved_form(learner, tensors)
     save_adapter(config, tensors, folder, base=spec.base_model.path)
     on_disk = read_adapter(folder).tensors
     if tensors.keys() != on_disk.keys() or not all(
@@ -93,15 +101,21 @@ def save_learned(
         )
 
 
+def take_up(learner: Learner, folder: Path) -> None:
+    """Give the frozen weights what they were when `save_learned` wrote `folder` (PiSSA)."""
+    if isinstance(learner, PeftModel):
+        pissa.take_up(read_adapter(folder).tensors, lora_layers(learner), PREFIX)
+
+
 def check_trained(learner: Learner, weights: Mapping[str, torch.Tensor]) -> None:
     """Refuse an adapter of which nothing learned.
 
     Raises:
-        TrainingError: the `B` of every targeted module is still zero.
+        TrainingError: the `B` of every targeted module is as it was.
     """
-    if isinstance(learner, PeftModel) and not trained_modules(weights):
+    if isinstance(learner, PeftModel) and not trained_modules(learner, weights):
         raise TrainingError(
-            "no adapted module ever moved: B is still zero in all of them; raise "
+            "no adapted module ever moved: B is as it began in all of them; raise "
             "train.optimizer.learning_rate or train.steps, or see what in the base cuts "
             "method.targets off"
         )

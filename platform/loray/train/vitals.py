@@ -1,21 +1,23 @@
 """What a healthy adapter looks like while it learns, module by module.
 
-- weight-norm ratio: `||(alpha / r) B A|| / ||W0||`, Frobenius norms; how far the module moved.
+- weight-norm ratio: `||W - W0|| / ||W0||`, Frobenius norms; how far the module moved. The change is
+  `(alpha / r) B A`, and of a DoRA `g (W0 + (alpha / r) B A) - W0`: see `loray.models.dora`.
 - gradient norm, and the share of the gradient's entries that are zero. `A` has a zero gradient at
   the first step because `B` starts at zero; one that stays so marks a dead adapter.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
-from bitsandbytes.functional import dequantize_4bit
-from bitsandbytes.nn.modules import Params4bit
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
+from loray.models.adapter import lora_layers
+from loray.models.dora import dense_weight
+from loray.models.pissa import principal
 from loray.train.engine import Engine
 from loray.train.journal import Record
 
@@ -40,7 +42,7 @@ class Vitals:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self._layers = dict(_lora_layers(model)) if isinstance(model, PeftModel) else {}
+        self._layers = dict(lora_layers(model)) if isinstance(model, PeftModel) else {}
         self._base_norms = {name: _base_norm(layer) for name, layer in self._layers.items()}
 
     def measure(self, engine: Engine, *, step: int) -> list[Record]:
@@ -51,11 +53,18 @@ class Vitals:
         ]
 
     def _measure_one(self, engine: Engine, name: str, layer: LoraLayer) -> ModuleVitals:
-        gradient = torch.cat([engine.gradient(p).flatten() for p in _factors(layer)])
-        a, b = (engine.full(p) for p in _factors(layer))
+        factors, magnitude = _factors(layer), _magnitude(layer)
+        learned = factors if magnitude is None else (*factors, magnitude)
+        gradient = torch.cat([engine.gradient(p).flatten() for p in learned])
+        a, b = (engine.full(p) for p in factors)
+        change = (
+            update_norm(*_change(layer, a, b)) * layer.scaling["default"]
+            if magnitude is None
+            else dora_change_norm(layer, magnitude)
+        )
         return ModuleVitals(
             module=name,
-            weight_norm_ratio=update_norm(a, b) * layer.scaling["default"] / self._base_norms[name],
+            weight_norm_ratio=change / self._base_norms[name],
             grad_norm=float(gradient.norm()),
             grad_sparsity=float((gradient == 0).float().mean()),
         )
@@ -72,14 +81,38 @@ def update_norm(a: torch.Tensor, b: torch.Tensor) -> float:
     return float(((b.T @ b) * (a @ a.T)).sum().clamp(min=0.0).sqrt())
 
 
-def trained_modules(weights: Mapping[str, torch.Tensor]) -> list[str]:
-    """Modules whose `B` is no longer zero, as it was before training.
+@torch.no_grad()
+def dora_change_norm(layer: LoraLayer, magnitude: torch.Tensor) -> float:
+    """Frobenius norm of what a DoRA changes, in the type that the layer computes in.
+
+    Args:
+        magnitude: (d_out,).
+    """
+    a, b = _factors(layer)
+    weight, update = dense_weight(layer.get_base_layer()).to(a.dtype), b @ a
+    scaling = layer.scaling["default"]
+    peft: Any = layer.lora_magnitude_vector["default"]
+    norms = peft.get_weight_norm(weight, update, scaling)
+    moved = (magnitude / norms)[:, None] * (weight + scaling * update)
+    return float((moved - weight).float().norm())
+
+
+def trained_modules(model: PeftModel, weights: Mapping[str, torch.Tensor]) -> list[str]:
+    """Modules whose `B` is no longer what it was before training: zero, or PiSSA's.
 
     Args:
         weights: of an engine, `weight/model.<module>.lora_B.default.weight` among them.
     """
-    factors = (name.partition(".lora_B.") for name in weights if weights[name].any())
-    return [name.removeprefix("weight/model.") for name, is_b, _ in factors if is_b]
+    return [
+        name
+        for name, layer in lora_layers(model)
+        if _has_moved(layer, weights[f"weight/model.{name}.lora_B.default.weight"])
+    ]
+
+
+def _has_moved(layer: LoraLayer, b: torch.Tensor) -> bool:
+    begun = principal(layer)
+    return bool(b.any()) if begun is None else not torch.equal(b.to(begun[1]), begun[1])
 
 
 def _factors(layer: LoraLayer) -> tuple[nn.Parameter, nn.Parameter]:
@@ -88,14 +121,25 @@ def _factors(layer: LoraLayer) -> tuple[nn.Parameter, nn.Parameter]:
     return cast("nn.Parameter", a), cast("nn.Parameter", b)
 
 
-def _lora_layers(model: PeftModel) -> Iterator[tuple[str, LoraLayer]]:
-    for name, module in model.get_base_model().named_modules():
-        if isinstance(module, LoraLayer):
-            yield name, module
+def _change(
+    layer: LoraLayer, a: torch.Tensor, b: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The factors of what training added, but for the scaling: those of B A, or B A - B0 A0."""
+    begun = principal(layer)
+    if begun is None:
+        return a, b
+    return torch.cat([a, begun[0].to(a)]), torch.cat([b, -begun[1].to(b)], dim=1)
+
+
+def _magnitude(layer: LoraLayer) -> nn.Parameter | None:
+    """The magnitudes (d_out,) of a DoRA."""
+    if "default" not in layer.lora_magnitude_vector:
+        return None
+    return cast("nn.Parameter", layer.lora_magnitude_vector["default"].weight)
 
 
 def _base_norm(layer: LoraLayer) -> float:
-    weight: torch.Tensor = cast("nn.Parameter", layer.get_base_layer().weight)
-    if isinstance(weight, Params4bit):
-        weight = dequantize_4bit(weight.data, weight.quant_state)
-    return float(weight.detach().double().norm())
+    weight, begun = dense_weight(layer.get_base_layer()).double(), principal(layer)
+    if begun is not None:
+        weight = weight + layer.scaling["default"] * (begun[1].double() @ begun[0].double())
+    return float(weight.norm())

@@ -31,6 +31,7 @@ from loray.train.learner import (
     causal_lm,
     check_trained,
     save_learned,
+    take_up,
 )
 from loray.train.loop import AnswerLoss, learning_rate_at, loss_on, train_step
 from loray.train.rates import RateRange, is_over
@@ -186,6 +187,7 @@ def resume(run: Run) -> int:
         run.store.fetch(checkpoint, Path(folder))
         state = load_file(Path(folder) / STATE_NAME)
         text = (Path(folder) / GUARD_NAME).read_text(encoding="utf-8")
+        take_up(run.learner, Path(folder))
     run.engine.restore(state, steps_done=checkpoint.step)
     run.guard.take_over(GuardState.from_json(text))
     return checkpoint.step
