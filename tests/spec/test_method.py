@@ -72,3 +72,20 @@ def test_two_learning_rates_need_two_factors():
     ]
     with pytest.raises(SpecError, match="has no A and B"):
         parse_run_spec(SPEC, overrides=changes)
+
+
+def test_8_bit_moments_are_refused_where_they_cannot_be_saved_or_held():
+    def kind(name):
+        return f"train.optimizer.kind={name}"
+
+    plain, gpu = "train.strategy={kind: plain}", "resources.gpus_per_worker=1"
+    refused = {
+        (kind("adamw_8bit"),): "out of whose shards 8-bit moments cannot be saved",
+        (kind("paged_adamw_8bit"), plain): "only a GPU has pages to move; use adamw_8bit",
+        (kind("adamw_4bit"), plain): "adamw_4bit",
+    }
+    for changes, message in refused.items():
+        with pytest.raises(SpecError, match=message):
+            parse_run_spec(SPEC, overrides=list(changes))
+    for changes in ([kind("adamw_8bit"), plain], [kind("paged_adamw_8bit"), plain, gpu]):
+        assert parse_run_spec(SPEC, overrides=changes)

@@ -30,6 +30,8 @@ NF4_BITS = 4 + 8 / NF4_BLOCK + 32 / (NF4_BLOCK * SCALE_BLOCK)
 
 STATE_BYTES = {"master weight": 4, "first moment": 4, "second moment": 4, "gradient": 4}
 """What Adam holds of a parameter in float32; ZeRO shares it out. Source: arXiv:1910.02054."""
+EIGHT_BIT_MOMENT = 1 + 4 / 256
+"""Bytes of a moment in 8 bits, with its share of a scale. Source: arXiv:2110.02861, sec. 2.1."""
 
 REDUCE_BUCKET = 500_000_000
 """Gradients that DeepSpeed averages at once (`reduce_bucket_size`)."""
@@ -74,7 +76,7 @@ def train_memory(spec: RunSpec, shape: Architecture) -> WorkerMemory:
         weights=weight_bytes(spec.base_model, shape),
         adapter=_adapter_bytes(spec, learned),
         gradients=learned * width / (sharing if stage == 2 else 1),
-        optimizer=learned * sum(STATE_BYTES.values()) / (sharing if stage > 0 else 1),
+        optimizer=learned * state_bytes(spec) / (sharing if stage > 0 else 1),
         activations=activation_bytes(
             shape, tokens, width, recompute=spec.train.gradient_checkpointing
         )
@@ -82,6 +84,15 @@ def train_memory(spec: RunSpec, shape: Architecture) -> WorkerMemory:
         buffers=_buffer_bytes(spec, shape, learned),
         reserve=RESERVE_BYTES["gpu" if spec.resources.gpus_per_worker else "cpu"],
     )
+
+
+def state_bytes(spec: RunSpec) -> float:
+    """Bytes that the optimizer holds of a parameter; paged ones may leave the device."""
+    saved = 0.0
+    if spec.train.optimizer.kind != "adamw":
+        moments = STATE_BYTES["first moment"] + STATE_BYTES["second moment"]
+        saved = moments - 2 * EIGHT_BIT_MOMENT
+    return sum(STATE_BYTES.values()) - saved
 
 
 def _zero_stage(spec: RunSpec) -> int:

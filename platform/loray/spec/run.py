@@ -82,6 +82,7 @@ class RunSpec(StrictModel):
             self._parts_go_together(),
             self._pissa_is_not_quantized(),
             self._two_rates_need_two_factors(),
+            self._the_optimizer_has_its_device_and_strategy(),
             self._what_is_trained_can_be_served(),
         )
         if findings := list(chain.from_iterable(rules)):
@@ -143,6 +144,24 @@ class RunSpec(StrictModel):
                 f"found {ratio:g}, but method.kind is full and has no A and B; drop it, or use "
                 "method.kind: lora",
                 reads=("method.kind",),
+            )
+
+    def _the_optimizer_has_its_device_and_strategy(self) -> Iterator[Finding]:
+        kind, strategy = self.train.optimizer.kind, self.train.strategy.kind
+        if kind != "adamw" and strategy != "plain":
+            yield Finding(
+                "train.optimizer.kind",
+                f"found {kind}, but train.strategy.kind is {strategy}, out of whose shards 8-bit "
+                "moments cannot be saved for another number of workers; use strategy: {kind: "
+                "plain}, or kind: adamw",
+                reads=("train.strategy.kind",),
+            )
+        if kind == "paged_adamw_8bit" and not self.resources.gpus_per_worker:
+            yield Finding(
+                "train.optimizer.kind",
+                "found paged_adamw_8bit, but resources.gpus_per_worker is 0, and only a GPU has "
+                "pages to move; use adamw_8bit, or gpus_per_worker: 1",
+                reads=("resources.gpus_per_worker",),
             )
 
     def _what_is_trained_can_be_served(self) -> Iterator[Finding]:

@@ -178,6 +178,11 @@ Strategy = Annotated[DeepSpeedStrategy | FsdpStrategy | PlainStrategy, Field(dis
 class OptimizerSpec(StrictModel):
     """AdamW with decoupled weight decay. Source: arXiv:1711.05101, algorithm 2."""
 
+    kind: Literal["adamw", "adamw_8bit", "paged_adamw_8bit"] = "adamw"
+    """How the moments are held: in float32, in 8 bits, or so that a GPU may move them to the host.
+
+    Source: arXiv:2110.02861; arXiv:2305.14314, sec. 3, for pages.
+    """
     learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 2e-4
     """Peak learning rate, reached after the warm-up."""
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0

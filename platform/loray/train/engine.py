@@ -1,6 +1,6 @@
 """The seam between the loop and what shards, averages and steps."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -9,8 +9,9 @@ from loray.models.load import DTYPES
 from loray.spec.run import RunSpec
 from loray.spec.train import DeepSpeedStrategy, FsdpStrategy, OptimizerSpec, PlainStrategy
 from loray.train.batches import Batch
+from loray.train.moments import ADAM_STATES
 
-ADAM_STATES = ("exp_avg", "exp_avg_sq")
+__all__ = ["ADAM_STATES", "Engine", "adam_over", "learning_parameters", "make_engine"]
 
 
 class Engine(Protocol):
@@ -76,15 +77,28 @@ def learning_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
     return {name: p for name, p in module.named_parameters() if p.requires_grad}
 
 
-def adam_over(parameters: dict[str, torch.Tensor], spec: OptimizerSpec) -> torch.optim.AdamW:
+def adam_over(parameters: dict[str, torch.Tensor], spec: OptimizerSpec) -> torch.optim.Optimizer:
     """AdamW; each group of its parameters has a `ratio`, its share of the learning rate."""
-    return torch.optim.AdamW(
-        _groups(parameters, spec.lora_plus_ratio),
-        lr=spec.learning_rate,
-        betas=(spec.beta1, spec.beta2),
-        eps=spec.epsilon,
-        weight_decay=spec.weight_decay,
-    )
+    options: dict[str, Any] = {
+        "params": _groups(parameters, spec.lora_plus_ratio),
+        "lr": spec.learning_rate,
+        "betas": (spec.beta1, spec.beta2),
+        "eps": spec.epsilon,
+        "weight_decay": spec.weight_decay,
+    }
+    match spec.kind:
+        case "adamw":
+            return torch.optim.AdamW(**options)
+        case "adamw_8bit":
+            return _bitsandbytes().AdamW8bit(**options)  # type: ignore[no-any-return]
+        case "paged_adamw_8bit":
+            return _bitsandbytes().PagedAdamW8bit(**options)  # type: ignore[no-any-return]
+
+
+def _bitsandbytes() -> Any:  # noqa: ANN401 (it has no types)
+    import bitsandbytes  # noqa: PLC0415 (seconds, and a log of its own)
+
+    return bitsandbytes.optim
 
 
 def _groups(parameters: dict[str, torch.Tensor], b_ratio: float) -> list[dict[str, object]]:

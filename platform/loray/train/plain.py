@@ -12,7 +12,8 @@ from torch import nn
 
 from loray.spec.train import TrainSpec
 from loray.train.batches import Batch
-from loray.train.engine import ADAM_STATES, adam_over, learning_parameters
+from loray.train.engine import adam_over, learning_parameters
+from loray.train.moments import moments_of, set_moments
 
 BUCKET = 1 << 23
 """Numbers that are averaged at once, or a few more: 32 MiB."""
@@ -85,11 +86,11 @@ class PlainEngine:
         }
 
     def state(self) -> dict[str, torch.Tensor]:
-        """The same, and `exp_avg/<name>`, `exp_avg_sq/<name>`."""
+        """The same, and `exp_avg/<name>`, `exp_avg_sq/<name>`, with the scales of 8-bit ones."""
         moments = {
-            f"{key}/{name}": self._adam.state[master][key].detach().cpu().clone()
+            f"{key}/{name}": moment
             for name, master in self._masters.items()
-            for key in ADAM_STATES
+            for key, moment in moments_of(self._adam, master).items()
         }
         return self.weights() | moments
 
@@ -97,15 +98,9 @@ class PlainEngine:
         """Continue from a `state` that any number of workers wrote; from `weights`, anew."""
         for name, master in self._masters.items():
             master.data.copy_(state[f"weight/{name}"])
-            self._adam.state[master] = {
-                "step": torch.tensor(float(steps_done)),
-                **{
-                    key: state.get(f"{key}/{name}", torch.zeros_like(master)).to(
-                        self._device, copy=True
-                    )
-                    for key in ADAM_STATES
-                },
-            }
+            suffix = f"/{name}"
+            moments = {k.removesuffix(suffix): t for k, t in state.items() if k.endswith(suffix)}
+            set_moments(self._adam, master, moments, steps_done=steps_done)
         self._hand_down()
 
     def _average(self) -> None:
