@@ -66,6 +66,8 @@ def main() -> None:
             spec = spec_of(
                 f"base_model.quantization={options.quantization}",
                 f"data.sequence.max_tokens={tokens}",
+                "data.sequence.packing=false",
+                "train.batch.global_size=1",
                 f"train.gradient_checkpointing={str(recompute).lower()}",
             )
             planned = train_memory(spec, shape).total / GIB

@@ -29,6 +29,29 @@ def test_a_plan_says_whether_a_worker_fits_a_device(loray, gib: str, verdict: bo
     assert ("a worker fits a device" in words) is verdict
 
 
+def test_a_plan_shows_what_a_worker_holds_at_each_moment(loray):
+    lines = loray("plan", "spec.yaml").out.splitlines()
+    head = next(line for line in lines if line.startswith("ONE WORKER, ON A CPU"))
+    assert head.split()[-3:] == ["LOADING", "STEP", "CHECKPOINT"]
+    for held in ("weights", "activations", "beginning", "checkpoint", "in all"):
+        assert any(line.startswith(held) for line in lines)
+    moments = loray("plan", "spec.yaml", "--json").document["forecast"]["moments"]
+    assert list(moments) == ["loading", "step", "checkpoint"]
+    assert all(moment["host_bytes"] == {} for moment in moments.values())
+
+
+def test_a_plan_for_gpus_shows_their_hosts_memory_and_the_hours(loray):
+    said = loray("plan", "spec.yaml", "--device", "a100-80g:2")
+    assert "ONE WORKER, ON ITS GPU" in said.out
+    assert "BESIDE THE GPU" in said.out
+    assert "mapped files" in said.out
+    assert "hours at 35%" in said.out
+    document = loray("plan", "spec.yaml", "--device", "a100-80g:2", "--json").document
+    assert document["hours"] > 0
+    host = document["forecast"]["moments"]["checkpoint"]["host_bytes"]
+    assert host["checkpoint"] == (12 + 2) * document["forecast"]["learned_parameters"]
+
+
 def test_a_base_model_that_cannot_be_counted_does_not_stop_the_plan(loray, workplace):
     (workplace / "base" / "config.json").write_text('{"model_type": "gpt2"}')
     said = loray("plan", "spec.yaml")

@@ -1,13 +1,30 @@
-"""The planner against figures that others published; each is a fact with its source beside it."""
+"""The planner against exact figures that others published, each with its source beside it.
+
+Measured peaks are in `published_peaks.py`. Left out here, and why:
+- LoRA-FA, AdaLoRA, LoHa, IA3 and MiSS (PEFT, method comparison): no methods of a spec.
+- Host memory on DeepSpeed's memory page (127.45 GiB for stage 2): of a model that every process
+  makes in float32 first; loray maps files instead.
+"""
 
 import json
 import math
-from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import pytest
 
-from loray.planner.memory import NF4_BITS, activation_bytes, train_memory, weight_bytes
+from loray.planner.memory import (
+    MIB,
+    MOMENT_BYTES,
+    NF4_BITS,
+    REDUCE_BUCKET,
+    adapter_bytes,
+    gradient_bytes,
+    optimizer_bytes,
+    train_memory,
+    weight_bytes,
+)
+from loray.planner.moments import file_bytes
 from loray.planner.parameters import (
     Architecture,
     count_adapter,
@@ -15,38 +32,16 @@ from loray.planner.parameters import (
     count_method,
     module_name,
 )
-from loray.spec.load import parse_run_spec
-from loray.spec.run import RunSpec
+from loray.planner.sharing import sharing_of
 from loray.spec.train import BaseModelSpec, LoraMethod
+from tests.house import REPOSITORY
+from tests.planner.published_peaks import PEAKS, Peak, table
+from tests.planner.shapes import SHAPES, shape, spec
 
-
-def shape(
-    hidden: int, kv: int, ff: int, layers: int, vocab: int = 32000, *, is_tied: bool = False
-) -> Architecture:
-    """An architecture with heads of 128 (64 where that does not divide)."""
-    size = 128 if kv % 128 == 0 and hidden % 128 == 0 else 64
-    return Architecture(
-        hidden=hidden,
-        intermediate=ff,
-        layers=layers,
-        heads=hidden // size,
-        kv_heads=kv // size,
-        head_size=size,
-        vocabulary=vocab,
-        is_tied=is_tied,
-    )
-
-
-SHAPES = {
-    "gpt3-175b": shape(12288, 12288, 49152, 96),
-    "llama-2-7b": shape(4096, 4096, 11008, 32),
-    "llama-2-13b": shape(5120, 5120, 13824, 40),
-    "llama-2-70b": shape(8192, 1024, 28672, 80),
-    "llama-3-8b": shape(4096, 1024, 14336, 32, 128256),
-    "llama-3.2-3b": shape(3072, 1024, 8192, 28, 128256, is_tied=True),
-    "phi-1.5": shape(2048, 2048, 8192, 24, 51200),
-    "falcon-40b": shape(8192, 512, 32768, 60, 65024),
-}
+GIB = 2**30
+AGREES = 0.15
+"""Largest relative error against a peak that others measured."""
+PAGE = REPOSITORY / "docs" / "measurements" / "memory.md"
 
 
 @pytest.mark.parametrize(
@@ -135,61 +130,14 @@ def test_double_quantization_saves_what_litgpt_measured(linear_parameters: float
     assert round(saved, 2) == pytest.approx(saved_gb, abs=0.011)
 
 
-def test_nf4_weights_of_llama_2_70b_fit_where_litgpt_measured_them():
-    # LitGPT, nf4-dq inference peak: 37.21 GB, activations of a short prompt included.
-    model = BaseModelSpec(path="x", quantization="nf4")
-    assert 35.5 < weight_bytes(model, SHAPES["llama-2-70b"]) / 1e9 < 37.21
+@pytest.mark.parametrize("peak", PEAKS, ids=lambda p: f"{p.source}, {p.model}, {p.setting}")
+def test_training_peaks_lie_near_those_that_others_measured(peak: Peak):
+    assert abs(peak.error) < AGREES
 
 
-def spec(text: str = "", **settings: object) -> RunSpec:
-    """A spec with the given overrides, written as `train__batch__micro_size=4`."""
-    base = (
-        "name: x\nbase_model: {path: x}\ntrain: {steps: 1}\n"
-        "data: {sources: [{kind: jsonl, uri: x, fields: {text: t}}]}\n"
-    )
-    overrides = [f"{name.replace('__', '.')}={value}" for name, value in settings.items()]
-    return parse_run_spec(base + text, overrides=overrides)
-
-
-def allocated(run: RunSpec, model: Architecture) -> float:
-    """Bytes that torch's allocator would report: CUDA's context is not among them."""
-    memory = train_memory(run, model)
-    return memory.total - memory.reserve
-
-
-@pytest.mark.parametrize(
-    ("model", "settings", "measured_gb"),
-    [
-        # LitGPT, resource tables: LoRA r=8 on q and v, A100 40 GB.
-        ("llama-2-7b", {"base_model__quantization": "none"}, 21.30),
-        ("llama-2-7b", {}, 13.84),
-        ("llama-2-13b", {"base_model__quantization": "none"}, 38.12),
-        ("llama-2-13b", {}, 22.55),
-    ],
-)
-def test_training_peaks_lie_near_those_that_litgpt_measured(
-    model: str, settings: dict[str, object], measured_gb: float
-):
-    run = spec(
-        **settings,
-        method="{kind: lora, rank: 8, targets: [q_proj, v_proj]}",
-        data__sequence__max_tokens=1304,
-        resources__gpus_per_worker=1,
-    )
-    assert allocated(run, SHAPES[model]) / 1e9 == pytest.approx(measured_gb, rel=0.08)
-
-
-def test_training_peak_lies_near_the_one_that_peft_measured():
-    # PEFT, method comparison, L40S: Llama 3.2 3B, r=32 on q and v, bf16, batch 4 of up to 768
-    # tokens; 20.76 GiB at most.
-    run = spec(
-        method="{kind: lora, rank: 32, targets: [q_proj, v_proj]}",
-        base_model__quantization="none",
-        data__sequence__max_tokens=768,
-        train__batch__micro_size=4,
-        resources__gpus_per_worker=1,
-    )
-    assert allocated(run, SHAPES["llama-3.2-3b"]) / 2**30 == pytest.approx(20.76, rel=0.08)
+def test_the_table_of_published_peaks_is_that_of_the_docs():
+    """Write it anew with `python -m tests.planner.published_peaks`."""
+    assert "\n".join(table()) in PAGE.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -201,25 +149,123 @@ def test_training_peak_lies_near_the_one_that_peft_measured():
 )
 def test_zero_model_states_are_those_that_deepspeed_states(stage: int, gib: float):
     parameters = 2_851_000_000
-    model = SHAPES["llama-2-7b"]
     run = spec(
         "method: {kind: full}\nresources: {workers: 8}\n",
         base_model__quantization="none",
         train__strategy={"kind": "deepspeed", "zero_stage": stage},
     )
-    memory = train_memory(run, model)
-    states = memory.weights + memory.gradients + memory.optimizer
-    scaled = states * parameters / count_base(model).total
-    assert round(scaled / 2**30, 2) == gib
+    states = 2 * parameters + gradient_bytes(run, parameters) + optimizer_bytes(run, parameters)
+    assert round(states / GIB, 2) == gib
 
 
-def test_recomputing_activations_keeps_one_layer_and_the_inputs_of_all():
-    model = SHAPES["llama-2-7b"]
-    whole = activation_bytes(model, 1000, 2, recompute=False)
-    kept = activation_bytes(model, 1000, 2, recompute=True)
-    logits = 1000 * model.vocabulary * 10
-    inputs = model.layers * 1000 * model.hidden * 2
-    assert kept == pytest.approx((whole - logits) / model.layers + inputs + logits)
-    assert math.isclose(
-        activation_bytes(replace(model, layers=0), 1000, 2, recompute=False), logits
+@pytest.mark.parametrize(
+    ("stage", "offload", "gib"),
+    [
+        (2, ("optimizer",), 5.31),
+        (3, (), 6.09),
+        (3, ("optimizer",), 0.78),
+        (3, ("optimizer", "parameters"), 0.12),
+    ],
+)
+def test_zero_with_weights_shared_out_is_as_deepspeed_states(stage: int, offload, gib: float):
+    """DeepSpeed's memory page: 2.851B parameters, the largest layer 32M of them, 8 GPUs.
+
+    It counts the largest layer once more at stage 3, in the weights' type and its gradient's; and
+    no gradients in that type beside their float32 sums, which are there for a moment.
+    """
+    parameters, largest, workers = 2_851_000_000, 32_000_000, 8
+    waiting = ", ".join(offload)
+    run = spec(
+        "method: {kind: full}\nresources: {workers: 8, gpus_per_worker: 1}\n",
+        base_model__quantization="none",
+        train__strategy=f"{{kind: deepspeed, zero_stage: {stage}, offload: [{waiting}]}}",
     )
+    here = {"optimizer", "parameters"} - set(offload)
+    states = gradient_bytes(run, parameters) if stage == 3 and "optimizer" in here else 0.0
+    states -= 2 * parameters / workers if states else 0.0
+    states += optimizer_bytes(run, parameters) if "optimizer" in here else 0.0
+    if "parameters" in here:
+        states += 2 * parameters / sharing_of(run).weights
+    states += 4 * largest if stage == 3 else 0.0
+    assert round(states / GIB, 2) == gib
+
+
+@pytest.mark.parametrize(
+    ("layers", "hidden", "adapter_mib", "adam_mib"),
+    [(32, 4096, 288, 1152), (60, 6656, 877.5, 3510)],
+)
+def test_adapters_and_moments_are_those_of_the_qlora_paper(
+    layers: int, hidden: int, adapter_mib: float, adam_mib: float
+):
+    """arXiv:2305.14314, figure 6: rank 64, 18 x hidden sizes a layer, an MLP of two matrices."""
+    model = shape(hidden, hidden, 4 * hidden, layers)
+    targets = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj")
+    learned = count_adapter(model, targets, 64)
+    assert learned == layers * 18 * hidden * 64
+    assert adapter_bytes(spec(), learned) / MIB == adapter_mib
+    assert learned * MOMENT_BYTES["adamw"] / MIB == adam_mib
+
+
+def test_a_whole_model_takes_two_bytes_a_parameter_on_disk():
+    # PEFT, method comparison: Llama 3.2 3B after full training, bfloat16.
+    assert file_bytes(SHAPES["llama-3.2-3b"]) == 6_425_499_648
+
+
+@pytest.mark.parametrize(
+    ("model", "quantization", "measured_gb"),
+    [
+        # LitGPT, resource tables: peak of generating from a short prompt. It also quantizes the
+        # output projection, and holds a cache.
+        ("llama-2-7b", "none", 13.52),
+        ("llama-2-7b", "nf4", 4.26),
+        ("codellama-34b", "nf4", 18.95),
+        ("llama-2-70b", "nf4", 37.21),
+    ],
+)
+def test_weights_lie_near_what_litgpt_measured_in_inference(
+    model: str, quantization: str, measured_gb: float
+):
+    planned = weight_bytes(BaseModelSpec(path="x", quantization=quantization), SHAPES[model])
+    assert planned / 1e9 == pytest.approx(measured_gb, rel=0.10)
+    assert planned / 1e9 < measured_gb
+
+
+def own_measurements() -> list[dict[str, object]]:
+    folder = REPOSITORY / "docs" / "measurements" / "gpu-2026-11-26"
+    return [row for file in sorted(folder.glob("planned-*.json")) for row in _rows(file)]
+
+
+def _rows(file: Path) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = json.loads(file.read_text(encoding="utf-8"))
+    return rows
+
+
+GPU_SHAPES: dict[str, Architecture] = {
+    "8b": shape(4096, 1024, 14336, 32, 128256),
+    "70b": shape(8192, 2048, 28672, 80, 128256),
+}
+
+
+@pytest.mark.parametrize(
+    "row",
+    own_measurements(),
+    ids=lambda r: f"{r['shape']}-{r['quantization']}-{r['tokens']}-{r['recompute']}",
+)
+def test_a_step_of_zero_2_takes_on_a_gpu_what_is_planned(row: dict[str, object]):
+    """`benchmarks/gpu/planned.py`: allocated to 3%; reserved, with CUDA's context, to 5%.
+
+    DeepSpeed's bucket is there between two passes only; the allocator keeps its place.
+    """
+    run = spec(
+        method="{kind: lora, rank: 64, alpha: 128}",
+        base_model__quantization=row["quantization"],
+        data__sequence__max_tokens=row["tokens"],
+        data__sequence__packing=False,
+        train__batch__global_size=1,
+        train__gradient_checkpointing=row["recompute"],
+        resources__gpus_per_worker=1,
+    )
+    memory = train_memory(run, GPU_SHAPES[str(row["shape"])])
+    assert memory.total / GIB == pytest.approx(row["reserved_gib"], rel=0.05)
+    allocated = memory.total - memory.reserve - 2 * REDUCE_BUCKET
+    assert allocated / GIB == pytest.approx(row["allocated_gib"], rel=0.03)

@@ -1,5 +1,6 @@
 """`loray plan`: what would run and why, and what it takes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,6 +112,8 @@ def forecast_or_reason(run: RunSpec, device_gib: float | None) -> "Forecast | st
 
 
 def _tell(run: RunSpec, taken: "Forecast") -> None:
+    from loray.planner.moments import largest
+
     share = taken.learned_parameters / taken.base_parameters
     say(
         f"parameters   {taken.base_parameters:,} in the base, {taken.learned_parameters:,} learn "
@@ -123,16 +126,34 @@ def _tell(run: RunSpec, taken: "Forecast") -> None:
     disk = in_units(taken.checkpoint_bytes)
     say(f"checkpoints  {taken.num_checkpoints}, {disk} until the run ends")
     say()
-    rows = [(name, in_units(size)) for name, size in taken.memory.components.items()]
-    show_table(
-        ("memory of one worker", "at the peak"), [*rows, ("in all", in_units(taken.memory.total))]
-    )
+    where = "its GPU" if run.resources.gpus_per_worker else "a CPU"
+    _show_memory(f"one worker, on {where}", [(m.name, m.device) for m in taken.moments])
+    if run.resources.gpus_per_worker:
+        _show_memory("beside the GPU", [(m.name, m.host) for m in taken.moments])
+        say("mapped files are pages that the kernel takes back when memory is short")
     say(f"serving replica: {in_units(sum(taken.serving.values()))}")
     if taken.fits is not None and taken.device_bytes is not None:
         verdict = "fits" if taken.fits else "does not fit"
-        say(f"a worker {verdict} a device of {in_units(taken.device_bytes)}")
+        peak = largest(taken.moments)
+        say(
+            f"a worker {verdict} a device of {in_units(taken.device_bytes)}: at most "
+            f"{in_units(peak.device_total)}, at {peak.name}"
+        )
     for note in taken.notes:
         say(f"note: {note}")
+
+
+def _show_memory(title: str, moments: Sequence[tuple[str, dict[str, float]]]) -> None:
+    """What memory holds, a column for each moment; what is nowhere is left out."""
+    held = dict.fromkeys(name for _, sizes in moments for name, size in sizes.items() if size)
+    rows = [(name, *(_or_dash(sizes.get(name)) for _, sizes in moments)) for name in held]
+    totals = ("in all", *(in_units(sum(sizes.values())) for _, sizes in moments))
+    show_table((title, *(name for name, _ in moments)), [*rows, totals])
+    say()
+
+
+def _or_dash(size: float | None) -> str:
+    return in_units(size) if size else "-"
 
 
 def in_units(size: float) -> str:
@@ -167,6 +188,9 @@ def _document(taken: "Forecast | str") -> dict[str, object]:
         "num_checkpoints": taken.num_checkpoints,
         "checkpoint_bytes": taken.checkpoint_bytes,
         "worker_bytes": taken.memory.components | {"total": taken.memory.total},
+        "moments": {
+            m.name: {"device_bytes": m.device, "host_bytes": m.host} for m in taken.moments
+        },
         "serving_bytes": taken.serving,
         "device_bytes": taken.device_bytes,
         "fits": taken.fits,

@@ -62,7 +62,7 @@ def _settle_on_cpu(model: PreTrainedModel, path: str) -> None:
     `loray.planner.legal` says which rows it misreads. On a CPU with AVX512-BF16 it would pack the
     weights anew at the first pass in evaluation mode, and compute in bfloat16 whatever was asked.
     """
-    from bitsandbytes.nn.modules import Linear4bit  # noqa: PLC0415 (not before its log is quiet)
+    from bitsandbytes.nn.modules import Linear4bit, Params4bit  # noqa: PLC0415 (not before its log is quiet)
 
     for name, module in model.named_modules():
         if not isinstance(module, Linear4bit):
@@ -74,6 +74,9 @@ def _settle_on_cpu(model: PreTrainedModel, path: str) -> None:
                 f"misreads rows that are no multiple of {NF4_BLOCK}; use quantization: none or a "
                 "GPU"
             )
+    for parameter in model.parameters():  # a single view of a mapped file keeps all of it resident
+        if not isinstance(parameter, Params4bit):
+            parameter.data = parameter.data.clone()
 
 
 def _quantization(spec: BaseModelSpec) -> BitsAndBytesConfig | None:

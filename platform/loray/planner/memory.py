@@ -1,14 +1,20 @@
-"""Bytes that one worker needs, by what they hold.
+"""Bytes that one worker needs at the peak of a step, by what they hold.
+
+A step has three peaks: where the loss begins to go back, with all activations; where all gradients
+are there; and where the optimizer moves the weights. The greatest counts. What comes before and
+after (loading, saving) is in `loray.planner.moments`.
 
 Legend: `P` parameters that learn, `n` workers, `w` bytes of a number in the type of computation.
 
-Model states follow from closed forms. Activations depend on kernels and allocator; their form here
-counts what autograd keeps in a decoder layer of transformers 5, and lies within 8% of published
-peaks of LitGPT and PEFT (`tests/planner/test_published.py`).
+Model states follow from closed forms, activations from `loray.planner.activations`. Compared with
+published figures in `tests/planner/test_published.py` and with measured ones in
+`docs/measurements/memory.md`.
 """
 
 from dataclasses import dataclass
 
+from loray.planner.activations import WIDTH, activation_bytes
+from loray.planner.dora import dora_activations, norm_bytes
 from loray.planner.parameters import (
     Architecture,
     count_adapter,
@@ -16,42 +22,57 @@ from loray.planner.parameters import (
     count_method,
     count_outputs,
 )
+from loray.planner.sharing import offloaded, put_together_bytes, sharing_of
 from loray.spec.run import RunSpec
 from loray.spec.train import NF4_BLOCK, BaseModelSpec, LoraMethod
 
 GIB = 2**30
-WIDTH = {"bfloat16": 2, "float32": 4}
-"""Bytes of a number."""
+MIB = 2**20
 
 SCALE_BLOCK = 256
 """Scales that share one scale of their own, in double quantization."""
 NF4_BITS = 4 + 8 / NF4_BLOCK + 32 / (NF4_BLOCK * SCALE_BLOCK)
 """Bits a weight with double quantization: 4.127."""
 
-STATE_BYTES = {"master weight": 4, "first moment": 4, "second moment": 4, "gradient": 4}
-"""What Adam holds of a parameter in float32; ZeRO shares it out. Source: arXiv:1910.02054."""
-EIGHT_BIT_MOMENT = 1 + 4 / 256
-"""Bytes of a moment in 8 bits, with its share of a scale. Source: arXiv:2110.02861, sec. 2.1."""
+MOMENT_BYTES = {
+    "adamw": 8.0,
+    "adamw_8bit": 2 * (1 + 4 / 256),
+    "paged_adamw_8bit": 2 * (1 + 4 / 256),
+}
+"""Adam's two moments of a parameter: float32, or 8 bits and a scale for each 256 of them.
+
+Source: arXiv:2110.02861, sec. 2.1. Paged ones may leave the device.
+"""
+MASTER_BYTES = 4
+"""The float32 weight that Adam moves in a narrower one's stead. Source: arXiv:1910.02054."""
+SUM_BYTES = 4
+"""A gradient as the optimizer reads it, summed over micro-batches, float32."""
 
 REDUCE_BUCKET = 500_000_000
 """Gradients that DeepSpeed averages at once (`reduce_bucket_size`)."""
-RESERVE_BYTES = {"gpu": 1.0 * GIB, "cpu": 0.7 * GIB}
+RESERVE_BYTES = {"gpu": 1.0 * GIB, "cpu": 0.6 * GIB}
 """CUDA's context, workspaces and gaps between blocks; on a CPU, Python with torch and Ray."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerMemory:
-    """Bytes on one worker's device at the peak of a step."""
+    """Bytes on one worker's device at one moment; without GPUs the device is the machine."""
 
     weights: float
     """The base model."""
     adapter: float
     gradients: float
+    """Those that are held at the peak: of the micro-batches before, or all of them."""
     optimizer: float
+    """Moments, and float32 copies of narrower weights."""
     activations: float
     """What the backward pass reads, the logits of every position included."""
     buffers: float
-    """Gradients on their way between workers, and the largest weight while it is unpacked."""
+    """Gradients on their way between workers, what the optimizer computes in between, the largest
+    weight while it is unpacked."""
+    beginning: float
+    """What learns as it was before the first step, in float32, for the guard; beside a GPU it is on
+    the host."""
     reserve: float
 
     @property
@@ -66,33 +87,66 @@ class WorkerMemory:
 
 
 def train_memory(spec: RunSpec, shape: Architecture) -> WorkerMemory:
-    """What one training worker needs."""
-    width = WIDTH[spec.base_model.dtype]
+    """What one training worker needs at the peak of a step."""
     learned = count_learned(spec, shape)
-    sharing = spec.resources.workers
-    stage = _zero_stage(spec)
-    tokens = spec.train.batch.micro_size * spec.data.sequence.max_tokens
+    on_gpu = bool(spec.resources.gpus_per_worker)
+    peak = max(
+        _passes(spec, shape, learned),
+        _reduction(spec, learned),
+        _update(spec, shape, learned),
+        key=lambda moment: sum(moment.values()),
+    )
+    on_host = offloaded(spec)
     return WorkerMemory(
-        weights=weight_bytes(spec.base_model, shape),
-        adapter=_adapter_bytes(spec, learned),
-        gradients=learned * width / (sharing if stage == 2 else 1),
-        optimizer=learned * state_bytes(spec) / (sharing if stage > 0 else 1),
-        activations=activation_bytes(
-            shape, tokens, width, recompute=spec.train.gradient_checkpointing
-        )
-        + _dora_bytes(spec, shape, tokens),
-        buffers=_buffer_bytes(spec, shape, learned),
-        reserve=RESERVE_BYTES["gpu" if spec.resources.gpus_per_worker else "cpu"],
+        weights=0.0 if "parameters" in on_host else held_weights(spec, shape),
+        adapter=adapter_bytes(spec, learned),
+        optimizer=0.0 if "optimizer" in on_host else optimizer_bytes(spec, learned),
+        beginning=0.0 if on_gpu else float(learned * MASTER_BYTES),
+        reserve=RESERVE_BYTES["gpu" if on_gpu else "cpu"],
+        **peak,
     )
 
 
-def state_bytes(spec: RunSpec) -> float:
-    """Bytes that the optimizer holds of a parameter; paged ones may leave the device."""
-    saved = 0.0
-    if spec.train.optimizer.kind != "adamw":
-        moments = STATE_BYTES["first moment"] + STATE_BYTES["second moment"]
-        saved = moments - 2 * EIGHT_BIT_MOMENT
-    return sum(STATE_BYTES.values()) - saved
+def _passes(spec: RunSpec, shape: Architecture, learned: int) -> dict[str, float]:
+    """Where the loss begins to go back: there are gradients of earlier micro-batches only."""
+    held = learned * SUM_BYTES / sharing_of(spec).gradients
+    on_gpu = spec.resources.gpus_per_worker
+    return {
+        "gradients": held if spec.accumulation_steps > 1 else 0.0,
+        "activations": activation_bytes(spec, shape) + dora_activations(spec, shape),
+        "buffers": (_bucket_bytes(spec, learned) if on_gpu else 0.0)
+        + _unpacked(spec, shape)
+        + norm_bytes(spec, shape)
+        + put_together_bytes(spec, shape, weight_bytes(spec.base_model, shape)),
+    }
+
+
+def _reduction(spec: RunSpec, learned: int) -> dict[str, float]:
+    """The end of the backward pass: all gradients are there, the activations are gone."""
+    return {
+        "gradients": gradient_bytes(spec, learned),
+        "activations": 0.0,
+        "buffers": _bucket_bytes(spec, learned),
+    }
+
+
+def _update(spec: RunSpec, shape: Architecture, learned: int) -> dict[str, float]:
+    """Adam's step, with its roots of the second moments.
+
+    On a GPU it takes all tensors at once and makes one number for each; on a CPU one tensor after
+    another, and two. To ZeRO all of a worker's share is one tensor.
+    """
+    if "optimizer" in offloaded(spec):  # it moves them there
+        return {"gradients": 0.0, "activations": 0.0, "buffers": 0.0}
+    on_gpu, is_one = bool(spec.resources.gpus_per_worker), _zero_stage(spec) > 0
+    share = learned / sharing_of(spec).optimizer
+    at_once = share if on_gpu or is_one else _largest_learned(spec, shape)
+    return {
+        "gradients": share * SUM_BYTES,
+        "activations": 0.0,
+        "buffers": at_once * (4 if on_gpu else 8)
+        + (_bucket_bytes(spec, learned) if on_gpu else 0.0),
+    }
 
 
 def _zero_stage(spec: RunSpec) -> int:
@@ -109,73 +163,85 @@ def count_learned(spec: RunSpec, shape: Architecture) -> int:
 
 
 def weight_bytes(model: BaseModelSpec, shape: Architecture) -> float:
-    """The base model in memory, whole on every worker: ZeRO up to 2 does not shard it."""
+    """The whole base model in memory."""
     count, width = count_base(shape), WIDTH[model.dtype]
     bits = NF4_BITS if model.quantization == "nf4" else 8 * width
     return count.linear * bits / 8 + count.other * width
 
 
-def activation_bytes(shape: Architecture, tokens: int, width: int, *, recompute: bool) -> float:
-    """What is kept for the backward pass of `tokens` tokens.
+def held_weights(spec: RunSpec, shape: Architecture) -> float:
+    """A worker's share of it, which is all of it but under ZeRO 3 and FSDP2."""
+    return weight_bytes(spec.base_model, shape) / sharing_of(spec).weights
 
-    In a layer: the inputs and outputs of the norms, and a float32 copy of each norm's input unless
-    it is that already; q, the attention's output and k, v as heads read them; gate, up, its
-    activation and their product.
-    Recomputing keeps a layer's input, and one layer whole while it is computed again.
+
+def adapter_bytes(spec: RunSpec, learned: int) -> float:
+    """The adapter in the type of computation, and of PiSSA what it began as.
+
+    Full training has none, and FSDP2 makes it of the float32 weights, layer by layer.
     """
-    query, key = shape.heads * shape.head_size, shape.kv_heads * shape.head_size
-    numbers = 4 * shape.hidden + 4 * query + 2 * key + 4 * shape.intermediate
-    copies = 0 if width == WIDTH["float32"] else 2 * shape.hidden * WIDTH["float32"]
-    layer = tokens * (numbers * width + copies)
-    logits = tokens * shape.vocabulary * (width + 4 + 4)  # as computed, in float32, its gradient
-    if recompute:
-        return shape.layers * tokens * shape.hidden * width + layer + logits
-    return shape.layers * layer + logits
-
-
-def _adapter_bytes(spec: RunSpec, learned: int) -> float:
-    """A and B, and of PiSSA what they began as."""
     if not isinstance(spec.method, LoraMethod):
         return 0.0
-    copies = 2 if spec.method.init == "pissa" else 1
-    return float(copies * learned * WIDTH[spec.base_model.dtype])
+    width, kept = WIDTH[spec.base_model.dtype], learned / sharing_of(spec).weights
+    if spec.train.strategy.kind == "fsdp" and width != MASTER_BYTES:
+        kept = 0.0
+    begun = learned if spec.method.init == "pissa" else 0
+    return float((kept + begun) * width)
 
 
-def _dora_bytes(spec: RunSpec, shape: Architecture, tokens: int) -> float:
-    """What a DoRA keeps besides: the base's outputs and the update's, which the gains multiply.
+def optimizer_bytes(spec: RunSpec, learned: int) -> float:
+    """Adam's moments, and the float32 weights that it moves where the model's own are others.
 
-    With dropout it passes the inputs through the base's weights once more, and out of NF4 it keeps
-    those until the backward pass.
+    ZeRO keeps copies of float32 weights too, and shares all of it out. Source: arXiv:1910.02054.
     """
-    method, width = spec.method, WIDTH[spec.base_model.dtype]
-    if not isinstance(method, LoraMethod) or not method.dora:
+    shared = sharing_of(spec)
+    has_copies = shared.has_copies or spec.base_model.dtype != "float32"
+    moments = MOMENT_BYTES[spec.train.optimizer.kind]
+    return learned * (moments + (MASTER_BYTES if has_copies else 0)) / shared.optimizer
+
+
+def gradient_bytes(spec: RunSpec, learned: int) -> float:
+    """All gradients of a step: as they come in the type of computation, and their float32 sums.
+
+    ZeRO shares out the sums from stage 1 on and the others from 2 on: 2 P + 18 P / n with weights
+    and optimizer at stage 2 in bfloat16, 4 P + 16 P / n at stage 1.
+    """
+    shared, width = sharing_of(spec), WIDTH[spec.base_model.dtype]
+    if _zero_stage(spec) == 0 and (width == SUM_BYTES or spec.train.strategy.kind == "fsdp"):
+        return learned * SUM_BYTES / shared.gradients  # they are summed where they come
+    if "optimizer" in offloaded(spec):  # shared ones go to the host as they come
+        return float(learned * width) if shared.gradients == 1 else 0.0
+    return learned * width / shared.gradients + learned * SUM_BYTES / shared.optimizer
+
+
+def _bucket_bytes(spec: RunSpec, learned: int) -> float:
+    """What DeepSpeed collects gradients in: set aside in full; a CPU has what is used of it."""
+    if _zero_stage(spec) == 0:
         return 0.0
-    linears = [shape.linear_shapes[name] for name in method.target_modules]
-    kept = tokens * 2 * sum(outputs for _, outputs in linears)
-    if method.dropout and spec.base_model.quantization == "nf4":
-        kept += sum(inputs * outputs for inputs, outputs in linears)
-    return float(kept * width * (1 if spec.train.gradient_checkpointing else shape.layers))
-
-
-def _buffer_bytes(spec: RunSpec, shape: Architecture, learned: int) -> float:
     width = WIDTH[spec.base_model.dtype]
-    is_shared = spec.resources.workers > 1 and _zero_stage(spec) > 0
-    bucket = min(learned, REDUCE_BUCKET) * width if is_shared else 0
-    largest = max(inputs * outputs for inputs, outputs in shape.linear_shapes.values())
-    unpacked = largest * width if spec.base_model.quantization == "nf4" else 0
-    return bucket + unpacked + _norm_numbers(spec, shape) * width
+    if spec.resources.gpus_per_worker:
+        return float(REDUCE_BUCKET * width)
+    return (
+        min(learned, REDUCE_BUCKET) * width * (1 - 1 / spec.resources.workers)
+    )  # the rest is counted
 
 
-def _norm_numbers(spec: RunSpec, shape: Architecture) -> int:
-    """What PEFT makes to take the norms of a DoRA's largest module.
+def _unpacked(spec: RunSpec, shape: Architecture) -> float:
+    """The largest weight, while it is not in NF4."""
+    if spec.base_model.quantization == "none":
+        return 0.0
+    return float(largest_projection(shape) * WIDTH[spec.base_model.dtype])
 
-    A unit matrix of its inputs, which it passes through A and B, and B A, its scaled form and
-    its sum with W0, each as large as W0.
-    """
-    if not isinstance(spec.method, LoraMethod) or not spec.method.dora:
-        return 0
-    linears = [shape.linear_shapes[name] for name in spec.method.target_modules]
-    return max(inputs * (inputs + 3 * outputs) for inputs, outputs in linears)
+
+def largest_projection(shape: Architecture) -> int:
+    """Weights of the largest projection in a layer."""
+    return max(inputs * outputs for inputs, outputs in shape.linear_shapes.values())
+
+
+def _largest_learned(spec: RunSpec, shape: Architecture) -> int:
+    """Numbers in the largest tensor that learns."""
+    if spec.method.kind == "full":
+        return max(shape.vocabulary * shape.hidden, largest_projection(shape))
+    return spec.method.max_rank * max(shape.hidden, shape.intermediate)
 
 
 def serve_memory(spec: RunSpec, shape: Architecture) -> dict[str, float]:

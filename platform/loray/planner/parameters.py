@@ -35,6 +35,8 @@ class Architecture:
     """Projections that have a bias."""
     has_head_norms: bool = False
     """q and k are normalised per head (Qwen3)."""
+    stored_type: str = "bfloat16"
+    """Of the numbers in its files."""
 
     @property
     def linear_shapes(self) -> dict[str, tuple[int, int]]:
@@ -171,6 +173,7 @@ def architecture_of(config: Mapping[str, Any]) -> Architecture:
         is_tied=bool(config.get("tie_word_embeddings", False)),
         biased=_biased(kind, config),
         has_head_norms=kind == "qwen3",
+        stored_type=config.get("dtype") or config.get("torch_dtype") or "float32",
     )
 
 

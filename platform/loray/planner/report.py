@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from loray.planner.activations import WIDTH
 from loray.planner.families import architecture_for
-from loray.planner.memory import GIB, WIDTH, WorkerMemory, count_learned, serve_memory, train_memory
+from loray.planner.memory import GIB, WorkerMemory, count_learned, serve_memory, train_memory
+from loray.planner.moments import Moment, largest, worker_moments
 from loray.planner.parameters import Architecture, count_base
-from loray.spec.overrides import path_of, with_value
+from loray.planner.savings import nearest_that_fits
 from loray.spec.run import RunSpec
 
 FULL_TRAINING_LIMIT = 1_000_000_000
@@ -22,7 +24,9 @@ class Forecast:
     base_parameters: int
     learned_parameters: int
     memory: WorkerMemory
-    """Of one training worker."""
+    """Of one training worker at the peak of a step."""
+    moments: tuple[Moment, ...]
+    """Of the same, on its device and on its host, loading and saving included."""
     serving: dict[str, float]
     """Bytes of one serving replica, by what they hold."""
     tokens_per_step: int
@@ -40,8 +44,10 @@ class Forecast:
 
     @property
     def fits(self) -> bool | None:
-        """Whether a worker fits the device; None when no device was named."""
-        return None if self.device_bytes is None else self.memory.total <= self.device_bytes
+        """Whether a worker always fits the device; None when no device was named."""
+        if self.device_bytes is None:
+            return None
+        return largest(self.moments).device_total <= self.device_bytes
 
 
 def forecast(spec: RunSpec, *, device_gib: float | None = None) -> Forecast:
@@ -62,7 +68,7 @@ def forecast_for(
     spec: RunSpec, shape: Architecture, *, device_gib: float | None = None
 ) -> Forecast:
     """The same for a base model of a known shape."""
-    memory = train_memory(spec, shape)
+    moments = worker_moments(spec, shape)
     learned = count_learned(spec, shape)
     train, sequence = spec.train, spec.data.sequence
     checkpoints = -(-train.steps // train.checkpoint_every)
@@ -71,7 +77,8 @@ def forecast_for(
     return Forecast(
         base_parameters=count_base(shape).total,
         learned_parameters=learned,
-        memory=memory,
+        memory=train_memory(spec, shape),
+        moments=moments,
         serving=serve_memory(spec, shape),
         tokens_per_step=train.batch.global_size * sequence.max_tokens,
         tokens_in_all=tokens,
@@ -81,7 +88,7 @@ def forecast_for(
             checkpoints * learned * (WIDTH[spec.base_model.dtype] + STATE_WIDTH)
         ),
         device_bytes=device,
-        notes=tuple(_notes(spec, shape, device)),
+        notes=tuple(_notes(spec, shape, moments, device)),
     )
 
 
@@ -97,49 +104,23 @@ def flops_per_token(spec: RunSpec, shape: Architecture) -> float:
     return 2.0 * passes * weights
 
 
-def _notes(spec: RunSpec, shape: Architecture, device: float | None) -> Iterator[str]:
+def _notes(
+    spec: RunSpec, shape: Architecture, moments: tuple[Moment, ...], device: float | None
+) -> Iterator[str]:
     count = count_base(shape).total
     if spec.method.kind == "full" and count > FULL_TRAINING_LIMIT:
         yield (
             f"method.kind is full on {count / 1e9:.1f}B parameters; above 1B an adapter learns "
             "about as well for a hundredth of the memory; use method.kind: lora"
         )
-    missing = 0.0 if device is None else train_memory(spec, shape).total - device
+    peak, step = largest(moments), next(m for m in moments if m.name == "step")
+    if peak is not step:
+        yield (
+            f"memory peaks at {peak.name}: {peak.device_total / GIB:.1f} GiB against "
+            f"{step.device_total / GIB:.1f} GiB of a step"
+        )
+    missing = 0.0 if device is None else peak.device_total - device
     if missing > 0:
         remedy = nearest_that_fits(spec, shape, device or 0.0)
         needs = f"a worker needs {missing / GIB:.1f} GiB more than its device has"
         yield f"{needs}; {remedy or 'no setting of this spec fits; use a smaller base model'}"
-
-
-def nearest_that_fits(spec: RunSpec, shape: Architecture, device: float) -> str | None:
-    """Settings that make a worker fit, those that leave the result alone first; None if none."""
-    changes: dict[str, object] = {}
-    for path, value in _savings(spec):
-        changes[path] = value
-        spec = _with(spec, path, value)
-        if train_memory(spec, shape).total <= device:
-            return "set " + ", ".join(f"{name}={value}" for name, value in changes.items())
-    return None
-
-
-def _savings(spec: RunSpec) -> Iterator[tuple[str, object]]:
-    """Changes that save memory: first those that leave the result alone, then those that do not."""
-    if spec.train.batch.micro_size > 1:
-        yield "train.batch.micro_size", 1
-    if not spec.train.gradient_checkpointing:
-        yield "train.gradient_checkpointing", True
-    if spec.base_model.dtype == "float32":
-        yield "base_model.dtype", "bfloat16"
-    if spec.method.kind == "full":
-        return
-    if spec.base_model.quantization == "none":
-        yield "base_model.quantization", "nf4"
-    length = spec.data.sequence.max_tokens
-    while length > 256:
-        length //= 2
-        yield "data.sequence.max_tokens", length
-
-
-def _with(spec: RunSpec, path: str, value: object) -> RunSpec:
-    """A copy of `spec` with one field changed, its rules checked again."""
-    return RunSpec.model_validate(with_value(spec.model_dump(), path_of(path), value))

@@ -1,0 +1,92 @@
+"""What a worker of Ray Train does, in a process of its own, and the largest that it was meanwhile.
+
+    python memory_worker.py SPEC_JSON        prints a line of JSON, bytes; run by `memory.py`
+
+Loads, takes steps over full sequences of which every token is a target, and gathers and writes a
+checkpoint, by the worker's own parts in its own order. Linux only: it reads and resets VmHWM.
+"""
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+KIB = 1024
+STEPS = 2
+"""The first makes what stays: moments of Adam, kernels."""
+
+
+def main(spec_file: str) -> None:
+    """Measure."""
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(29_000 + os.getpid() % 1000)}
+    os.environ |= {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "DS_ACCELERATOR": "cpu"}
+    import torch  # noqa: PLC0415 (the environment first)
+    import torch.distributed as dist  # noqa: PLC0415
+    from safetensors.torch import save_file  # noqa: PLC0415
+
+    from loray.spec.run import RunSpec  # noqa: PLC0415
+    from loray.train.engine import make_engine  # noqa: PLC0415
+    from loray.train.learner import build_learner, causal_lm, save_learned  # noqa: PLC0415
+    from loray.train.loop import AnswerLoss, loss_on, train_step  # noqa: PLC0415
+    from loray.train.vitals import Vitals  # noqa: PLC0415
+    from loray.train.worker import train  # noqa: F401, PLC0415 (for all that it brings with it)
+
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", rank=0, world_size=1)
+    spec = RunSpec.model_validate_json(Path(spec_file).read_text(encoding="utf-8"))
+    found = {}
+    learner = build_learner(spec, device="cpu")
+    found["loading"] = high_water()
+    forget()
+    engine = make_engine(AnswerLoss(causal_lm(learner)), spec, workers=1, device="cpu")
+    beginning = engine.weights()
+    vitals = Vitals(learner)
+    loss_on(engine, batches(spec))
+    for step in range(STEPS):
+        train_step(
+            engine,
+            batches(spec),
+            learning_rate=1e-4,
+            dropout_seed=step,
+            look_at_gradients=lambda n=step: vitals.measure(engine, step=n) and None,
+        )
+    found["step"] = high_water()
+    forget()
+    with tempfile.TemporaryDirectory() as name:
+        state = engine.state()
+        save_learned(learner, spec, Path(name))
+        save_file(state, Path(name) / "state.safetensors")
+    found["checkpoint"] = high_water()
+    del beginning, state
+    print(json.dumps(found))
+
+
+def batches(spec):  # noqa: ANN001, ANN201 (its types need torch)
+    """The micro-batches of a step: rows of a quarter of a sequence where the spec packs."""
+    import torch  # noqa: PLC0415
+
+    from loray.train.batches import Batch  # noqa: PLC0415
+
+    size, length = spec.train.batch.micro_size, spec.data.sequence.max_tokens
+    row = length // 4 if spec.data.sequence.packing else length
+    ids = torch.arange(size * length).view(size, length) % 200 + 20
+    positions = (torch.arange(length) % row).expand(size, length).clone()
+    batch = Batch(ids, ids.clone(), positions, num_tokens=size * length)
+    return [batch] * spec.accumulation_steps
+
+
+def high_water() -> int:
+    """The largest that this process was since it last forgot, bytes."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * KIB
+
+
+def forget() -> None:
+    """Let the high-water mark begin again at what is resident now."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

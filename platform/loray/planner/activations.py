@@ -1,0 +1,107 @@
+"""What the backward pass of a decoder reads, counted tensor by tensor.
+
+Counted as autograd keeps it for transformers 5 with `sdpa` attention and PEFT's LoRA layers; a test
+compares it with what autograd does keep (`tests/planner/test_activations.py`). What need not learn
+keeps nothing of its input, so the count follows from the method and its targets.
+
+Legend: `h` hidden size, `q` heads x head size, `k` the same for keys, `f` intermediate size,
+`w` bytes of a number in the type of computation.
+"""
+
+from loray.planner.parameters import Architecture, module_name
+from loray.spec.run import RunSpec
+from loray.spec.train import ATTENTION, LoraMethod
+
+WIDTH = {"bfloat16": 2, "float32": 4}
+"""Bytes of a number."""
+
+LOGIT_BYTES = 12
+"""Of a logit where the loss goes back: log-probability, its gradient, the logit's; all float32."""
+
+
+def activation_bytes(spec: RunSpec, shape: Architecture) -> float:
+    """What a micro-batch of full sequences takes at its peak, every token a target.
+
+    That is where the loss begins to go back: every layer's activations and the logits. Recomputing
+    keeps the layers' inputs only, and then one layer at a time whole, long after the logits.
+    """
+    width, tokens = WIDTH[spec.base_model.dtype], tokens_per_pass(spec)
+    logits = LOGIT_BYTES * shape.vocabulary
+    last_norm = 4 * shape.hidden
+    layer = kept_by_layer(spec, shape)
+    if not spec.train.gradient_checkpointing:
+        return tokens * (shape.layers * layer + last_norm + logits)
+    inputs = shape.layers * shape.hidden * width
+    gradients = 3 * shape.intermediate * width  # of gate, up and their product
+    return tokens * (inputs + last_norm + max(logits, layer + gradients))
+
+
+def tokens_per_pass(spec: RunSpec) -> int:
+    """Tokens that a worker passes through the model at once, at most."""
+    return spec.train.batch.micro_size * spec.data.sequence.max_tokens
+
+
+def kept_by_layer(spec: RunSpec, shape: Architecture) -> float:
+    """Bytes that one decoder layer keeps of a token; of the widest, where ranks differ."""
+    width = WIDTH[spec.base_model.dtype]
+    return (
+        _of_norms(spec, shape)
+        + _of_attention(spec, shape)
+        + 3 * shape.intermediate * width  # gate, its activation, up
+        + (_of_adapter(spec.method, spec, shape) if spec.method.kind == "lora" else 0)
+        + width * sum(_inputs_that_are_read(spec, shape))
+    )
+
+
+def _of_norms(spec: RunSpec, shape: Architecture) -> int:
+    """Each norm's input in float32 and its deviation; what it scales, where its weight learns."""
+    sizes, counts = [shape.hidden] * 2, 2
+    if shape.has_head_norms:
+        sizes += [shape.heads * shape.head_size, shape.kv_heads * shape.head_size]
+        counts += shape.heads + shape.kv_heads
+    scaled = WIDTH[spec.base_model.dtype] if spec.method.kind == "full" else 0
+    return sum(sizes) * (4 + scaled) + 4 * counts
+
+
+def _of_attention(spec: RunSpec, shape: Architecture) -> int:
+    """Queries, keys, values, the output, and the float32 sum of each head's row.
+
+    With packing there is a mask (a row of it for each token), and sdpa then takes keys and values
+    once for every head.
+    """
+    width, query = WIDTH[spec.base_model.dtype], shape.heads * shape.head_size
+    is_packed = spec.data.sequence.packing
+    key = query if is_packed else shape.kv_heads * shape.head_size
+    mask = spec.data.sequence.max_tokens if is_packed else 0
+    return width * (2 * query + 2 * key + mask) + 4 * shape.heads
+
+
+def _of_adapter(method: LoraMethod, spec: RunSpec, shape: Architecture) -> int:
+    """What A gives B, and with dropout its own copy of the input and the mask."""
+    width, total = WIDTH[spec.base_model.dtype], 0
+    mask = 1 if spec.resources.gpus_per_worker else width  # a byte in the fused kernel
+    for name in method.target_modules:
+        rank = max(method.rank_of(module_name(layer, name)) for layer in range(shape.layers))
+        dropped = shape.linear_shapes[name][0] * (width + mask) if method.dropout else 0
+        total += rank * width + dropped
+    return total
+
+
+def _inputs_that_are_read(spec: RunSpec, shape: Architecture) -> list[int]:
+    """Sizes of the inputs that something which learns is multiplied with.
+
+    Projections with the same input share it; that of o_proj is the attention's output, which is
+    kept anyway.
+    """
+    method = spec.method
+    if method.kind == "lora" and method.dropout:
+        return []  # A reads a copy
+    names = shape.linear_shapes if method.kind == "full" else method.target_modules
+    found = []
+    if any(name in ATTENTION and name != "o_proj" for name in names):
+        found.append(shape.hidden)
+    if "gate_proj" in names or "up_proj" in names:
+        found.append(shape.hidden)
+    if "down_proj" in names:
+        found.append(shape.intermediate)
+    return found

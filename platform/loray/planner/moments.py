@@ -1,0 +1,132 @@
+"""The moments of a worker's life at which its memory peaks: loading, a step, a checkpoint.
+
+A worker with a GPU has two memories, the GPU's and its host's; without one both are the same.
+"""
+
+from dataclasses import dataclass
+
+from loray.planner.activations import WIDTH
+from loray.planner.memory import (
+    GIB,
+    MASTER_BYTES,
+    MOMENT_BYTES,
+    RESERVE_BYTES,
+    SUM_BYTES,
+    adapter_bytes,
+    count_learned,
+    held_weights,
+    largest_projection,
+    optimizer_bytes,
+    train_memory,
+    weight_bytes,
+)
+from loray.planner.parameters import Architecture, count_base
+from loray.planner.sharing import offloaded, sharing_of
+from loray.spec.run import RunSpec
+
+STORED_WIDTH = {"float32": 4, "float16": 2, "bfloat16": 2}
+HOST_RESERVE = 2.0 * GIB
+"""Python with torch's CUDA libraries, Ray and pinned buffers; an estimate, not measured."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Bytes by what they hold, at one moment."""
+
+    name: str
+    """`loading`, `step` or `checkpoint`."""
+    device: dict[str, float]
+    """On the GPU; on a machine without one, in its memory."""
+    host: dict[str, float]
+    """In the memory of a GPU's machine; empty without a GPU."""
+
+    @property
+    def device_total(self) -> float:
+        """Bytes on the device."""
+        return sum(self.device.values())
+
+    @property
+    def host_total(self) -> float:
+        """Bytes beside it; 0 without a GPU."""
+        return sum(self.host.values())
+
+
+def largest(moments: tuple[Moment, ...]) -> Moment:
+    """The moment at which a device holds most."""
+    return max(moments, key=lambda moment: moment.device_total)
+
+
+def worker_moments(spec: RunSpec, shape: Architecture) -> tuple[Moment, ...]:
+    """What a training worker needs while it loads, at the peak of a step, and while it saves."""
+    on_gpu = bool(spec.resources.gpus_per_worker)
+    learned = count_learned(spec, shape)
+    loading = _loading(spec, shape, on_gpu=on_gpu)
+    step = train_memory(spec, shape).components
+    resting = {
+        "weights": step["weights"],
+        "adapter": step["adapter"],
+        "optimizer": step["optimizer"],
+        "beginning": step["beginning"],
+        "reserve": step["reserve"],
+    }
+    saving = _saved_bytes(spec, learned)
+    if not on_gpu:
+        return (
+            Moment("loading", loading, {}),
+            Moment("step", step, {}),
+            Moment("checkpoint", {**resting, "checkpoint": saving}, {}),
+        )
+    host = {
+        "beginning": float(learned * MASTER_BYTES),
+        "reserve": HOST_RESERVE,
+        **_offloaded_bytes(spec, shape, learned),
+    }
+    files = {"mapped files": file_bytes(shape), "reserve": HOST_RESERVE}
+    return (
+        Moment("loading", loading, files),
+        Moment("step", step, host),
+        Moment("checkpoint", resting, {**host, "checkpoint": saving}),
+    )
+
+
+def _loading(spec: RunSpec, shape: Architecture, *, on_gpu: bool) -> dict[str, float]:
+    """The weights as they will stay, and what they are made from.
+
+    Files are mapped, not read: weights that stay on a CPU as they are stored are the files' pages.
+    A GPU gets one tensor after another.
+    """
+    model = spec.base_model
+    found = {
+        "weights": weight_bytes(model, shape),
+        "reserve": RESERVE_BYTES["gpu" if on_gpu else "cpu"],
+    }
+    if on_gpu:
+        largest = max(largest_projection(shape), shape.vocabulary * shape.hidden)
+        return {**found, "buffers": float(largest * WIDTH[model.dtype])}
+    stays = model.quantization == "none" and model.dtype == shape.stored_type
+    return {**found, "files": 0.0 if stays else file_bytes(shape)}
+
+
+def _offloaded_bytes(spec: RunSpec, shape: Architecture, learned: int) -> dict[str, float]:
+    """A worker's share of what waits on the host."""
+    waiting = offloaded(spec)
+    sums = learned * SUM_BYTES / sharing_of(spec).optimizer
+    found = {
+        "optimizer": optimizer_bytes(spec, learned) + sums,
+        "parameters": held_weights(spec, shape),
+    }
+    return {name: size for name, size in found.items() if name in waiting}
+
+
+def file_bytes(shape: Architecture) -> float:
+    """The base model's weights on disk."""
+    return float(count_base(shape).total * STORED_WIDTH.get(shape.stored_type, 4))
+
+
+def _saved_bytes(spec: RunSpec, learned: int) -> float:
+    """A checkpoint on its way to the disk: float32 weights and moments in full, and what is saved.
+
+    Every worker gathers the first; worker 0 holds the second too.
+    """
+    written = adapter_bytes(spec, learned) or learned * WIDTH[spec.base_model.dtype]
+    return learned * (MASTER_BYTES + MOMENT_BYTES[spec.train.optimizer.kind]) + written

@@ -1,0 +1,65 @@
+"""What each strategy shares out between workers, and what it keeps on the host."""
+
+from dataclasses import dataclass
+
+from loray.planner.activations import WIDTH
+from loray.planner.parameters import Architecture, count_base
+from loray.spec.run import RunSpec
+from loray.spec.train import DeepSpeedStrategy, FsdpStrategy, PlainStrategy
+
+LIVE_NUMBERS = 1_000_000_000
+"""Most numbers of weights that ZeRO 3 holds put together (`stage3_max_live_parameters`)."""
+LAYERS_AT_ONCE = 2
+"""FSDP2 has the layer that computes put together, and the next one on its way."""
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """Into how many parts each is cut, one for every worker; 1 where every worker holds all."""
+
+    weights: int = 1
+    """The base, and what learns in the type of computation."""
+    gradients: int = 1
+    """As they come out of the backward pass."""
+    optimizer: int = 1
+    """Moments, float32 weights, and the sums of gradients that move them."""
+    has_copies: bool = False
+    """Whether float32 weights are copied even where the model's own are float32."""
+
+
+def sharing_of(spec: RunSpec) -> Sharing:
+    """What the spec's strategy does. Source: arXiv:1910.02054; torch's `fully_shard`."""
+    workers, strategy = spec.resources.workers, spec.train.strategy
+    match strategy:
+        case PlainStrategy():
+            return Sharing()
+        case FsdpStrategy():
+            return Sharing(workers, workers, workers)
+        case DeepSpeedStrategy(zero_stage=stage):
+            weights, gradients, optimizer = (workers if stage >= n else 1 for n in (3, 2, 1))
+            return Sharing(weights, gradients, optimizer, has_copies=stage > 0)
+
+
+def offloaded(spec: RunSpec) -> frozenset[str]:
+    """What waits on the host; nothing where the worker has no GPU."""
+    strategy = spec.train.strategy
+    if isinstance(strategy, DeepSpeedStrategy) and spec.resources.gpus_per_worker:
+        return frozenset(strategy.offload)
+    return frozenset()
+
+
+def put_together_bytes(spec: RunSpec, shape: Architecture, whole: float) -> float:
+    """Weights that a worker holds in full beside its share, while they are computed with.
+
+    Args:
+        whole: bytes of all weights as they are held.
+    """
+    if sharing_of(spec).weights == 1:
+        return 0.0
+    width = WIDTH[spec.base_model.dtype]
+    if spec.train.strategy.kind == "fsdp":
+        count = count_base(shape)
+        outside = count.other * width  # embeddings and norms stay put together over a pass
+        return outside + LAYERS_AT_ONCE * (whole - outside) / shape.layers
+    packed = 1 if spec.base_model.quantization == "nf4" else width
+    return min(whole, float(LIVE_NUMBERS * packed))

@@ -1,0 +1,83 @@
+"""Loading, stepping and saving: what a worker's device and its host hold."""
+
+from dataclasses import replace
+
+import pytest
+
+from loray.planner.memory import count_learned, train_memory, weight_bytes
+from loray.planner.moments import Moment, file_bytes, largest, worker_moments
+from loray.planner.report import forecast_for
+from tests.planner.shapes import SHAPES, spec
+
+LLAMA = SHAPES["llama-3.2-3b"]
+
+
+def moments(shape=LLAMA, **settings) -> dict[str, Moment]:
+    return {moment.name: moment for moment in worker_moments(spec(**settings), shape)}
+
+
+def test_a_step_is_what_train_memory_says():
+    for settings in ({}, {"resources__gpus_per_worker": 1}):
+        step = moments(**settings)["step"]
+        assert step.device_total == train_memory(spec(**settings), LLAMA).total
+
+
+def test_beside_a_gpu_the_guards_copy_and_the_checkpoint_lie_on_the_host():
+    found = moments(resources__gpus_per_worker=1)
+    learned = count_learned(spec(), LLAMA)
+    assert found["step"].host["beginning"] == 4 * learned
+    assert found["checkpoint"].host["checkpoint"] == (12 + 2) * learned
+    assert found["step"].device["beginning"] == 0
+    assert "checkpoint" not in found["checkpoint"].device
+
+
+def test_without_a_gpu_all_of_it_is_one_sum():
+    found = moments()
+    learned = count_learned(spec(), LLAMA)
+    assert found["step"].device["beginning"] == 4 * learned
+    assert found["checkpoint"].device["checkpoint"] == (12 + 2) * learned
+    assert all(moment.host == {} for moment in found.values())
+
+
+@pytest.mark.parametrize(
+    ("settings", "stored_type", "files"),
+    [
+        ({"base_model__quantization": "none"}, "bfloat16", 0),  # the mapped files are the weights
+        ({"base_model__quantization": "none"}, "float16", 2),
+        ({"base_model__quantization": "none", "base_model__dtype": "float32"}, "bfloat16", 2),
+        ({"base_model__quantization": "none", "base_model__dtype": "float32"}, "float32", 0),
+        ({}, "bfloat16", 2),  # NF4 is made from them
+        ({}, "float32", 4),
+    ],
+)
+def test_loading_on_a_cpu_maps_files_beside_the_weights_unless_they_are_the_weights(
+    settings: dict[str, object], stored_type: str, files: int
+):
+    shape = replace(LLAMA, stored_type=stored_type)
+    loading = moments(shape, **settings)["loading"]
+    assert loading.device["files"] == files * 3_212_749_824
+    assert loading.device["weights"] == weight_bytes(spec(**settings).base_model, shape)
+
+
+def test_a_gpu_gets_one_tensor_after_another_and_its_host_maps_the_files():
+    loading = moments(resources__gpus_per_worker=1)["loading"]
+    assert loading.device["buffers"] == 2 * 128_256 * 3072
+    assert loading.host["mapped files"] == file_bytes(LLAMA)
+
+
+def test_a_peak_that_is_not_a_steps_is_said():
+    """NF4 on a CPU is made from 16-bit files; full training saves 12 bytes a parameter."""
+    small = {"data__sequence__max_tokens": 16, "train__batch__global_size": 1}
+    loading = forecast_for(spec(**small), LLAMA)
+    assert largest(loading.moments).name == "loading"
+    assert any("memory peaks at loading" in note for note in loading.notes)
+    full = spec(method="{kind: full}", base_model__quantization="none", **small)
+    shape = replace(LLAMA, layers=4)
+    assert largest(forecast_for(full, shape).moments).name == "checkpoint"
+
+
+def test_whether_a_worker_fits_counts_every_moment():
+    run = spec(data__sequence__max_tokens=16, train__batch__global_size=1)
+    step = train_memory(run, LLAMA).total / 2**30
+    assert forecast_for(run, LLAMA, device_gib=step + 0.1).fits is False
+    assert forecast_for(run, LLAMA, device_gib=step + 6.0).fits is True

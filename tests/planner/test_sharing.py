@@ -1,0 +1,53 @@
+"""What ZeRO 3, FSDP2 and offload take off a worker, in the plan."""
+
+import pytest
+
+from loray.planner.memory import train_memory, weight_bytes
+from loray.planner.moments import worker_moments
+from tests.planner.shapes import SHAPES, spec
+
+LLAMA = SHAPES["llama-2-70b"]
+GPUS = {"resources__workers": 4, "resources__gpus_per_worker": 1}
+
+
+def memory(strategy: str, **more: object):
+    return train_memory(spec(**{**GPUS, **more}, train__strategy=strategy), LLAMA)
+
+
+@pytest.mark.parametrize("strategy", ["{kind: fsdp}", "{kind: deepspeed, zero_stage: 3}"])
+def test_four_workers_hold_a_quarter_of_the_base_each(strategy: str):
+    whole, shared = memory("{kind: deepspeed, zero_stage: 2}"), memory(strategy)
+    assert shared.weights == whole.weights / 4
+    assert shared.optimizer == whole.optimizer
+    assert whole.buffers < shared.buffers < whole.buffers + whole.weights / 4
+
+
+def test_one_worker_shares_nothing():
+    alone = {"resources__workers": 1}
+    plain = memory("{kind: plain}", **alone)
+    assert memory("{kind: fsdp}", **alone).weights == plain.weights
+    assert memory("{kind: fsdp}", **alone).buffers == plain.buffers
+
+
+def test_fsdp_holds_two_layers_and_what_is_outside_of_layers_put_together():
+    run = spec(**GPUS, train__strategy="{kind: fsdp}", base_model__quantization="none")
+    whole = weight_bytes(run.base_model, LLAMA)
+    outside = (2 * LLAMA.vocabulary * LLAMA.hidden + (2 * LLAMA.layers + 1) * LLAMA.hidden) * 2
+    layers = 2 * (whole - outside) / LLAMA.layers
+    assert train_memory(run, LLAMA).buffers == pytest.approx(outside + layers)
+
+
+def test_what_is_offloaded_is_planned_on_the_host():
+    every = "{kind: deepspeed, zero_stage: 3, offload: [optimizer, parameters]}"
+    run = spec(**GPUS, train__strategy=every)
+    step = next(moment for moment in worker_moments(run, LLAMA) if moment.name == "step")
+    kept = memory("{kind: deepspeed, zero_stage: 3}")
+    assert step.device["optimizer"] == step.device["weights"] == 0.0
+    assert step.host["parameters"] == kept.weights
+    assert step.host["optimizer"] > kept.optimizer
+
+
+def test_a_worker_without_a_gpu_has_nowhere_to_offload_to():
+    on_cpu = {"resources__gpus_per_worker": 0}
+    plain = memory("{kind: deepspeed, zero_stage: 3}", **on_cpu)
+    assert memory("{kind: deepspeed, zero_stage: 3, offload: [optimizer]}", **on_cpu) == plain
