@@ -25,8 +25,14 @@ def build(spec: RunSpec) -> Looped:
     return Looped([], learner, engine)
 
 
-def step_through(looped: Looped, spec: RunSpec, tokens: str, steps: range) -> None:
-    """Do some steps and add their losses."""
+def step_through(
+    looped: Looped, spec: RunSpec, tokens: str, steps: range, *, look: Any = None
+) -> None:
+    """Do some steps and add their losses.
+
+    Args:
+        look: called between `backward` and `step`.
+    """
     from loray.train.batches import BatchSizes, micro_batches, open_tokens
     from loray.train.loop import learning_rate_at, train_step
 
@@ -38,5 +44,6 @@ def step_through(looped: Looped, spec: RunSpec, tokens: str, steps: range) -> No
             micro_batches(opened, step=step, seed=spec.seed, sizes=sizes, worker=0),
             learning_rate=learning_rate_at(step, train=spec.train),
             dropout_seed=step,
+            look_at_gradients=look,
         )
         looped.losses.append(result.loss)

@@ -1,9 +1,11 @@
+import math
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.train.sequences import make_spec
+from tests.train.loops import build, step_through
+from tests.train.sequences import make_rows, make_spec, write_tokens
 
 
 def test_the_norm_of_the_update_needs_no_product() -> None:
@@ -31,21 +33,27 @@ def test_a_fresh_adapter_is_at_ratio_zero_and_counts_as_untrained(model: Path) -
 @pytest.mark.parametrize("quantization", ["none", "nf4"])
 def test_the_ratio_is_that_of_the_whole_matrices(model: Path, quantization: str) -> None:
     """Against BA and W0 made in full, from 4-bit weights too."""
-    from loray.train.learner import build_learner
+    from loray.train.learner import build_learner, causal_lm
     from loray.train.vitals import Vitals
 
     class Still:
-        """An engine whose gradients are all one."""
+        """An engine whose gradients are all one, and whose steps change nothing."""
 
         def gradient(self, parameter: torch.Tensor) -> torch.Tensor:
             return torch.ones_like(parameter)
+
+        def weights(self) -> dict[str, torch.Tensor]:
+            named = causal_lm(learner).named_parameters()
+            return {f"weight/model.{name}": p.detach() for name, p in named if "lora" in name}
 
     learner = build_learner(make_spec(model, base_model__quantization=quantization), device="cpu")
     plain = build_learner(make_spec(model, base_model__quantization="none"), device="cpu")
     for name, parameter in learner.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.1)
-    records = Vitals(learner).measure(Still(), step=5)
+    vitals = Vitals(learner)
+    vitals.look(Still())
+    records = vitals.records(Still(), step=5)
     assert len(records) == 14
     by_name = {r["module"]: r for r in records}
     record = by_name["model.layers.1.mlp.up_proj"]
@@ -54,8 +62,81 @@ def test_the_ratio_is_that_of_the_whole_matrices(model: Path, quantization: str)
     whole = plain.get_submodule("base_model.model.model.layers.1.mlp.up_proj.base_layer").weight
     expected = float(update.detach().norm() / whole.norm())
     assert record["weight_norm_ratio"] == pytest.approx(expected, rel=0.02)
+    assert record["update_ratio"] == 0.0
     assert record["grad_sparsity"] == 0.0
     assert record["grad_norm"] == pytest.approx(
         sum(p.numel() for p in (layer.lora_A["default"].weight, layer.lora_B["default"].weight))
         ** 0.5
     )
+
+
+def test_singular_values_need_no_product_and_no_qr() -> None:
+    """Against the product made in full, and against QR of both factors."""
+    from loray.train.vitals import singular_values
+
+    draw = torch.Generator().manual_seed(0)
+    a = torch.randn(6, 40, generator=draw, dtype=torch.float64)
+    b = torch.randn(30, 6, generator=draw, dtype=torch.float64)
+    b = b * torch.logspace(0, -5, 6, dtype=torch.float64)
+    found = singular_values(a, b)
+    inner = torch.linalg.qr(b).R @ torch.linalg.qr(a.T).R.T
+    for other in (torch.linalg.svdvals(b @ a)[:6], torch.linalg.svdvals(inner)):
+        torch.testing.assert_close(found, other.flip(0), rtol=0, atol=1e-8 * float(other[0]))
+
+
+def test_the_effective_rank_is_between_one_direction_and_all() -> None:
+    from loray.train.vitals import effective_rank
+
+    eye = torch.eye(8, dtype=torch.float32)
+    assert effective_rank(eye[:4], 3.0 * eye[:, :4]) == pytest.approx(4.0)
+    assert effective_rank(eye[:1].repeat(4, 1), torch.ones(8, 4)) == pytest.approx(1.0)
+    two = torch.diag(torch.tensor([3.0, 1.0, 0.0, 0.0]))  # shares 3/4 and 1/4
+    assert effective_rank(torch.eye(4), two) == pytest.approx(4 / 3**0.75)
+    assert effective_rank(torch.eye(4), torch.zeros(4, 4)) == 0.0
+    assert math.isnan(effective_rank(torch.eye(4), torch.full((4, 4), torch.nan)))
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize(
+    ("strategy", "dtype"),
+    [
+        ("plain", "float32"),
+        pytest.param("plain", "bfloat16", marks=pytest.mark.slow),
+        pytest.param("deepspeed", "float32", marks=pytest.mark.slow),
+    ],
+)
+def test_the_update_ratio_is_that_of_the_whole_matrices_before_and_after(
+    model: Path, tmp_path: Path, strategy: str, dtype: str
+) -> None:
+    from loray.train.vitals import Vitals
+
+    spec = make_spec(
+        model,
+        base_model__quantization="none",
+        base_model__dtype=dtype,
+        train__strategy={"kind": strategy},
+        method={"kind": "lora", "rank": 4, "alpha": 8, "rslora": True},
+    )
+    tokens = write_tokens(tmp_path, make_rows(16))
+    looped, module = build(spec), "model.layers.1.self_attn.q_proj"
+    step_through(looped, spec, tokens, range(3))
+    vitals = Vitals(looped.learner)
+
+    def update() -> torch.Tensor:
+        weights = looped.engine.weights()
+        a, b = (weights[f"weight/model.{module}.lora_{f}.default.weight"].double() for f in "AB")
+        return b @ a * (8 / 4**0.5)
+
+    before = update()
+    step_through(looped, spec, tokens, range(3, 4), look=lambda: vitals.look(looped.engine))
+    records = {record["module"]: record for record in vitals.records(looped.engine, step=4)}
+    layer = looped.learner.get_submodule(f"base_model.model.{module}")
+    norm = float(layer.get_base_layer().weight.double().norm())
+    found = records[module]
+    assert found["update_ratio"] == pytest.approx(float((update() - before).norm()) / norm)
+    assert found["weight_norm_ratio"] == pytest.approx(float(before.norm()) / norm)
+    shares = torch.linalg.svdvals(before)[:4]
+    shares = shares / shares.sum()
+    expected = float((-(shares * shares.log()).sum()).exp())
+    assert found["effective_rank"] == pytest.approx(expected)
+    assert 1.0 < expected < 4.0
