@@ -70,7 +70,7 @@ class Vitals:
     def __init__(self, model: nn.Module) -> None:
         self._layers = dict(_lora_layers(model)) if isinstance(model, PeftModel) else {}
         self._base_norms = {name: _base_norm(layer) for name, layer in self._layers.items()}
-        self._before: dict[str, Factors] = {}
+        self._before: dict[str, torch.Tensor] = {}
         self._gradients: dict[str, GradientVitals] = {}
 
     def look(self, engine: Engine) -> None:
@@ -78,7 +78,7 @@ class Vitals:
 
         Every worker must look.
         """
-        self._before = self._factors(engine)
+        self._before = self._weights(engine)
         for name, layer in self._layers.items():
             gradient = torch.cat([engine.gradient(p).flatten() for p in _parameters(layer)])
             self._gradients[name] = GradientVitals(
@@ -88,9 +88,11 @@ class Vitals:
 
     def records(self, engine: Engine, *, step: int) -> list[Record]:
         """Records of all modules, after `look` and the engine's `step`; every worker must ask."""
-        after = self._factors(engine)
-        found = [self._measure(name, self._before[name], after[name]) for name in self._layers]
-        self._before = {}
+        before, after, self._before = self._before, self._weights(engine), {}
+        found = [
+            self._measure(name, self._factors(before, name), self._factors(after, name))
+            for name in self._layers
+        ]
         return [{"step": step, **asdict(one)} for one in found]
 
     def _measure(self, name: str, before: Factors, after: Factors) -> ModuleVitals:
@@ -106,19 +108,15 @@ class Vitals:
             **asdict(self._gradients[name]),
         )
 
-    def _factors(self, engine: Engine) -> dict[str, Factors]:
-        """The factors of all modules as the optimizer holds them: whole, in float64."""
-        if not self._layers:
-            return {}
-        weights = engine.weights()
-        found = {}
-        for name, layer in self._layers.items():
-            device = _parameters(layer)[0].device
-            a, b = (
-                weights[f"weight/model.{name}.{f}.default.weight"] for f in ("lora_A", "lora_B")
-            )
-            found[name] = a.to(device, torch.float64), b.to(device, torch.float64)
-        return found
+    def _weights(self, engine: Engine) -> dict[str, torch.Tensor]:
+        """As the optimizer holds them: float32, on the CPU, where room is cheap."""
+        return engine.weights() if self._layers else {}
+
+    def _factors(self, weights: dict[str, torch.Tensor], module: str) -> Factors:
+        """One module's factors on its device, float64; all at once would take gigabytes there."""
+        device = _parameters(self._layers[module])[0].device
+        a, b = (weights[f"weight/model.{module}.{f}.default.weight"] for f in FACTORS)
+        return a.to(device, torch.float64), b.to(device, torch.float64)
 
 
 def update_norm(a: torch.Tensor, b: torch.Tensor) -> float:
