@@ -130,6 +130,7 @@ def vitals(layers: int = 6) -> list[Vital]:
             0.0004 * step * (1 + layer) / (2 + place) / layers,
             update_ratio=0.001 * (1 + layer) / (1 + step / 100) / layers,
             effective_rank=1 + 6 * step / 400 + layer / layers,
+            grad_sparsity=0.02 * place if step > 20 else 0.5,
         )
         for step in range(20, 401, 20)
         for layer in range(layers)

@@ -90,7 +90,7 @@ def test_the_same_evaluation_gives_the_same_bytes() -> None:
 
 def test_every_plot_is_drawn_when_there_is_something_to_draw() -> None:
     page = Page(render(cards.scorecard()))
-    assert page.tags.count("svg") == 12
+    assert page.tags.count("svg") == 13
     assert page.tags.count("rect") == 5 * 2 + 6 * 7, "bars and cells of the heat map"
     said = " ".join(page.texts)
     assert "q_proj" in said
@@ -100,8 +100,9 @@ def test_what_the_steps_took_is_told_in_numbers_and_plotted() -> None:
     said = " ".join(" ".join(Page(render(cards.scorecard())).texts).split())
     assert "400 steps in 213 s; 3,774 tokens a second in the median step" in said
     assert "0.8% waiting for data, 0.5% measuring modules; at most 1.10 GiB on worker 0." in said
-    for title in ("update ratio in %", "effective rank", "FLOPs utilization in %"):
+    for title in ("update ratio in %", "effective rank", "gradient sparsity in %"):
         assert f'aria-label="{title} over step"' in render(cards.scorecard())
+    assert 'aria-label="FLOPs utilization in % over step"' in render(cards.scorecard())
 
 
 def test_a_training_that_recorded_less_has_fewer_plots() -> None:

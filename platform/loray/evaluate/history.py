@@ -30,6 +30,8 @@ class Vital:
     """Norm of the step's change over the same; None if it was not recorded."""
     effective_rank: float | None = None
     """Directions that the update uses; None if it was not recorded."""
+    grad_sparsity: float | None = None
+    """Share of the gradient's entries that are zero, 0 to 1; None if it was not recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ def read_vitals(training: Path) -> list[Vital]:
                 ratio,
                 update_ratio=_number(record.get("update_ratio")),
                 effective_rank=_number(record.get("effective_rank")),
+                grad_sparsity=_number(record.get("grad_sparsity")),
             )
     return [found[key] for key in sorted(found)]
 

@@ -46,6 +46,11 @@ def vital_plots(vitals: Sequence[Vital]) -> list[Captioned]:
                 "effective rank",
                 lambda vital: vital.effective_rank,
             ),
+            (
+                "Gradient sparsity: share of a module's gradient that is exactly zero, in %",
+                "gradient sparsity in %",
+                _percent(lambda vital: vital.grad_sparsity),
+            ),
         )
         if (spread := spread_of(vitals, value))
     ]

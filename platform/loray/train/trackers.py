@@ -175,7 +175,7 @@ def load_tracker(path: str) -> Callable[[], Tracker]:
     Raises:
         SpecError: there is none, or it is no tracker.
     """
-    found = load_named(path, kind="Class", use="tracker")
+    found = load_named(path, kind="Class", use="tracker", where="where the command runs")
     missing = [m for m in ("start", "log", "finish") if not callable(getattr(found, m, None))]
     if not inspect.isclass(found) or missing:
         lacks = f" without {', '.join(missing)}" if missing else ""

@@ -54,7 +54,7 @@ def load_function(path: str) -> Function:
     Raises:
         SpecError: there is no such function, or it cannot be called with one argument.
     """
-    found = load_named(path, kind="function", use="step")
+    found = load_named(path, kind="function", use="step", where="on every node")
     if not callable(found) or inspect.isclass(found) or inspect.iscoroutinefunction(found):
         raise SpecError(
             f"{path!r} is {_kind(found)}; wanted a plain function from a list of turns to a list "
