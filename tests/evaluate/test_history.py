@@ -49,13 +49,14 @@ def test_vitals_are_read_off_the_names_of_modules(tmp_path: Path) -> None:
             "weight_norm_ratio": 0.02,
             "update_ratio": 0.001,
             "effective_rank": 3.5,
+            "grad_sparsity": 0.5,
         },
         {"step": 20, "module": "model.layers.2.self_attn.q_proj", "weight_norm_ratio": 0.01},
         {"step": 20, "module": "lm_head", "weight_norm_ratio": 0.5},
     )
     assert read_vitals(tmp_path) == [
         Vital(20, 2, "q_proj", 0.01),
-        Vital(20, 10, "up_proj", 0.02, update_ratio=0.001, effective_rank=3.5),
+        Vital(20, 10, "up_proj", 0.02, update_ratio=0.001, effective_rank=3.5, grad_sparsity=0.5),
     ]
 
 

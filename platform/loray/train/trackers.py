@@ -32,6 +32,8 @@ from loray.errors import SpecError
 from loray.spec.imports import load_named
 from loray.spec.tracking import TrackingSpec
 
+MESSAGE = 200
+"""Most characters of a tracker's error that are told."""
 FLUSH_SECONDS = 10
 """How far TensorBoard's files may lag behind."""
 
@@ -145,7 +147,8 @@ class Trackers:
             act()
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not end the training
             self._on.pop(name, None)
-            seen = f"{name} raised {type(error).__name__} in {method}: {error}"
+            words = " ".join(str(error).split())[:MESSAGE]
+            seen = f"{name} raised {type(error).__name__} in {method}: {words}"
             self._tell(switched_off(self._step, seen))
 
 
