@@ -11,6 +11,7 @@ WORKER_ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "OMP_NUM_THREADS": "1",
     "PYTHONPATH": f"{REPOSITORY / 'platform'}{os.pathsep}{REPOSITORY}",
+    "RAY_metrics_report_interval_ms": "1000",  # scraped by tests; 10 s when not given
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "loray.serve.edge.proxy_middlewares",
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
     "TOKENIZERS_PARALLELISM": "false",

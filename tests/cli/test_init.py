@@ -50,10 +50,14 @@ def test_a_files_name_becomes_a_name_that_the_registry_holds(file: str, name: st
     assert adapter_name(Path(file)) == name
 
 
+UNCOMMENTED = ("# - {", "# replay", "# tracking", "#   ")
+"""How lines begin that are comments of a field, not of a person."""
+
+
 def test_every_line_that_the_starter_comments_out_is_sound_too():
     lines = starter("x", "base", None).splitlines()
     uncommented = [
-        line.replace("# ", "", 1) if line.lstrip().startswith(("# - {", "# replay", "#   "))
+        line.replace("# ", "", 1) if line.lstrip().startswith(UNCOMMENTED)
         else line
         for line in lines
     ]  # fmt: skip
@@ -61,3 +65,4 @@ def test_every_line_that_the_starter_comments_out_is_sound_too():
     spec = parse_run_spec("\n".join(uncommented))
     assert spec.data.replay is not None
     assert len(spec.gates) == 2
+    assert spec.tracking.tensorboard is not None

@@ -3,7 +3,7 @@
 import math
 
 from loray.evaluate.dataset_counts import DatasetCounts
-from loray.evaluate.history import Vital
+from loray.evaluate.history import Pace, Vital
 from loray.evaluate.scorecard import (
     CheckpointScore,
     Comparison,
@@ -123,10 +123,33 @@ def losses() -> list[tuple[int, float]]:
 
 def vitals(layers: int = 6) -> list[Vital]:
     return [
-        Vital(step, layer, name, 0.0004 * step * (1 + layer) / (2 + place) / layers)
+        Vital(
+            step,
+            layer,
+            name,
+            0.0004 * step * (1 + layer) / (2 + place) / layers,
+            update_ratio=0.001 * (1 + layer) / (1 + step / 100) / layers,
+            effective_rank=1 + 6 * step / 400 + layer / layers,
+            grad_sparsity=0.02 * place if step > 20 else 0.5,
+        )
         for step in range(20, 401, 20)
         for layer in range(layers)
         for place, name in enumerate(PROJECTIONS)
+    ]
+
+
+def paces() -> list[Pace]:
+    return [
+        Pace(
+            step,
+            seconds=0.5 + 0.01 * (step % 7) + 0.05 * (step % 20 == 0),
+            data_seconds=0.002 * (step % 5),
+            vitals_seconds=0.05 * (step % 20 == 0),
+            tokens_per_second=2000.0 / (0.5 + 0.01 * (step % 7)),
+            peak_memory_bytes=2**30 + 2**20 * min(step, 100),
+            flops_utilization=0.35 + 0.001 * (step % 7),
+        )
+        for step in range(1, 401)
     ]
 
 

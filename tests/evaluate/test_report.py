@@ -5,6 +5,7 @@ import pytest
 
 from loray.artifacts.diagnosis import Diagnosis, SuspectRow
 from loray.evaluate.dataset_counts import DatasetCounts
+from loray.evaluate.history import Pace, Vital
 from loray.evaluate.report import render_report, write_report
 from loray.evaluate.scorecard import Scorecard
 from tests.evaluate import cards
@@ -12,7 +13,13 @@ from tests.pages.parsed import ALLOWED_TAGS, HOSTILE, Page
 
 
 def render(card: Scorecard) -> str:
-    return render_report(card, losses=cards.losses(), vitals=cards.vitals(), counts=cards.counts())
+    return render_report(
+        card,
+        losses=cards.losses(),
+        vitals=cards.vitals(),
+        counts=cards.counts(),
+        paces=cards.paces(),
+    )
 
 
 def hostile_card() -> Scorecard:
@@ -73,7 +80,7 @@ def test_hostile_characters_are_written_out() -> None:
 
 def test_a_lone_surrogate_does_not_stop_the_report(tmp_path: Path) -> None:
     card = cards.scorecard(notes=("broken \ud83d text",))
-    write_report(tmp_path, card, losses=[], vitals=[], counts=None)
+    write_report(tmp_path, render_report(card, losses=[], vitals=[], counts=None))
     assert "broken \\ud83d text" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
@@ -83,10 +90,32 @@ def test_the_same_evaluation_gives_the_same_bytes() -> None:
 
 def test_every_plot_is_drawn_when_there_is_something_to_draw() -> None:
     page = Page(render(cards.scorecard()))
-    assert page.tags.count("svg") == 6
+    assert page.tags.count("svg") == 13
     assert page.tags.count("rect") == 5 * 2 + 6 * 7, "bars and cells of the heat map"
     said = " ".join(page.texts)
     assert "q_proj" in said
+
+
+def test_what_the_steps_took_is_told_in_numbers_and_plotted() -> None:
+    said = " ".join(" ".join(Page(render(cards.scorecard())).texts).split())
+    assert "400 steps in 213 s; 3,774 tokens a second in the median step" in said
+    assert "0.8% waiting for data, 0.5% measuring modules; at most 1.10 GiB on worker 0." in said
+    for title in ("update ratio in %", "effective rank", "gradient sparsity in %"):
+        assert f'aria-label="{title} over step"' in render(cards.scorecard())
+    assert 'aria-label="FLOPs utilization in % over step"' in render(cards.scorecard())
+
+
+def test_a_training_that_recorded_less_has_fewer_plots() -> None:
+    """As those of earlier versions, and all on a CPU, whose peak is not known."""
+    vitals = [Vital(vital.step, 0, "q_proj", vital.ratio) for vital in cards.vitals(1)]
+    paces = [Pace(step, 0.5) for step in range(1, 30)]
+    text = render_report(
+        cards.scorecard(), losses=cards.losses(), vitals=vitals, counts=None, paces=paces
+    )
+    assert 'aria-label="weight-norm ratio in % over step"' in text
+    assert "update ratio" not in text
+    assert "effective rank" not in text
+    assert "What the steps took" not in text
 
 
 @pytest.mark.parametrize(

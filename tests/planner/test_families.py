@@ -1,6 +1,6 @@
 import pytest
 
-from loray.planner.devices import DEVICES
+from loray.planner.devices import DEVICES, REPORTED, device_reported
 from loray.planner.families import FAMILIES, architecture_for
 from loray.planner.memory import GIB
 from loray.planner.parameters import count_base
@@ -104,3 +104,27 @@ def test_a_measured_step_took_what_is_planned_for_it():
     weights = 8_030_261_248 - 128256 * 4096 - 65 * 4096
     seconds = DEVICES["h200"].hours(6 * weights * 8192, 1) * 3600
     assert seconds == pytest.approx(0.998, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("NVIDIA H200", "h200"),
+        ("NVIDIA H100 80GB HBM3", "h100-80g"),
+        ("A100-SXM4-40GB", "a100-40g"),
+        ("Tesla T4", "t4"),
+    ],
+)
+def test_a_device_is_known_by_what_its_driver_calls_it(name: str, kind: str):
+    assert device_reported(name) is DEVICES[kind]
+
+
+@pytest.mark.parametrize(
+    "name", ["NVIDIA H100 PCIe", "NVIDIA H100 80GB HBM3 MIG 1g.10gb", "AMD Instinct MI300X", ""]
+)
+def test_a_slower_form_a_slice_and_another_maker_are_not_taken_for_one(name: str):
+    assert device_reported(name) is None
+
+
+def test_every_name_of_a_driver_is_of_a_known_device():
+    assert set(REPORTED.values()) <= set(DEVICES)

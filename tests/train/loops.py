@@ -28,13 +28,25 @@ def build(spec: RunSpec, *, workers: int = 1) -> Looped:
 
 
 def step_through(
-    looped: Looped, spec: RunSpec, tokens: str, steps: range, *, worker: int = 0, workers: int = 1
+    looped: Looped,
+    spec: RunSpec,
+    tokens: str,
+    steps: range,
+    *,
+    place: tuple[int, int] = (0, 1),
+    look: Any = None,
 ) -> None:
-    """Do some steps and add their losses."""
+    """Do some steps and add their losses.
+
+    Args:
+        place: this worker, and how many there are.
+        look: called between `backward` and `step`.
+    """
     from loray.train.batches import BatchSizes, micro_batches, open_tokens
     from loray.train.loop import learning_rate_at, train_step
 
     opened, batch = open_tokens(tokens), spec.train.batch
+    worker, workers = place
     sizes = BatchSizes(batch.global_size, batch.micro_size, workers=workers)
     for step in steps:
         result = train_step(
@@ -42,6 +54,7 @@ def step_through(
             micro_batches(opened, step=step, seed=spec.seed, sizes=sizes, worker=worker),
             learning_rate=learning_rate_at(step, train=spec.train),
             dropout_seed=step,
+            look_at_gradients=look,
         )
         looped.losses.append(result.loss)
 

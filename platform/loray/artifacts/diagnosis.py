@@ -20,6 +20,7 @@ Kind = Literal[
     "dead_modules",
     "outgrown",
     "row_faults",
+    "tracker",
     "failed",
 ]
 

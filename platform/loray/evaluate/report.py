@@ -12,8 +12,9 @@ from markupsafe import Markup
 
 from loray.artifacts.diagnosis import Diagnosis
 from loray.evaluate.dataset_counts import DatasetCounts
-from loray.evaluate.history import Vital, ratio_spread
+from loray.evaluate.history import Pace, Vital
 from loray.evaluate.scorecard import REPORT_NAME, Comparison, Quality, Scorecard
+from loray.evaluate.training_plots import loss_plot, pace_in_words, pace_plots, vital_plots
 from loray.evaluate.words import MEANINGS, TITLES, lower_is_better
 from loray.pages.environment import environment_of
 from loray.pages.figures import number
@@ -28,23 +29,10 @@ QUALITIES: dict[Quality, str] = {
     "unknown": "not measured",
 }
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-SMOOTHING = 0.9
-"""Share of the old value in the running mean of the training loss."""
-MOST_POINTS = 400
-"""A training loss with more steps than this is thinned to about as many points."""
 
 
-def write_report(
-    folder: Path,
-    card: Scorecard,
-    *,
-    losses: Sequence[tuple[int, float]],
-    vitals: Sequence[Vital],
-    counts: DatasetCounts | None,
-    diagnoses: Sequence[Diagnosis] = (),
-) -> None:
-    """Write `report.html` under `folder`."""
-    page = render_report(card, losses=losses, vitals=vitals, counts=counts, diagnoses=diagnoses)
+def write_report(folder: Path, page: str) -> None:
+    """Write what `render_report` made as `report.html` under `folder`."""
     (folder / REPORT_NAME).write_text(page, encoding="utf-8")
 
 
@@ -55,6 +43,7 @@ def render_report(
     vitals: Sequence[Vital],
     counts: DatasetCounts | None,
     diagnoses: Sequence[Diagnosis] = (),
+    paces: Sequence[Pace] = (),
 ) -> str:
     """The report's HTML; the same arguments give the same bytes.
 
@@ -62,6 +51,7 @@ def render_report(
         losses: (step, nats per target token) of the training.
         counts: None when the dataset's rows are not at hand.
         diagnoses: what the training found wrong with itself.
+        paces: what its steps took.
     """
     page = _environment().get_template("report.html.j2")
     return page.render(
@@ -75,7 +65,9 @@ def render_report(
         bar_plots=bar_plots(card),
         heat_plot=heat_plot(vitals, card.best_step) if vitals else None,
         heat_step=_step_shown(vitals, card.best_step) if vitals else None,
-        spread_plot=spread_plot(list(vitals)) if vitals else None,
+        vital_plots=vital_plots(vitals),
+        pace=pace_in_words(paces),
+        pace_plots=pace_plots(paces),
     )
 
 
@@ -111,29 +103,6 @@ def _caption(comparison: Comparison, before: float, after: float) -> str:
         change = 100.0 * (after / before - 1.0)
         return f"{change:+.1f}% against the base".replace("-", "\N{MINUS SIGN}")
     return f"{after / before:.2f} of the base's, lower is better"
-
-
-def loss_plot(losses: Sequence[tuple[int, float]], best_step: int) -> Markup:
-    """The training loss of every step, faint, and its running mean."""
-    smooth: list[tuple[float, float]] = []
-    mean = losses[0][1]
-    for number_of, (step, loss) in enumerate(losses):
-        keep = min(SMOOTHING, number_of / (number_of + 1))  # a plain mean over the first steps
-        mean = keep * mean + (1 - keep) * loss
-        smooth.append((float(step), mean))
-    every = max(1, len(losses) // MOST_POINTS)
-    raw = [(float(step), loss) for step, loss in losses]
-    star = min(smooth, key=lambda point: abs(point[0] - best_step))
-    lines = [
-        Line("loss of the step", _thinned(raw, every), "faint"),
-        Line("running mean", _thinned(smooth, every), "best"),
-    ]
-    return line_chart(Chart("step", "training loss", lines, star=star))
-
-
-def _thinned(points: list[tuple[float, float]], every: int) -> list[tuple[float, float]]:
-    """Every n-th point, and always the last."""
-    return points[::every] + ([points[-1]] if (len(points) - 1) % every else [])
 
 
 def checkpoint_plot(card: Scorecard) -> Markup | None:
@@ -199,12 +168,3 @@ def heat_plot(vitals: Sequence[Vital], best_step: int) -> Markup:
 
 def _step_shown(vitals: Sequence[Vital], best_step: int) -> int:
     return min((vital.step for vital in vitals), key=lambda step: (abs(step - best_step), step))
-
-
-def spread_plot(vitals: list[Vital]) -> Markup:
-    """How far the modules' weights have moved, over the steps: smallest, median and largest."""
-    spread = ratio_spread(vitals)
-    median = [(float(step), 100 * middle) for step, _, middle, _ in spread]
-    band = [(float(step), 100 * low, 100 * high) for step, low, _, high in spread]
-    lines = [Line("median module", median, "best")]
-    return line_chart(Chart("step", "weight-norm ratio in %", lines, band=band))

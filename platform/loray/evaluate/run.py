@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loray.evaluate.dataset_counts import count_rows
-from loray.evaluate.history import read_diagnoses, read_losses, read_vitals
+from loray.evaluate.history import read_diagnoses, read_losses, read_paces, read_vitals
 from loray.evaluate.pool import Progress, ScorerPool
 from loray.evaluate.rows import SUITES, Candidate, list_checkpoints, read_suite
 from loray.evaluate.scorecard import Scorecard, write_scorecard
@@ -78,17 +78,18 @@ def evaluate_to(
 
 def write_evaluation(out: Path, card: Scorecard, *, dataset: Path, training: Path) -> None:
     """Write the scorecard and the report."""
-    from loray.evaluate.report import write_report  # noqa: PLC0415 (jinja2; only here)
+    from loray.evaluate.report import render_report, write_report  # noqa: PLC0415 (jinja2; only here)
 
     write_scorecard(out, card)
-    write_report(
-        out,
+    page = render_report(
         card,
         losses=read_losses(training),
         vitals=read_vitals(training),
         counts=count_rows(dataset),
         diagnoses=read_diagnoses(training),
+        paces=read_paces(training),
     )
+    write_report(out, page)
 
 
 def digest_of(candidate: Candidate, spec: RunSpec) -> str:

@@ -17,6 +17,7 @@ from loray.pipeline.publish import Published, publish
 from loray.pipeline.stages import MAKERS, Making
 from loray.registry import RunLedger
 from loray.spec.run import RunSpec
+from loray.train.trackers import check_trackers
 
 Report = Callable[[str], None]
 
@@ -51,6 +52,7 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
         report: hears a line whenever something starts, goes on or ends.
 
     Raises:
+        SpecError: a tracker that the training is to be told to cannot be started.
         LeaseError: another live process works on a stage of this spec.
         LorayError: a stage failed; applying again continues from what it left.
     """
@@ -58,6 +60,8 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
     plan = make_plan(spec)
     wanted = stages_until(plan, until)
     dataset = store.location(plan.stages[0].stage)
+    if any(s.stage.kind == "training" and not s.is_fresh for s in wanted):
+        check_trackers(spec.tracking)
     with ExitStack() as stack:
         if not all(state.is_fresh for state in wanted):
             from loray.pipeline.cluster import cluster  # noqa: PLC0415 (Ray takes 1 s to import)

@@ -10,7 +10,7 @@ from loray.models.identity import base_digest
 from loray.pipeline.plan import Plan
 from loray.registry import Lineage, Registry, State, Version
 from loray.spec.fingerprint import fingerprint
-from loray.spec.run import RunSpec
+from loray.spec.run import WHERE, RunSpec
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def lineage_of(spec: RunSpec, plan: Plan, *, step: int) -> Lineage:
         base_model=spec.base_model.path,
         base_digest=base_digest(spec.base_model.path, spec.base_model.revision),
         base_revision=spec.base_model.revision,
-        spec_digest=fingerprint(spec.model_dump(mode="json", exclude={"resources", "storage"})),
+        spec_digest=fingerprint(spec.model_dump(mode="json", exclude=WHERE)),
         dataset=dataset,
         training=training,
         evaluation=evaluation,

@@ -46,6 +46,31 @@ DEVICES = {
     "h200": Device(143771, 989),
 }
 
+REPORTED = {
+    "Tesla T4": "t4",
+    "Tesla V100-SXM2-16GB": "v100-16g",
+    "Tesla V100-SXM2-32GB": "v100-32g",
+    "A10G": "a10g",
+    "L4": "l4",
+    "GeForce RTX 3090": "rtx3090",
+    "GeForce RTX 4090": "rtx4090",
+    "RTX A6000": "a6000",
+    "L40S": "l40s",
+    "A100-SXM4-40GB": "a100-40g",
+    "A100-PCIE-40GB": "a100-40g",
+    "A100-SXM4-80GB": "a100-80g",
+    "A100 80GB PCIe": "a100-80g",
+    "H100 80GB HBM3": "h100-80g",
+    "H200": "h200",
+}
+"""What the driver calls them, `NVIDIA` left out; a slice (MIG) or a slower form is none of them."""
+
+
+def device_reported(name: str) -> Device | None:
+    """The device that CUDA reports as `name`, such as `NVIDIA H200`; None if it is not known."""
+    known = REPORTED.get(name.removeprefix("NVIDIA "))
+    return None if known is None else DEVICES[known]
+
 
 def parse_devices(text: str) -> tuple[Device, int]:
     """A kind of device and how many there are, from `NAME` or `NAME:COUNT`.

@@ -34,10 +34,11 @@ SCALE_BLOCK = 256
 NF4_BITS = 4 + 8 / NF4_BLOCK + 32 / (NF4_BLOCK * SCALE_BLOCK)
 """Bits a weight with double quantization: 4.127."""
 
+EIGHT_BIT_MOMENTS = 2 * (1 + 4 / 256)
 MOMENT_BYTES = {
     "adamw": 8.0,
-    "adamw_8bit": 2 * (1 + 4 / 256),
-    "paged_adamw_8bit": 2 * (1 + 4 / 256),
+    "adamw_8bit": EIGHT_BIT_MOMENTS,
+    "paged_adamw_8bit": EIGHT_BIT_MOMENTS,
 }
 """Adam's two moments of a parameter: float32, or 8 bits and a scale for each 256 of them.
 

@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from loray.spec.imports import PATH
+
 
 class StrictModel(BaseModel):
     """A frozen model that refuses unknown keys, coercion, NaN and infinity."""
@@ -85,6 +87,18 @@ def _lies_where_we_read(location: str) -> str:
     return location
 
 
+def _is_on_local_disk(folder: str) -> str:
+    if not folder or not folder.isprintable() or "://" in folder:
+        raise ValueError("wanted a folder on local disk, such as runs; write one")
+    return folder
+
+
+def _is_an_import_path(path: str) -> str:
+    if PATH.fullmatch(path) is None:
+        raise ValueError(f"found {path!r}; wanted package.module:name; write it so")
+    return path
+
+
 def _is_a_folder_or_hub_id(path: str) -> str:
     if not path or not path.isprintable() or "://" in path:
         raise ValueError("wanted a local folder, or a hub id such as org/model; write one")
@@ -112,6 +126,9 @@ def _is_a_database_without_password(url: str) -> str:
 
 
 ModelPath = Annotated[str, Field(max_length=4096), AfterValidator(_is_a_folder_or_hub_id)]
+LocalFolder = Annotated[str, Field(max_length=4096), AfterValidator(_is_on_local_disk)]
+ImportPath = Annotated[str, Field(max_length=256), AfterValidator(_is_an_import_path)]
+"""Where code of the user's own is; `loray.spec.imports` looks it up."""
 Location = Annotated[str, Field(max_length=4096), AfterValidator(_lies_where_we_read)]
 ServerUrl = Annotated[str, Field(max_length=4096), AfterValidator(_is_a_plain_server_url)]
 DatabaseUrl = Annotated[

@@ -11,7 +11,11 @@ from loray.spec.compatibility import broken_rules, cell_of
 from loray.spec.data import DataSpec
 from loray.spec.evaluate import EvalSpec, GateSpec
 from loray.spec.serve import ServeSpec
+from loray.spec.tracking import TrackingSpec
 from loray.spec.train import BaseModelSpec, LoraMethod, Method, TrainSpec
+
+WHERE = {"resources", "storage", "tracking"}
+"""The blocks that say where a run happens and who hears of it, never what it makes."""
 
 
 class ResourceSpec(StrictModel):
@@ -63,6 +67,8 @@ class RunSpec(StrictModel):
     """How wide the run is."""
     storage: StorageSpec = StorageSpec()
     """Where its artifacts and versions are kept."""
+    tracking: TrackingSpec = TrackingSpec()
+    """Who else hears of the training's numbers while it runs."""
 
     @property
     def sequences_per_pass(self) -> int:

@@ -19,8 +19,8 @@ its line, `--set path=value` overrides a value for one command, and `loray schem
 Schema that editors complete from.
 
 Blocks and fields without a default must be given. Where `kind` decides what else a block may hold,
-each kind has a section of its own. `resources` and `storage` say where a run happens: they never
-change what it makes, and are not part of any fingerprint."""
+each kind has a section of its own. `resources`, `storage` and `tracking` say where a run happens
+and who hears of it: they never change what it makes, and are not part of any fingerprint."""
 
 
 def json_schema() -> dict[str, Any]:

@@ -1,11 +1,10 @@
 """The `data.steps` of a spec: what is done to every row, one class a kind."""
 
-import re
 from typing import Annotated, Literal, TypeAlias, get_args
 
 from pydantic import AfterValidator, Field
 
-from loray.spec.base import Count, Fraction, Location, StrictModel
+from loray.spec.base import Count, Fraction, ImportPath, Location, StrictModel
 from loray.spec.faults import did_you_mean
 from loray.spec.languages import LANGUAGES
 from loray.spec.sources import Source
@@ -170,21 +169,11 @@ class ToxicityStep(StrictModel):
     """A file of more words on local disk, one a line, each counting 3."""
 
 
-def _is_an_import_path(path: str) -> str:
-    if re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", path, re.ASCII) is None:
-        raise ValueError(f"found {path!r}; wanted package.module:function; write it so")
-    return path
-
-
 class OwnStep(StrictModel):
     """Put every row through a function of one's own."""
 
     kind: Literal["own"]
-    function: Annotated[
-        str,
-        Field(max_length=256, examples=["package.module:function"]),
-        AfterValidator(_is_an_import_path),
-    ]
+    function: Annotated[ImportPath, Field(examples=["package.module:function"])]
     """`package.module:function`, importable on every worker; see `loray.data.steps.own`."""
 
 

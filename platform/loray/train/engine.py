@@ -32,9 +32,6 @@ class Engine(Protocol):
     def gradient(self, parameter: nn.Parameter) -> torch.Tensor:
         """The averaged gradient between `backward` and `step`; every worker must ask."""
 
-    def full(self, parameter: nn.Parameter) -> torch.Tensor:
-        """A parameter that learns, in full; every worker must ask."""
-
     def weights(self) -> dict[str, torch.Tensor]:
         """Weights in float32, in full, by name; every worker must ask."""
 

@@ -69,10 +69,6 @@ class FsdpEngine:
         """The averaged gradient between `backward` and `step`; every worker must ask."""
         return torch.zeros(parameter.shape) if parameter.grad is None else _whole(parameter.grad)
 
-    def full(self, parameter: nn.Parameter) -> torch.Tensor:
-        """A parameter that learns, in full; every worker must ask."""
-        return _whole(parameter.detach())
-
     def weights(self) -> dict[str, torch.Tensor]:
         """`weight/<name>`, in full, float32, on the CPU."""
         return {

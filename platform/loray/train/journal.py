@@ -28,6 +28,35 @@ class StepResult:
     learning_rate: float
 
 
+@dataclass(frozen=True)
+class StepCost:
+    """What one optimizer step took, on worker 0."""
+
+    seconds: float
+    """From its first batch to its last record."""
+    data_seconds: float
+    """Of these, waiting for batches."""
+    vitals_seconds: float
+    """Of these, measuring the modules; 0 at a step that is not recorded."""
+    tokens_per_second: float
+    """Tokens of all workers that were no padding, over the seconds without `vitals_seconds`."""
+    peak_memory_bytes: int | None
+    """Most memory that the worker had so far: of its GPU allocated, on a CPU resident.
+
+    None where the system does not tell.
+    """
+    flops_utilization: float | None
+    """Floating-point operations a second over the devices' peak, recomputing counted, 0 to 1.
+
+    None where the peak is not known, as on a CPU. Source: arXiv:2204.02311, appendix B.
+    """
+
+    def record(self) -> Record:
+        """For the journal: what is not known is left out."""
+        found = {name: value for name, value in vars(self).items() if value is not None}
+        return {name: round(v, 6) if isinstance(v, float) else v for name, v in found.items()}
+
+
 @dataclass
 class Journal:
     """Lines since the last checkpoint."""
@@ -35,9 +64,10 @@ class Journal:
     history: list[Record] = field(default_factory=list)
     vitals: list[Record] = field(default_factory=list)
 
-    def note(self, step: int, result: StepResult, *, seconds: float) -> None:
-        """Add the line of one step; `step` counts from 1."""
-        self.history.append({"step": step, **asdict(result), "seconds": round(seconds, 4)})
+    def note(self, step: int, result: StepResult, cost: StepCost) -> Record:
+        """Add the line of one step, and return it; `step` counts from 1."""
+        self.history.append({"step": step, **asdict(result), **cost.record()})
+        return self.history[-1]
 
     def clear(self) -> None:
         """Forget the lines: their steps are done again."""

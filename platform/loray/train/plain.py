@@ -74,10 +74,6 @@ class PlainEngine:
         found = self._masters[name].grad
         return torch.zeros_like(self._masters[name]) if found is None else found
 
-    def full(self, parameter: nn.Parameter) -> torch.Tensor:
-        """A parameter that learns, in full."""
-        return parameter.detach()
-
     def weights(self) -> dict[str, torch.Tensor]:
         """`weight/<name>`, float32, on the CPU."""
         return {

@@ -18,6 +18,7 @@ from loray.artifacts.diagnosis import DIAGNOSES_NAME, Diagnosis, diagnosis_of, t
 from loray.errors import TrainingError
 from loray.spec.run import RunSpec
 from loray.train.checkpoint import GUARD_NAME, STATE_NAME, Checkpoint, CheckpointStore
+from loray.train.export import tracked, trackers_told
 from loray.train.findings import findings
 from loray.train.guard import GuardState
 from loray.train.journal import HISTORY_NAME, VITALS_NAME, summarize
@@ -103,8 +104,11 @@ def train_to(
         working_folder=str(Path.cwd()),
         progress=progress,
     )
-    with followed(progress, steps=spec.train.steps, report=report):
-        run_workers(task, storage=out / "ray")
+    with (
+        followed(progress, steps=spec.train.steps, report=report),
+        tracked(task, run_id=out.name, steps_done=resumed_from) as tracked_task,
+    ):
+        run_workers(tracked_task, storage=out / "ray")
     failure: Any = ray.get(progress.failure.remote())
     if failure is not None:
         write_failure(out, progress, failure, dataset=tokens.removesuffix("/tokens"))
@@ -115,10 +119,16 @@ def train_to(
             f"the workers ended without the checkpoint of step {spec.train.steps}; "
             "apply again to resume from the last one"
         )
-    lines = collect(store, checkpoints, out, dataset=tokens.removesuffix("/tokens"))
+    found = collect(
+        store,
+        checkpoints,
+        out,
+        dataset=tokens.removesuffix("/tokens"),
+        of_trackers=trackers_told(progress),
+    )
     shutil.rmtree(out / "attempts")
     shutil.rmtree(out / "ray", ignore_errors=True)
-    return {**lines, "resumed_from_step": resumed_from, "attempt": attempt}
+    return {**found, "resumed_from_step": resumed_from, "attempt": attempt}
 
 
 def write_failure(out: Path, progress: Any, failure: str, *, dataset: str) -> None:  # noqa: ANN401
@@ -227,9 +237,18 @@ def followed(
 
 
 def collect(
-    store: CheckpointStore, checkpoints: list[Checkpoint], out: Path, *, dataset: str
+    store: CheckpointStore,
+    checkpoints: list[Checkpoint],
+    out: Path,
+    *,
+    dataset: str,
+    of_trackers: list[Diagnosis],
 ) -> dict[str, Any]:
-    """Bring checkpoints, journal and diagnoses together under `out`; returns their statistics."""
+    """Bring checkpoints, journal and diagnoses together under `out`; returns their statistics.
+
+    Args:
+        of_trackers: diagnoses of trackers that failed, which no checkpoint holds.
+    """
     history: list[str] = []
     vitals: list[str] = []
     guard = GuardState()
@@ -244,7 +263,7 @@ def collect(
     (out / VITALS_NAME).write_text("".join(vitals), encoding="utf-8")
     late = findings([json.loads(line)["loss"] for line in history], list(map(json.loads, vitals)))
     early = [found for found in guard.diagnoses if found.kind != "dead_modules"]  # `late` knows
-    diagnoses = with_places([*early, *late], dataset)
+    diagnoses = with_places([*early, *late, *of_trackers], dataset)
     (out / DIAGNOSES_NAME).write_text(to_lines(diagnoses), encoding="utf-8")
     return {
         **summarize(history),

@@ -25,6 +25,8 @@ class WorkerTask:
     """Where the driver runs, and what the spec's relative paths are relative to."""
     progress: Any
     """Handle of a `ProgressActor`; hears of steps, and of errors that would only repeat."""
+    trackers: Any = None
+    """Handle of a `TrackerActor`, which hears of steps; None if no tracker is asked for."""
     rates: RateRange | None = None
     """Try these learning rates and leave their losses with `progress`, instead of training."""
 

@@ -22,6 +22,7 @@ from loray.train.audit import row_faults, suspect_rows
 from loray.train.batches import Batch, BatchSizes, micro_batches, open_tokens
 from loray.train.checkpoint import GUARD_NAME, STATE_NAME, CheckpointStore
 from loray.train.engine import Engine, learning_parameters, make_engine
+from loray.train.export import Exporter
 from loray.train.findings import dead_modules
 from loray.train.guard import FIRST, Guard, GuardState, Judgement
 from loray.train.journal import Journal
@@ -34,9 +35,11 @@ from loray.train.learner import (
     take_up,
 )
 from loray.train.loop import AnswerLoss, learning_rate_at, loss_on, train_step
+from loray.train.metrics import metrics_of
 from loray.train.rates import RateRange, is_over
 from loray.train.task import WorkerTask
 from loray.train.vitals import Vitals
+from loray.train.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -63,23 +66,24 @@ def train(task: WorkerTask) -> None:
     """Train `spec.train.steps` optimizer steps, resuming from the last checkpoint if any."""
     spec = task.spec
     run = prepare(task)
-    guard, journal, vitals = run.guard, run.journal, run.vitals
+    guard, journal = run.guard, run.journal
+    watch = Watch(spec, run.vitals, run.engine)
+    exporter = Exporter(spec.name, task.trackers)
     first_step = step = saved = resume(run)
     if step == 0:
         look_before(run)
     while step < spec.train.steps:
-        begin = time.perf_counter()
-        look = None
-        if step == 0 or is_every(spec.train.vitals_every, step + 1, spec):
-            look = lambda n=step + 1: journal.vitals.extend(vitals.measure(run.engine, step=n))  # noqa: E731
+        is_recorded = step == 0 or is_every(spec.train.vitals_every, step + 1, spec)
+        watch.begin(is_recorded=is_recorded)
         result = train_step(
             run.engine,
-            batches_of(run, guard.data_step(step)),
+            watch.waiting(batches_of(run, guard.data_step(step))),
             learning_rate=learning_rate_at(step, train=spec.train) * guard.state.rate_factor,
             dropout_seed=dropout_seed(spec.seed, step=step, worker=run.worker),
-            look_at_gradients=look,
+            look_at_gradients=watch.look,
         )
-        seconds = time.perf_counter() - begin
+        cost = watch.end(step + 1, num_tokens=result.num_tokens)
+        journal.vitals.extend(watch.records)
         judgement = guard.judge(step, result.loss, result.grad_norm, saved=saved)
         back_to = None if judgement is None else act_on(judgement, run)
         if back_to is not None:
@@ -88,9 +92,10 @@ def train(task: WorkerTask) -> None:
         if step == first_step:
             look_after_first(run, step)
         step += 1
-        journal.note(step, result, seconds=seconds)
+        line = journal.note(step, result, cost)
         if run.worker == 0:
-            task.progress.note.remote(step, result.loss, result.num_tokens / seconds)
+            task.progress.note.remote(step, result.loss, cost.tokens_per_second)
+            exporter.tell(step, metrics_of(line, watch.records))
         if is_every(spec.train.checkpoint_every, step, spec):
             saved = step
             save(run, step=step)

@@ -79,10 +79,6 @@ class ZeroEngine:
         found = safe_get_full_grad(parameter)
         return torch.zeros_like(parameter) if found is None else found.float()
 
-    def full(self, parameter: nn.Parameter) -> torch.Tensor:
-        """A parameter that learns, in full."""
-        return parameter.detach()
-
     def weights(self) -> dict[str, torch.Tensor]:
         """`weight/<name>`, in full, float32, on the CPU."""
         found = {}

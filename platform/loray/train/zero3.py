@@ -8,7 +8,6 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F  # noqa: N812 (its name everywhere)
 from deepspeed.utils import (
-    safe_get_full_fp32_param,
     safe_set_local_fp32_param,
     safe_set_local_optimizer_state,
 )
@@ -24,11 +23,6 @@ class Zero3Engine(ZeroEngine):
     """`ZeroEngine` where a parameter is only a slice of itself."""
 
     shards_weights = True
-
-    def full(self, parameter: nn.Parameter) -> torch.Tensor:
-        """A parameter that learns, in full; every worker must ask."""
-        found: torch.Tensor = safe_get_full_fp32_param(parameter)
-        return found
 
     def restore(self, state: dict[str, torch.Tensor], *, steps_done: int) -> None:
         """Continue from a `state` that any number of workers wrote; from `weights`, anew."""

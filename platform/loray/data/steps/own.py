@@ -15,10 +15,8 @@ rows. The function gets turns of its own, and may change them before it returns 
 '''
 
 import hashlib
-import importlib
 import inspect
 import re
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +25,8 @@ from typing import TypeAlias, TypedDict
 from loray.errors import DatasetError, SpecError
 from loray.models import markup
 from loray.models.tool_use import JSON_ROLES
+from loray.spec.imports import load_named
 
-PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 REASON = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 ROLES = frozenset({"system", "user", "assistant", "text"}) | JSON_ROLES
 
@@ -56,15 +54,7 @@ def load_function(path: str) -> Function:
     Raises:
         SpecError: there is no such function, or it cannot be called with one argument.
     """
-    if PATH.fullmatch(path) is None:
-        raise SpecError(f"found the function {path!r}; wanted package.module:function; write it so")
-    module_name, _, name = path.partition(":")
-    found = getattr(_import(module_name, path), name, None)
-    if found is None:
-        raise SpecError(
-            f"module {module_name!r} has no function {name!r}; wanted {path!r}; define it at the "
-            "top of the module, or correct the path"
-        )
+    found = load_named(path, kind="function", use="step", where="on every node")
     if not callable(found) or inspect.isclass(found) or inspect.iscoroutinefunction(found):
         raise SpecError(
             f"{path!r} is {_kind(found)}; wanted a plain function from a list of turns to a list "
@@ -113,21 +103,6 @@ def source_digest(function: Function) -> str:
     if file is None:
         raise SpecError(f"{function!r} has no source file; wanted Python source; write the step so")
     return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
-
-
-def _import(name: str, path: str) -> object:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        is_ours = error.name is not None and f"{name}.".startswith(f"{error.name}.")
-        if not is_ours:
-            error.add_note(f"while importing {name!r} for the step {path!r}")
-            raise
-        raise SpecError(
-            f"module {error.name!r} of the step {path!r} is not importable by {sys.executable}; "
-            "wanted it on every node; install it in the image, or submit the job with it in its "
-            "working_dir or py_modules"
-        ) from error
 
 
 def _check_signature(function: Callable[..., object], path: str) -> None:
