@@ -15,6 +15,8 @@ RULE_OF_THUMB = (
     "To begin with: rank 8 to 16 for style and format, 64 to 128 for facts and logic; raise it "
     "only when the adapter underfits, which is when the loss on its own training rows stays high."
 )
+WORTH_CUTTING = 0.75
+"""Share of the ranks below which cutting module by module is worth a word."""
 NAMED = 3
 """Modules that are named before the rest is counted."""
 
@@ -36,6 +38,8 @@ class RankSummary:
     """Of the modules' own smallest ranks."""
     full: int
     """Modules that need all the rank they have."""
+    auto_share: float
+    """What the modules need of the ranks they have, both added up; 0 to 1."""
     by_projection: dict[str, tuple[int, int]]
     """Per last part of the name: the highest rank, and the highest that is needed."""
 
@@ -67,6 +71,7 @@ def summarise(spectra: Sequence[ModuleSpectrum], keep: float) -> RankSummary:
         enough=max(needs.values(), default=0),
         median=statistics.median(needs.values() or [0]),
         full=sum(needs[found.module] == found.rank for found in alive),
+        auto_share=sum(needs.values()) / max(1, sum(found.rank for found in alive)),
         by_projection=by_projection,
     )
 
@@ -104,11 +109,16 @@ def _advice(found: RankSummary, ref: str) -> Iterator[str]:
         )
     else:
         yield (
-            f"The rank is used: {share} of the energy takes {found.enough} of {found.rank} "
-            f"directions, {found.median:g} in the median module, and {found.full} of {num_alive} "
-            "modules need all they have. If the adapter underfits, raise the rank; if it does not, "
-            "this is no reason to."
+            f"The rank is used: {share} of the energy takes up to {found.enough} of {found.rank} "
+            f"directions, {found.median:g} in the median module"
+            + (f"; {found.full} of {num_alive} need all they have. " if found.full else ". ")
+            + "If the adapter underfits, raise the rank; if it does not, this is no reason to."
         )
+        if found.auto_share <= WORTH_CUTTING:
+            yield (
+                f"`loray registry rank {ref} --truncate auto` gives each module what it needs, "
+                f"{found.auto_share:.0%} of the ranks there are."
+            )
     yield RULE_OF_THUMB
 
 
