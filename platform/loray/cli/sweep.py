@@ -1,5 +1,6 @@
 """`loray sweep`: several trainings that differ in chosen fields, and which is best."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,7 +99,7 @@ def _tell(results: "Sequence[TrialResult]", advice: Sequence[str]) -> None:
                 result.planned.trial.words,
                 result.value,
                 result.test_value,
-                result.planned.learned_parameters,
+                _grouped(result.planned.learned_parameters),
                 round(result.train_seconds, 1) if result.card else None,
                 _verdict(result),
             )
@@ -108,6 +109,10 @@ def _tell(results: "Sequence[TrialResult]", advice: Sequence[str]) -> None:
     say()
     for sentence in advice:
         say(sentence)
+
+
+def _grouped(number: int | None) -> str | None:
+    return None if number is None else f"{number:,}"
 
 
 def _verdict(result: "TrialResult") -> str:
@@ -137,8 +142,8 @@ def _advice(
     if chosen is not best:
         said.append(
             f"as good with fewer parameters: {chosen.planned.trial.words} ({metric} "
-            f"{chosen.value:.4g}, within {NEAR:.0%}; {chosen.planned.learned_parameters:,} learn "
-            f"instead of {best.planned.learned_parameters:,})"
+            f"{chosen.value:.4g}, within {NEAR:.0%}; {_grouped(chosen.planned.learned_parameters)} "
+            f"learn instead of {_grouped(best.planned.learned_parameters)})"
         )
     said += [
         f"the best {axis.path} is the {end} that was tried; try one beyond it, too"
@@ -146,8 +151,8 @@ def _advice(
         if (end := end_of(axis, override))
     ]
     settings = [*overrides, *chosen.planned.trial.overrides]
-    words = " ".join(f"--set '{each}'" for each in settings)
-    return [*said, f"to register it: loray apply {spec} {words}"]
+    command = shlex.join(["loray", "apply", spec, *(w for s in settings for w in ("--set", s))])
+    return [*said, f"to register {chosen.planned.trial.words}: {command}"]
 
 
 def _document(result: "TrialResult") -> dict[str, Any]:

@@ -38,11 +38,11 @@ def derive(
     check_name(name)
     lineage = lineage_from(parents)
     mark = fingerprint([lineage.parents, lineage.base_digest, adapter_digest(folder)])
+    key = f"derive:{name}:{mark}"
 
     def put(blobs: Blobs) -> NewVersion:
-        return replace(
-            take_in(blobs, name, folder, f"derive:{name}:{mark}", lineage, {}), reason=how
-        )
+        taken = take_in(blobs, name, folder, key, lineage, {})
+        return replace(taken, reason=how)
 
     return registry.add(put)
 
