@@ -122,37 +122,20 @@ def _verdict(result: "TrialResult") -> str:
 
 
 def _advice(
-    results: "Sequence[TrialResult]",
-    axes: "Sequence[Axis]",
-    spec: str,
-    overrides: Sequence[str],
+    results: "Sequence[TrialResult]", axes: "Sequence[Axis]", spec: str, overrides: Sequence[str]
 ) -> list[str]:
-    """The best trial, a smaller one that is as good, and whether the best lies at an end."""
-    from loray.pipeline.sweep import NEAR, best_of, cheapest_near
-    from loray.spec.grid import end_of
+    """What to make of the trials, and the command that registers the one to take."""
+    from loray.pipeline.sweep import advise, best_of, cheapest_near
 
-    failed = [result.planned.trial.words for result in results if result.failure]
-    said = [f"{len(failed)} of {len(results)} trials failed: {'; '.join(failed)}"] if failed else []
-    best = best_of(results)
+    said, best = advise(results, axes), best_of(results)
     if best is None:
-        return [*said, "no trial has a score to compare"]
-    metric = best.planned.trial.spec.evaluate.select_by
-    said.append(f"best: {best.planned.trial.words} ({metric} {best.value:.4g})")
-    chosen = cheapest_near(results, best)
-    if chosen is not best:
-        said.append(
-            f"as good with fewer parameters: {chosen.planned.trial.words} ({metric} "
-            f"{chosen.value:.4g}, within {NEAR:.0%}; {_grouped(chosen.planned.learned_parameters)} "
-            f"learn instead of {_grouped(best.planned.learned_parameters)})"
-        )
-    said += [
-        f"the best {axis.path} is the {end} that was tried; try one beyond it, too"
-        for axis, override in zip(axes, best.planned.trial.overrides, strict=True)
-        if (end := end_of(axis, override))
+        return said
+    chosen = cheapest_near(results, best).planned.trial
+    settings = [word for each in (*overrides, *chosen.overrides) for word in ("--set", each)]
+    return [
+        *said,
+        f"to register {chosen.words}: {shlex.join(['loray', 'apply', spec, *settings])}",
     ]
-    settings = [*overrides, *chosen.planned.trial.overrides]
-    command = shlex.join(["loray", "apply", spec, *(w for s in settings for w in ("--set", s))])
-    return [*said, f"to register {chosen.planned.trial.words}: {command}"]
 
 
 def _document(result: "TrialResult") -> dict[str, Any]:

@@ -16,6 +16,7 @@ from loray.evaluate.words import lower_is_better
 from loray.pipeline.apply import apply
 from loray.pipeline.plan import Plan, make_plan
 from loray.planner.report import forecast
+from loray.spec.grid import Axis, end_of
 from loray.spec.run import RunSpec
 
 NEAR = 0.01
@@ -136,8 +137,41 @@ def best_of(results: Sequence[TrialResult]) -> TrialResult | None:
 
 def cheapest_near(results: Sequence[TrialResult], best: TrialResult) -> TrialResult:
     """Of the trials as good as the best, the one that learns the fewest parameters."""
+    if best.planned.learned_parameters is None:
+        return best
     near = [result for result in results if _is_near(result, best)]
-    return min(near, key=lambda result: (result.planned.learned_parameters or 0, result != best))
+    return min(near, key=lambda result: (result.planned.learned_parameters, result is not best))
+
+
+def advise(results: Sequence[TrialResult], axes: Sequence[Axis]) -> list[str]:
+    """The best trial, a smaller one that is as good, and whether the best lies at an end.
+
+    Args:
+        axes: the fields that were swept, in the order of the trials' overrides.
+    """
+    failed = [result.planned.trial.words for result in results if result.failure]
+    said = [f"{len(failed)} of {len(results)} trials failed: {'; '.join(failed)}"] if failed else []
+    best = best_of(results)
+    if best is None:
+        return [*said, "no trial has a score to compare"]
+    chosen = cheapest_near(results, best)
+    metric = best.planned.trial.spec.evaluate.select_by
+    said.append(f"best: {best.planned.trial.words} ({metric} {best.value:.4g})")
+    if chosen is not best:
+        said.append(
+            f"as good with fewer parameters: {chosen.planned.trial.words} ({metric} "
+            f"{chosen.value:.4g}, within {NEAR:.0%}; {chosen.planned.learned_parameters:,} learn "
+            f"instead of {best.planned.learned_parameters:,})"
+        )
+    ends = [
+        (axis.path, end_of(axis, override))
+        for axis, override in zip(axes, best.planned.trial.overrides, strict=True)
+    ]
+    return said + [
+        f"the best {path} is the {end} that was tried; try one beyond it, too"
+        for path, end in ends
+        if end
+    ]
 
 
 def _is_near(result: TrialResult, best: TrialResult) -> bool:
