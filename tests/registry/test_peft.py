@@ -91,16 +91,59 @@ def test_targets_ranks_and_scaling_are_those_of_peft(tmp_path: Path, variant: st
     model = adapted_llama(variant)
     model.save_pretrained(tmp_path / "made")
     config = check_adapter_folder(tmp_path / "made")
-    layers = {
-        name.removeprefix("base_model.model."): module
-        for name, module in model.named_modules()
-        if hasattr(module, "lora_A")
-    }
+    layers = lora_layers(model)
     linear = [n for n, m in tiny_llama().named_modules() if m.__class__.__name__ == "Linear"]
     assert {name for name in linear if config.is_target(name)} == set(layers)
     for name, layer in layers.items():
         assert config.rank(name) == layer.r["default"]
         assert config.scaling(name) == pytest.approx(layer.scaling["default"], rel=1e-12)
+
+
+@pytest.mark.parametrize("rank", [2, None])
+@pytest.mark.parametrize("variant", sorted(VARIANTS.keys() - {"dora"}))
+def test_a_cut_version_is_in_plain_peft_the_best_adapter_of_its_rank(
+    registry: Registry, tmp_path: Path, variant: str, rank: int | None
+) -> None:
+    """Against torch's SVD of the whole updates that PEFT itself computes."""
+    import torch
+    from peft import PeftModel
+
+    from loray.registry.truncate import truncate_version
+
+    model = adapted_llama(variant)
+    model.save_pretrained(tmp_path / "made")
+    parent = registry.import_folder(
+        "guest", tmp_path / "made", base_model="models/tiny", base_digest=BASE_DIGEST
+    )
+    made = truncate_version(registry, parent, rank=rank, keep=0.8)
+    folder = registry.export(made.version.ref, tmp_path / "out")
+    cut = PeftModel.from_pretrained(tiny_llama(), folder).eval()
+    told = {module.module: module for module in made.truncation.modules}
+    error = 0.0
+    before, after = lora_layers(model), lora_layers(cut)
+    assert before.keys() == after.keys() == told.keys()
+    for name, layer in before.items():
+        whole = layer.get_delta_weight("default").detach().double()
+        left, values, right = torch.linalg.svd(whole, full_matrices=False)
+        kept = after[name].r["default"]
+        assert kept == told[name].rank <= layer.r["default"]
+        best = left[:, :kept] * values[:kept] @ right[:kept]
+        found = after[name].get_delta_weight("default").detach().double()
+        assert torch.allclose(found, best, atol=1e-5 * float(values[0]))
+        error += float((found - whole).norm()) ** 2
+        layer.base_layer.weight.data += best.float()
+    total = sum(module.norm**2 for module in told.values()) ** 0.5
+    assert error**0.5 / total == pytest.approx(made.truncation.relative_error, rel=1e-4)
+    with model.disable_adapter():  # the base, with the best updates written into its weights
+        assert torch.allclose(logits(cut), logits(model), atol=1e-4)
+
+
+def lora_layers(model: Any) -> dict[str, Any]:
+    return {
+        name.removeprefix("base_model.model."): module
+        for name, module in model.named_modules()
+        if hasattr(module, "lora_A")
+    }
 
 
 def test_the_form_has_every_key_that_peft_writes_and_no_other(tmp_path: Path) -> None:

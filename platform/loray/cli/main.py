@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from loray import __version__
-from loray.cli import apply, chat, check, data, doctor, initial, look, plan, registry, serve
+from loray.cli import apply, chat, check, data, doctor, initial, look, plan, registry, serve, sweep
 from loray.cli.exits import Exit, exit_for
 from loray.cli.output import complain, emit_json
 from loray.errors import LorayError, SpecError
@@ -20,6 +20,7 @@ VERBS = (
     check.schema,
     plan.plan,
     apply.apply,
+    sweep.sweep,
     look.status,
     look.report,
     doctor.doctor,

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from loray.cli.exits import Exit
 from loray.cli.options import json_option
 from loray.cli.output import emit_json, say, show_table
+from loray.cli.rank import rank
 from loray.spec.run import StorageSpec
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ def registry(context: click.Context, spec: Path | None, url: str | None, root: s
     context.obj = Place(url or storage.registry, root or storage.root)
 
 
+registry.add_command(rank)
+
+
 @registry.command("ls")
 @json_option
 @click.pass_obj
@@ -74,9 +78,9 @@ def show(place: Place, ref: str, *, as_json: bool) -> None:
     if not versions:
         opened.resolve(ref)  # says that there is no such adapter
     if as_json:
-        emit_json([version.model_dump(mode="json") for version in versions])
+        emit_json([_document(opened, version) for version in versions])
     elif "@" in ref:
-        _tell(versions[0])
+        _tell(opened, versions[0])
     else:
         show_table(
             ("version", "state", "created", "scores"),
@@ -138,12 +142,13 @@ def rollback(place: Place, name: str, *, alias: str, reason: str, as_json: bool)
 @click.pass_obj
 def lineage(place: Place, ref: str, *, as_json: bool) -> None:
     """Show what a version was made from, back to the beginning."""
-    versions = place.open().lineage(ref)
+    opened = place.open()
+    versions = opened.lineage(ref)
     if as_json:
-        emit_json([version.model_dump(mode="json") for version in versions])
+        emit_json([_document(opened, version) for version in versions])
         return
     for version in versions:
-        _tell(version)
+        _tell(opened, version)
 
 
 @registry.command("export")
@@ -227,12 +232,22 @@ def _scores(version: "Version") -> str:
     return ", ".join(f"{name} {value:.4g}" for name, value in sorted(version.scores.items()))
 
 
-def _tell(version: "Version") -> None:
+def _document(opened: "Registry", version: "Version") -> dict[str, Any]:
+    from loray.registry.derive import how_made
+
+    return version.model_dump(mode="json") | {"how_made": how_made(opened, version) or None}
+
+
+def _tell(opened: "Registry", version: "Version") -> None:
+    from loray.registry.derive import how_made
+
     say(f"{version.ref}  {version.state}, made {version.created}")
     say(f"  digest      {version.digest}")
     for name, value in version.lineage.model_dump(mode="json", exclude_none=True).items():
         if value:
             say(f"  {name:<15} {', '.join(value) if isinstance(value, list) else value}")
+    if how := how_made(opened, version):
+        say(f"  {'how made':<15} {how}")
     if version.scores:
         say(f"  {'scores':<15} {_scores(version)}")
 

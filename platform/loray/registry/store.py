@@ -6,6 +6,7 @@ after it leaves a whole version.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,13 +14,9 @@ from pathlib import Path
 from loray.errors import RegistryError
 from loray.models.adapter_files import adapter_digest, check_adapter_folder
 from loray.registry import audit, exchange, lookup
-from loray.registry.aliases import (
-    Move,
-    move_alias,
-    previous_version,
-    read_alias,
-)
-from loray.registry.blobs import open_blobs
+from loray.registry.aliases import Move, move_alias, previous_version, read_alias
+from loray.registry.blobs import Blobs, open_blobs
+from loray.registry.commit import commit
 from loray.registry.database import Database
 from loray.registry.events import new_operation, read_events
 from loray.registry.exchange import Layout
@@ -36,15 +33,7 @@ from loray.registry.records import (
     Sweep,
     Version,
 )
-from loray.registry.versions import (
-    BlobsSweptError,
-    add_version,
-    change_state,
-    read_version,
-    read_versions,
-)
-
-_PUT_TRIES = 3
+from loray.registry.versions import NewVersion, change_state, read_version, read_versions
 
 logger = logging.getLogger(__name__)
 
@@ -94,22 +83,19 @@ class Registry:
         """
         check_name(name)
         check_key(idempotency_key)
-        fence = lease.check_within if lease else None
-        operation, tries_left = new_operation(), _PUT_TRIES
-        while True:
-            try:
-                new = exchange.take_in(self._blobs, name, folder, idempotency_key, lineage, scores)
-                commit = partial(
-                    add_version, new=new, operation=operation, has_blob=self._blobs.has, fence=fence
-                )
-                added = self._database.write(commit)
-            except BlobsSweptError:
-                tries_left -= 1
-                if not tries_left:
-                    raise
-            else:
-                logger.info("%s holds adapter %s", added.ref, added.adapter_digest[:12])
-                return added
+        return self.add(
+            lambda blobs: exchange.take_in(blobs, name, folder, idempotency_key, lineage, scores),
+            lease=lease,
+        )
+
+    def add(self, take_in: Callable[[Blobs], NewVersion], *, lease: Lease | None = None) -> Version:
+        """Commit what `take_in` puts into blobs; it is called again when a sweep came between.
+
+        Raises:
+            LeaseError: another attempt has taken over.
+            RegistryError: the key was used for another adapter, or a parent does not exist.
+        """
+        return commit(self._database, self._blobs, take_in, lease)
 
     def import_folder(
         self,

@@ -31,6 +31,8 @@ class NewVersion:
     num_bytes: int
     """Size of the manifest's blob."""
     idempotency_key: str
+    reason: str = ""
+    """For the log: how the version was made, where it was made from others."""
 
     @property
     def blobs(self) -> dict[str, int]:
@@ -87,8 +89,9 @@ def add_version(
     )
     _insert(connection, row, new.idempotency_key)
     append_event(
-        connection, operation, "registered", name, to_version=row.number, to_state=row.state
-    )
+        connection, operation, "registered", name,
+        to_version=row.number, to_state=row.state, reason=new.reason,
+    )  # fmt: skip
     return row
 
 

@@ -1,0 +1,47 @@
+"""From blobs to a committed version; a sweep in between is answered by putting the blobs again."""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+
+from loray.registry.blobs import Blobs
+from loray.registry.database import Database
+from loray.registry.events import new_operation
+from loray.registry.ledger import Lease
+from loray.registry.records import Version
+from loray.registry.versions import BlobsSweptError, NewVersion, add_version
+
+_PUT_TRIES = 3
+
+logger = logging.getLogger(__name__)
+
+
+def commit(
+    database: Database,
+    blobs: Blobs,
+    take_in: Callable[[Blobs], NewVersion],
+    lease: Lease | None,
+) -> Version:
+    """Commit what `take_in` puts into `blobs`, under the next number of its name.
+
+    Raises:
+        LeaseError: the lease is no longer held.
+        RegistryError: the key was used for another adapter, or a parent does not exist.
+        BlobsSweptError: sweeps came between every time.
+    """
+    fence = lease.check_within if lease else None
+    operation, tries_left = new_operation(), _PUT_TRIES
+    while True:
+        try:
+            new = take_in(blobs)
+            write = partial(
+                add_version, new=new, operation=operation, has_blob=blobs.has, fence=fence
+            )
+            added = database.write(write)
+        except BlobsSweptError:
+            tries_left -= 1
+            if not tries_left:
+                raise
+        else:
+            logger.info("%s holds adapter %s", added.ref, added.adapter_digest[:12])
+            return added
