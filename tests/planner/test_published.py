@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from loray.planner.forms import moment_bytes
 from loray.planner.memory import (
     MIB,
-    MOMENT_BYTES,
     NF4_BITS,
     REDUCE_BUCKET,
     adapter_bytes,
@@ -203,7 +203,7 @@ def test_adapters_and_moments_are_those_of_the_qlora_paper(
     learned = count_adapter(model, targets, 64)
     assert learned == layers * 18 * hidden * 64
     assert adapter_bytes(spec(), learned) / MIB == adapter_mib
-    assert learned * MOMENT_BYTES["adamw"] / MIB == adam_mib
+    assert learned * moment_bytes(spec()) / MIB == adam_mib
 
 
 def test_a_whole_model_takes_two_bytes_a_parameter_on_disk():

@@ -13,14 +13,19 @@ published figures in `tests/planner/test_published.py` and with measured ones in
 
 from dataclasses import dataclass
 
-from loray.planner.activations import WIDTH, activation_bytes
-from loray.planner.dora import dora_activations, norm_bytes
+from loray.planner.activations import WIDTH, activation_bytes, tokens_per_pass
+from loray.planner.forms import (
+    dora_activation_bytes,
+    dora_norm_bytes,
+    gain_bytes,
+    moment_bytes,
+    num_copies,
+)
 from loray.planner.parameters import (
     Architecture,
     count_adapter,
     count_base,
     count_method,
-    count_outputs,
 )
 from loray.planner.sharing import offloaded, put_together_bytes, sharing_of
 from loray.spec.run import RunSpec
@@ -34,16 +39,6 @@ SCALE_BLOCK = 256
 NF4_BITS = 4 + 8 / NF4_BLOCK + 32 / (NF4_BLOCK * SCALE_BLOCK)
 """Bits a weight with double quantization: 4.127."""
 
-EIGHT_BIT_MOMENTS = 2 * (1 + 4 / 256)
-MOMENT_BYTES = {
-    "adamw": 8.0,
-    "adamw_8bit": EIGHT_BIT_MOMENTS,
-    "paged_adamw_8bit": EIGHT_BIT_MOMENTS,
-}
-"""Adam's two moments of a parameter: float32, or 8 bits and a scale for each 256 of them.
-
-Source: arXiv:2110.02861, sec. 2.1. Paged ones may leave the device.
-"""
 MASTER_BYTES = 4
 """The float32 weight that Adam moves in a narrower one's stead. Source: arXiv:1910.02054."""
 SUM_BYTES = 4
@@ -111,13 +106,15 @@ def train_memory(spec: RunSpec, shape: Architecture) -> WorkerMemory:
 def _passes(spec: RunSpec, shape: Architecture, learned: int) -> dict[str, float]:
     """Where the loss begins to go back: there are gradients of earlier micro-batches only."""
     held = learned * SUM_BYTES / sharing_of(spec).gradients
+    width, tokens = WIDTH[spec.base_model.dtype], tokens_per_pass(spec)
     on_gpu = spec.resources.gpus_per_worker
     return {
         "gradients": held if spec.accumulation_steps > 1 else 0.0,
-        "activations": activation_bytes(spec, shape) + dora_activations(spec, shape),
+        "activations": activation_bytes(spec, shape)
+        + dora_activation_bytes(spec, shape, tokens, width),
         "buffers": (_bucket_bytes(spec, learned) if on_gpu else 0.0)
         + _unpacked(spec, shape)
-        + norm_bytes(spec, shape)
+        + dora_norm_bytes(spec, shape, width)
         + put_together_bytes(spec, shape, weight_bytes(spec.base_model, shape)),
     }
 
@@ -185,7 +182,7 @@ def adapter_bytes(spec: RunSpec, learned: int) -> float:
     width, kept = WIDTH[spec.base_model.dtype], learned / sharing_of(spec).weights
     if spec.train.strategy.kind == "fsdp" and width != MASTER_BYTES:
         kept = 0.0
-    begun = learned if spec.method.init == "pissa" else 0
+    begun = learned * (num_copies(spec) - 1)
     return float((kept + begun) * width)
 
 
@@ -196,7 +193,7 @@ def optimizer_bytes(spec: RunSpec, learned: int) -> float:
     """
     shared = sharing_of(spec)
     has_copies = shared.has_copies or spec.base_model.dtype != "float32"
-    moments = MOMENT_BYTES[spec.train.optimizer.kind]
+    moments = moment_bytes(spec)
     return learned * (moments + (MASTER_BYTES if has_copies else 0)) / shared.optimizer
 
 
@@ -249,13 +246,11 @@ def serve_memory(spec: RunSpec, shape: Architecture) -> dict[str, float]:
     """Bytes on one serving replica: the base, its adapter slots, its cache of keys and values."""
     width = WIDTH[spec.base_model.dtype]
     slot = count_adapter(shape, shape.linear_shapes, spec.serve.max_rank) * width
-    if isinstance(spec.method, LoraMethod) and spec.method.dora:
-        slot += count_outputs(shape, shape.linear_shapes) * WIDTH["float32"]  # gains
     cached = spec.serve.max_batch * spec.serve.max_context
     keys = 2 * shape.layers * shape.kv_heads * shape.head_size * width
     return {
         "weights": weight_bytes(spec.base_model, shape),
-        "slots": float(spec.serve.slots * slot),
+        "slots": spec.serve.slots * (slot + gain_bytes(spec, shape)),
         "cache": float(cached * keys),
         "reserve": RESERVE_BYTES["gpu" if spec.resources.gpus_per_worker else "cpu"],
     }

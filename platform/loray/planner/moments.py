@@ -6,13 +6,12 @@ A worker with a GPU has two memories, the GPU's and its host's; without one both
 from dataclasses import dataclass
 
 from loray.planner.activations import WIDTH
+from loray.planner.forms import moment_bytes, num_copies
 from loray.planner.memory import (
     GIB,
     MASTER_BYTES,
-    MOMENT_BYTES,
     RESERVE_BYTES,
     SUM_BYTES,
-    adapter_bytes,
     count_learned,
     held_weights,
     largest_projection,
@@ -128,5 +127,5 @@ def _saved_bytes(spec: RunSpec, learned: int) -> float:
 
     Every worker gathers the first; worker 0 holds the second too.
     """
-    written = adapter_bytes(spec, learned) or learned * WIDTH[spec.base_model.dtype]
-    return learned * (MASTER_BYTES + MOMENT_BYTES[spec.train.optimizer.kind]) + written
+    written = learned * num_copies(spec) * WIDTH[spec.base_model.dtype]
+    return learned * (MASTER_BYTES + moment_bytes(spec)) + written

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from loray.planner.activations import WIDTH
 from loray.planner.families import architecture_for
+from loray.planner.forms import checkpoint_bytes
 from loray.planner.memory import GIB, WorkerMemory, count_learned, serve_memory, train_memory
 from loray.planner.moments import Moment, largest, worker_moments
 from loray.planner.parameters import Architecture, count_base
@@ -13,8 +14,6 @@ from loray.spec.run import RunSpec
 
 FULL_TRAINING_LIMIT = 1_000_000_000
 """Parameters above which training every weight is rarely what one wants."""
-STATE_WIDTH = 12
-"""Bytes a parameter in a checkpoint's resume state: float32 weight and two moments."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,9 +83,8 @@ def forecast_for(
         tokens_in_all=tokens,
         flops=tokens * flops_per_token(spec, shape),
         num_checkpoints=checkpoints,
-        checkpoint_bytes=float(
-            checkpoints * learned * (WIDTH[spec.base_model.dtype] + STATE_WIDTH)
-        ),
+        checkpoint_bytes=checkpoints
+        * checkpoint_bytes(spec, learned, WIDTH[spec.base_model.dtype]),
         device_bytes=device,
         notes=tuple(_notes(spec, shape, moments, device)),
     )
