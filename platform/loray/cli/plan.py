@@ -145,8 +145,10 @@ def _tell(run: RunSpec, taken: "Forecast") -> None:
 
 def _show_memory(title: str, moments: Sequence[tuple[str, dict[str, float]]]) -> None:
     """What memory holds, a column for each moment; what is nowhere is left out."""
-    held = dict.fromkeys(name for _, sizes in moments for name, size in sizes.items() if size)
-    rows = [(name, *(_or_dash(sizes.get(name)) for _, sizes in moments)) for name in held]
+    fullest_first = sorted((sizes for _, sizes in moments), key=len, reverse=True)
+    held = dict.fromkeys(name for sizes in fullest_first for name, size in sizes.items() if size)
+    names = sorted(held, key=lambda name: name == "reserve")
+    rows = [(name, *(_or_dash(sizes.get(name)) for _, sizes in moments)) for name in names]
     totals = ("in all", *(in_units(sum(sizes.values())) for _, sizes in moments))
     show_table((title, *(name for name, _ in moments)), [*rows, totals])
     say()

@@ -97,7 +97,7 @@ def _text(value: object) -> str:
 
 def _with(spec: RunSpec, changes: tuple[Saving, ...]) -> RunSpec | None:
     """A copy of `spec` with these fields changed; None where its rules are against it."""
-    document = spec.model_dump()
+    document: object = spec.model_dump()
     for saving in changes:
         document = with_value(document, path_of(saving.path), saving.value)
     try:
