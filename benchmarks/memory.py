@@ -104,7 +104,7 @@ SETTINGS = (
     Setting("20M", "r16", "bfloat16", 512, 4, packing=True),
     Setting("20M", "r16", "float32", 512, 4, quantization="nf4", strategy="plain"),
     Setting("20M", "full", "float32", 128, strategy="zero1"),
-    Setting("50M", "r256", "float32", 256, 2, accumulation=2),
+    Setting("50M", "r256", "float32", 256, 4, accumulation=2),
     Setting("50M", "full", "float32", 256, 2, strategy="plain"),
     Setting("50M", "full", "bfloat16", 256, 2),
     Setting("135M", "r16", "bfloat16", 256, 2, quantization="nf4"),
@@ -114,7 +114,7 @@ SETTINGS = (
     Setting("360M", "r16", "float32", 128, strategy="plain"),
     Setting("1.1B", "r16", "bfloat16", 256, quantization="nf4"),
     Setting("1.1B", "r16", "bfloat16", 256),
-    Setting("1.1B", "r16", "float32", 64, strategy="plain"),
+    Setting("1.1B", "r16", "float32", 128, strategy="plain"),
 )
 
 
@@ -149,7 +149,13 @@ def compare(setting: Setting, model: Path, *, keep: bool) -> dict[str, object]:
     cells = (f"{planned[name]:,.0f} / {measured[name]:,.0f}" for name in planned)
     print(f"| {setting} | {' | '.join(cells)} | {error:+.1%} |", flush=True)
     rounded = [{k: round(v, 1) for k, v in sizes.items()} for sizes in (planned, measured)]
-    return {"setting": str(setting), "planned_mib": rounded[0], "measured_mib": rounded[1]}
+    return {
+        "setting": str(setting),
+        "shape": SHAPES[setting.shape],
+        "spec": setting.spec(Path("model")).model_dump(mode="json", exclude_unset=True),
+        "planned_mib": rounded[0],
+        "measured_mib": rounded[1],
+    }
 
 
 def measure(spec: RunSpec, folder: Path, *, keep: bool) -> dict[str, int]:
@@ -159,29 +165,26 @@ def measure(spec: RunSpec, folder: Path, *, keep: bool) -> dict[str, int]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     if not keep:
         environment["MALLOC_MMAP_THRESHOLD_"] = "65536"
-    done = subprocess.run(  # noqa: S603 (our own command)
-        [sys.executable, str(HERE / "memory_worker.py"), str(file)],
-        capture_output=True,
-        check=False,
-        text=True,
-        env=environment,
-    )
-    if done.returncode:
-        sys.exit(done.stderr)
-    found: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
+    command = [sys.executable, str(HERE / "memory_worker.py"), str(file)]
+    found: dict[str, int] = json.loads(run(command, environment).splitlines()[-1])
     return found
 
 
 def write_model(folder: Path, name: str) -> None:
     """A random Llama with a tokenizer that knows single bytes, written by another process."""
     script = "import sys, memory; memory.make_model(sys.argv[1], sys.argv[2])"
-    subprocess.run(  # noqa: S603 (our own command)
-        [sys.executable, "-c", script, str(folder), name],
-        check=True,
-        capture_output=True,
-        cwd=HERE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    run([sys.executable, "-c", script, str(folder), name], environment)
+
+
+def run(command: list[str], environment: dict[str, str]) -> str:
+    """What a command prints; it ends this process with its errors if it fails."""
+    done = subprocess.run(  # noqa: S603 (our own command)
+        command, capture_output=True, check=False, text=True, cwd=HERE, env=environment
     )
+    if done.returncode:
+        sys.exit(done.stderr)
+    return done.stdout
 
 
 def make_model(folder: str, name: str) -> None:

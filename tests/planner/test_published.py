@@ -2,6 +2,7 @@
 
 Measured peaks are in `published_peaks.py`. Left out here, and why:
 - LoRA-FA, AdaLoRA, LoHa, IA3, MiSS and DoRA (PEFT, method comparison): no methods of a spec.
+- NF4 without double quantization (LitGPT, inference): a spec's NF4 always has it.
 - ZeRO-3 and offload (DeepSpeed's memory page): no strategies of a spec yet. Its figures of host
   memory (127.45 GiB for stage 2) are of a model that every process makes in float32 first; loray
   maps files instead.

@@ -131,6 +131,8 @@ def _tell(run: RunSpec, taken: "Forecast") -> None:
     if run.resources.gpus_per_worker:
         _show_memory("beside the GPU", [(m.name, m.host) for m in taken.moments])
         say("mapped files are pages that the kernel takes back when memory is short")
+    else:
+        say("glibc may keep as much again as the activations take, after they are freed")
     say(f"serving replica: {in_units(sum(taken.serving.values()))}")
     if taken.fits is not None and taken.device_bytes is not None:
         verdict = "fits" if taken.fits else "does not fit"

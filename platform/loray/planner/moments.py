@@ -11,7 +11,6 @@ from loray.planner.memory import (
     MASTER_BYTES,
     MOMENT_BYTES,
     RESERVE_BYTES,
-    adapter_bytes,
     count_learned,
     largest_projection,
     optimizer_bytes,
@@ -108,7 +107,9 @@ def file_bytes(shape: Architecture) -> float:
 def _saved_bytes(spec: RunSpec, learned: int) -> float:
     """A checkpoint on its way to the disk: float32 weights and moments in full, and what is saved.
 
-    Every worker gathers the first; worker 0 holds the second too.
+    Every worker gathers the first; worker 0 holds the second too: the adapter as it is ordered, or
+    the model's weights once more where DeepSpeed has laid them in one tensor.
     """
-    written = adapter_bytes(spec, learned) or learned * WIDTH[spec.base_model.dtype]
-    return learned * (MASTER_BYTES + MOMENT_BYTES) + written
+    is_copied = spec.method.kind == "lora" or spec.train.strategy.kind == "deepspeed"
+    written = learned * WIDTH[spec.base_model.dtype] if is_copied else 0
+    return float(learned * (MASTER_BYTES + MOMENT_BYTES) + written)
