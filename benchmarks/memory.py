@@ -1,6 +1,6 @@
 """Does the planner tell the truth on a CPU: planned against measured memory of a worker.
 
-    make bench-memory      or      python benchmarks/memory.py [--only 4M 20M] [--json FILE]
+    make bench-memory      or      python benchmarks/memory.py [--only '20M | full'] [--json FILE]
 
 Random Llamas of six shapes, stored in bfloat16; each setting in a process of its own, which
 measures its largest resident size (VmHWM) while it loads, steps and saves. The process frees what
@@ -107,11 +107,11 @@ SETTINGS = (
     Setting("50M", "r256", "float32", 256, 4, accumulation=2),
     Setting("50M", "full", "float32", 256, 2, strategy="plain"),
     Setting("50M", "full", "bfloat16", 256, 2),
-    Setting("135M", "r16", "bfloat16", 512, 2, quantization="nf4"),
-    Setting("135M", "r16", "float32", 512, 2, recompute=True),
-    Setting("135M", "full", "float32", 256, strategy="plain", accumulation=2),
+    Setting("135M", "r16", "bfloat16", 256, 2, quantization="nf4"),
+    Setting("135M", "r16", "float32", 256, 2, recompute=True),
+    Setting("135M", "full", "float32", 128, strategy="plain", accumulation=2),
     Setting("360M", "r64", "bfloat16", 256, 2),
-    Setting("360M", "r16", "float32", 256, strategy="plain"),
+    Setting("360M", "r16", "float32", 128, strategy="plain"),
     Setting("1.1B", "r16", "bfloat16", 256, quantization="nf4"),
     Setting("1.1B", "r16", "bfloat16", 256),
     Setting("1.1B", "r16", "float32", 128, strategy="plain"),
@@ -121,14 +121,14 @@ SETTINGS = (
 def main() -> None:
     """Measure, print, and perhaps write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="*", choices=list(SHAPES), help="shapes")
+    parser.add_argument("--only", nargs="*", help="settings, by the start of their names")
     parser.add_argument("--keep", action="store_true", help="let glibc keep what is freed")
     parser.add_argument("--json", type=Path, help="also write the numbers there")
     options = parser.parse_args()
     lines = []
     with tempfile.TemporaryDirectory() as name:
         for setting in SETTINGS:
-            if options.only and setting.shape not in options.only:
+            if options.only and not str(setting).startswith(tuple(options.only)):
                 continue
             model = Path(name) / setting.shape
             if not model.exists():
@@ -149,7 +149,13 @@ def compare(setting: Setting, model: Path, *, keep: bool) -> dict[str, object]:
     cells = (f"{planned[name]:,.0f} / {measured[name]:,.0f}" for name in planned)
     print(f"| {setting} | {' | '.join(cells)} | {error:+.1%} |", flush=True)
     rounded = [{k: round(v, 1) for k, v in sizes.items()} for sizes in (planned, measured)]
-    return {"setting": str(setting), "planned_mib": rounded[0], "measured_mib": rounded[1]}
+    return {
+        "setting": str(setting),
+        "shape": SHAPES[setting.shape],
+        "spec": setting.spec(Path("model")).model_dump(mode="json", exclude_unset=True),
+        "planned_mib": rounded[0],
+        "measured_mib": rounded[1],
+    }
 
 
 def measure(spec: RunSpec, folder: Path, *, keep: bool) -> dict[str, int]:
@@ -159,29 +165,26 @@ def measure(spec: RunSpec, folder: Path, *, keep: bool) -> dict[str, int]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     if not keep:
         environment["MALLOC_MMAP_THRESHOLD_"] = "65536"
-    done = subprocess.run(  # noqa: S603 (our own command)
-        [sys.executable, str(HERE / "memory_worker.py"), str(file)],
-        capture_output=True,
-        check=False,
-        text=True,
-        env=environment,
-    )
-    if done.returncode:
-        sys.exit(done.stderr)
-    found: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
+    command = [sys.executable, str(HERE / "memory_worker.py"), str(file)]
+    found: dict[str, int] = json.loads(run(command, environment).splitlines()[-1])
     return found
 
 
 def write_model(folder: Path, name: str) -> None:
     """A random Llama with a tokenizer that knows single bytes, written by another process."""
     script = "import sys, memory; memory.make_model(sys.argv[1], sys.argv[2])"
-    subprocess.run(  # noqa: S603 (our own command)
-        [sys.executable, "-c", script, str(folder), name],
-        check=True,
-        capture_output=True,
-        cwd=HERE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    run([sys.executable, "-c", script, str(folder), name], environment)
+
+
+def run(command: list[str], environment: dict[str, str]) -> str:
+    """What a command prints; it ends this process with its errors if it fails."""
+    done = subprocess.run(  # noqa: S603 (our own command)
+        command, capture_output=True, check=False, text=True, cwd=HERE, env=environment
     )
+    if done.returncode:
+        sys.exit(done.stderr)
+    return done.stdout
 
 
 def make_model(folder: str, name: str) -> None:

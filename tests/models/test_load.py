@@ -62,3 +62,15 @@ def test_rows_that_a_cpu_would_misread_in_nf4_are_refused(tmp_path: Path):
     with pytest.raises(ModelError, match=r"q_proj of .* has 96 inputs.*no multiple of 64"):
         load_base(BaseModelSpec(path=path, quantization="nf4", dtype="float32"))
     assert load_base(BaseModelSpec(path=path, quantization="none", dtype="float32"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux tells what is mapped")
+def test_nf4_leaves_no_file_mapped_whose_weights_it_has_packed(tmp_path: Path):
+    write_random_model(tmp_path, hidden_size=64, intermediate=128, dtype="bfloat16")
+    maps, file = Path("/proc/self/maps"), str(tmp_path / "model.safetensors")
+    plain = load_base(BaseModelSpec(path=str(tmp_path), quantization="none"))
+    assert file in maps.read_text(encoding="utf-8")  # its pages are the weights
+    del plain
+    packed = load_base(BaseModelSpec(path=str(tmp_path), quantization="nf4"))
+    assert file not in maps.read_text(encoding="utf-8")
+    assert packed.get_input_embeddings().weight.dtype == torch.bfloat16

@@ -2,6 +2,7 @@
 
 Measured peaks are in `published_peaks.py`. Left out here, and why:
 - LoRA-FA, AdaLoRA, LoHa, IA3 and MiSS (PEFT, method comparison): no methods of a spec.
+- NF4 without double quantization (LitGPT, inference): a spec's NF4 always has it.
 - Host memory on DeepSpeed's memory page (127.45 GiB for stage 2): of a model that every process
   makes in float32 first; loray maps files instead.
 """

@@ -131,6 +131,8 @@ def _tell(run: RunSpec, taken: "Forecast") -> None:
     if run.resources.gpus_per_worker:
         _show_memory("beside the GPU", [(m.name, m.host) for m in taken.moments])
         say("mapped files are pages that the kernel takes back when memory is short")
+    else:
+        say("glibc may keep as much again as the activations take, after they are freed")
     say(f"serving replica: {in_units(sum(taken.serving.values()))}")
     if taken.fits is not None and taken.device_bytes is not None:
         verdict = "fits" if taken.fits else "does not fit"
@@ -145,8 +147,10 @@ def _tell(run: RunSpec, taken: "Forecast") -> None:
 
 def _show_memory(title: str, moments: Sequence[tuple[str, dict[str, float]]]) -> None:
     """What memory holds, a column for each moment; what is nowhere is left out."""
-    held = dict.fromkeys(name for _, sizes in moments for name, size in sizes.items() if size)
-    rows = [(name, *(_or_dash(sizes.get(name)) for _, sizes in moments)) for name in held]
+    fullest_first = sorted((sizes for _, sizes in moments), key=len, reverse=True)
+    held = dict.fromkeys(name for sizes in fullest_first for name, size in sizes.items() if size)
+    names = sorted(held, key=lambda name: name == "reserve")
+    rows = [(name, *(_or_dash(sizes.get(name)) for _, sizes in moments)) for name in names]
     totals = ("in all", *(in_units(sum(sizes.values())) for _, sizes in moments))
     show_table((title, *(name for name, _ in moments)), [*rows, totals])
     say()

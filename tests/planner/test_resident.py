@@ -1,0 +1,34 @@
+"""What a worker on a CPU takes, measured: the two quickest settings of `benchmarks/memory.py`."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.house import REPOSITORY
+
+pytestmark = pytest.mark.slow
+AGREES = 0.15
+"""Largest relative error of what is planned."""
+RESERVE_MIB = 0.6 * 1024
+
+
+def test_a_worker_is_as_large_as_planned(tmp_path: Path):
+    """Full training, so that weights, gradients, moments and checkpoint are most of it."""
+    out = tmp_path / "found.json"
+    script = str(REPOSITORY / "benchmarks" / "memory.py")
+    only = ["--only", "4M | full", "20M | full"]
+    subprocess.run(
+        [sys.executable, script, *only, "--json", str(out)], check=True, capture_output=True
+    )
+    rows = json.loads(out.read_text(encoding="utf-8"))
+    assert len(rows) == 2
+    for row in rows:
+        for moment in ("step", "checkpoint", "peak"):
+            planned, measured = row["planned_mib"][moment], row["measured_mib"][moment]
+            assert planned == pytest.approx(measured, rel=AGREES), row
+    large = rows[1]
+    held = [large[kind]["peak"] - RESERVE_MIB for kind in ("planned_mib", "measured_mib")]
+    assert held[0] == pytest.approx(held[1], rel=AGREES)  # and without what every process takes
