@@ -71,7 +71,7 @@ def _fit(name: str, files: AdapterFiles, layer: Layer, like: Tensor) -> LayerWei
     if files.config.use_dora:
         gain = _gain(name, files.tensors[f"{PREFIX}{name}{MAGNITUDE}"], layer, (a, scaled))
         scaled = scaled.to(gain.device) * gain[:, None]
-    return LayerWeights(a.T.to(like).contiguous(), scaled.T.to(like).contiguous(), gain)
+    return LayerWeights(a.T.to(like.dtype).contiguous(), scaled.T.to(like.dtype).contiguous(), gain)
 
 
 def _gain(name: str, magnitude: Tensor, layer: Layer, update: tuple[Tensor, Tensor]) -> Tensor:
