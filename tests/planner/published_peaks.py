@@ -8,7 +8,7 @@ the planner's reserve is not among what is compared.
 
 Left out, and why:
 - Phi 1.5 and StableLM Alpha (LitGPT): MLPs without a gate, of which the planner refuses to count.
-- fsdp_qlora's FSDP rows and PEFT's ZeRO-3 and FSDP rows of 70B: not strategies of a spec yet.
+- PEFT's ZeRO-3 and FSDP rows of 70B: sequence lengths are not told, and FSDP there offloads.
 - torchtune on Llama 3.1 8B: full training with the optimizer in the backward pass and 8-bit paged
   moments (18.9 GiB), QLoRA and LoRA with a compiled model and a chunked loss (7.4 and 30.3 GiB);
   loray has none of these. torchtune#1398 quantizes targeted projections only; loray all.
@@ -35,6 +35,12 @@ def quantized_inputs(run: RunSpec, shape: Architecture) -> float:
     """bitsandbytes kept the input of each 4-bit product (`ctx.tensors = (A, B)`) until 2024."""
     inputs = 2 * shape.hidden + shape.intermediate  # that of o_proj is counted already
     return 2 * run.data.sequence.max_tokens * shape.layers * inputs
+
+
+def shifted_logits(run: RunSpec, shape: Architecture) -> float:
+    """transformers 4.3x shifted a float32 copy of all logits, and its gradient back."""
+    tokens = run.train.batch.micro_size * run.data.sequence.max_tokens
+    return 8 * tokens * shape.vocabulary
 
 
 def float32_inputs(run: RunSpec, shape: Architecture) -> float:
@@ -107,8 +113,13 @@ more than its 13.50 GB with LoRA on weights four times as large. Float32 activat
 RECOMPUTED = {"train__gradient_checkpointing": True}
 _LITGPT = _settings(_lora(8, dropout=0.05), 1304)
 _QLORA = _settings("{kind: lora, rank: 64}", 512, **NF4, **RECOMPUTED)
-_DDP = _settings("{kind: lora, rank: 64}", 2048, 4, **RECOMPUTED, resources__workers=2)
+FSDP = {"train__strategy": "{kind: fsdp}"}
 _MLP = "gate_proj, up_proj, down_proj"
+
+
+def _ddp(micro_size: int) -> dict[str, object]:
+    method = "{kind: lora, rank: 64}"
+    return _settings(method, 2048, micro_size, **RECOMPUTED, resources__workers=2)
 
 
 def _hub(micro_size: int, **more: object) -> dict[str, object]:
@@ -137,8 +148,16 @@ PEAKS = (
          _settings(_lora(64), 768, 4), float32_inputs),
     Peak("PEFT", "r=10 on the MLP, 4 x 768", "llama-3.2-3b", 23.00, "GiB",
          _settings(_lora(10, _MLP), 768, 4), float32_inputs),
-    # AnswerDotAI/fsdp_qlora, README: two RTX 3090, data parallel, activations recomputed.
-    Peak("fsdp_qlora", "r=64, DDP, 4 x 2048", "llama-2-7b", 22.04, "GiB", _DDP),
+    # AnswerDotAI/fsdp_qlora, README: two RTX 3090, activations recomputed.
+    Peak("fsdp_qlora", "r=64, DDP, 4 x 2048", "llama-2-7b", 22.04, "GiB", _ddp(4), shifted_logits),
+    Peak("fsdp_qlora", "r=64, FSDP, NF4, 1 x 2048", "llama-2-7b", 5.21, "GiB", _ddp(1) | FSDP | NF4,
+         shifted_logits),
+    Peak("fsdp_qlora", "r=64, FSDP, 1 x 2048", "llama-2-7b", 10.22, "GiB", _ddp(1) | FSDP,
+         shifted_logits),
+    Peak("fsdp_qlora", "r=64, FSDP, NF4, 10 x 2048", "llama-2-7b", 20.97, "GiB",
+         _ddp(10) | FSDP | NF4, shifted_logits),
+    Peak("fsdp_qlora", "r=64, FSDP, 6 x 2048", "llama-2-7b", 21.35, "GiB", _ddp(6) | FSDP,
+         shifted_logits),
     # QLoRA paper, arXiv:2305.14314, figure 6: activations recomputed, moments paged.
     Peak("QLoRA paper", "r=64, NF4, 1 x 512", "llama-1-7b", 6.9, "GB", _QLORA),
     Peak("QLoRA paper", "r=64, NF4, 1 x 512", "llama-1-33b", 24.7, "GB", _QLORA),
