@@ -62,10 +62,14 @@ def _train(job: Job, tokens: str, worker: int) -> Trained:
     step_through(first, job.spec, tokens, range(middle), place=(worker, WORKERS))
     state = first.engine.state()
     step_through(first, job.spec, tokens, range(middle, STEPS), place=(worker, WORKERS))
-    learned = learned_tensors(first.learner, first.engine.weights())
+    learned = learned_tensors(first.learner, first.engine.weights(), job.spec.base_model)
     if job.again_from is None:
         return Trained(first.losses, learned)
     second = build(job.spec, workers=WORKERS)
     second.engine.restore(state, steps_done=middle)
     step_through(second, job.spec, tokens, range(middle, STEPS), place=(worker, WORKERS))
-    return Trained(first.losses, learned, learned_tensors(second.learner, second.engine.weights()))
+    return Trained(
+        first.losses,
+        learned,
+        learned_tensors(second.learner, second.engine.weights(), job.spec.base_model),
+    )

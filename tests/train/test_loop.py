@@ -39,7 +39,7 @@ def run(
     if restored is not None:
         looped.engine.restore(restored, steps_done=first)
     step_through(looped, spec, tokens, range(first, stop or spec.train.steps))
-    learned = learned_tensors(looped.learner, looped.engine.weights())
+    learned = learned_tensors(looped.learner, looped.engine.weights(), spec.base_model)
     return looped.losses, learned, looped.engine.state()
 
 

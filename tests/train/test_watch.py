@@ -42,7 +42,7 @@ def run(spec: RunSpec, tokens: str, *, is_watched: bool) -> tuple[list[float], A
             assert len(watch.records) == 14
             assert 0 < cost.vitals_seconds < cost.seconds
         losses.append(result.loss)
-    return losses, learned_tensors(looped.learner, looped.engine.weights())
+    return losses, learned_tensors(looped.learner, looped.engine.weights(), spec.base_model)
 
 
 @pytest.mark.usefixtures("alone")

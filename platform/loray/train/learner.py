@@ -6,12 +6,14 @@ from typing import TypeAlias, assert_never, cast
 
 import torch
 from peft import PeftModel, get_peft_model_state_dict
+from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
 from loray.errors import TrainingError
 from loray.models import pissa
 from loray.models.adapter import (
     PREFIX,
+    WEIGHTS_NAME,
     attach_adapter,
     lora_layers,
     read_adapter,
@@ -19,9 +21,9 @@ from loray.models.adapter import (
     saved_form,
 )
 from loray.models.chat import load_tokenizer
-from loray.models.load import load_base
+from loray.models.load import DTYPES, load_base
 from loray.spec.run import RunSpec
-from loray.spec.train import FullMethod, LoraMethod
+from loray.spec.train import BaseModelSpec, FullMethod, LoraMethod
 from loray.train.vitals import trained_modules
 
 Learner = PeftModel | PreTrainedModel
@@ -51,23 +53,20 @@ def causal_lm(learner: Learner) -> PreTrainedModel:
     return cast("PreTrainedModel", inner)
 
 
-def learned_tensors(learner: Learner, weights: Mapping[str, torch.Tensor]) -> Tensors:
+def learned_tensors(
+    learner: Learner, weights: Mapping[str, torch.Tensor], model: BaseModelSpec
+) -> Tensors:
     """What training changes, by the names it has on disk, in the type the model computes in.
 
     Args:
         weights: of an engine, `weight/<name>`; a strategy may leave a worker only its share of
             the model's own.
     """
-    dtype = compute_dtype(learner)
+    dtype = DTYPES[model.dtype]
     named = {_name_in(learner, name): weight.to(dtype) for name, weight in weights.items()}
     if isinstance(learner, PeftModel):
         return dict(get_peft_model_state_dict(learner, state_dict=named))
     return named
-
-
-def compute_dtype(learner: Learner) -> torch.dtype:
-    """The type that the base model was loaded in, whatever the engine keeps learning weights in."""
-    return cast("torch.dtype", causal_lm(learner).config.dtype)
 
 
 def _name_in(learner: Learner, name: str) -> str:
@@ -84,7 +83,7 @@ def save_learned(
     Raises:
         TrainingError: the adapter read back is not the one in memory.
     """
-    tensors = learned_tensors(learner, weights)
+    tensors = learned_tensors(learner, weights, spec.base_model)
     if not isinstance(learner, PeftModel):
         learner.save_pretrained(folder, state_dict=tensors)
         load_tokenizer(spec.base_model.path, spec.base_model.revision).save_pretrained(folder)
@@ -102,9 +101,9 @@ def save_learned(
 
 
 def take_up(learner: Learner, folder: Path) -> None:
-    """Give the frozen weights what they were when `save_learned` wrote `folder` (PiSSA)."""
+    """Give the frozen weights what they were when `save_learned` wrote into `folder` (PiSSA)."""
     if isinstance(learner, PeftModel):
-        pissa.take_up(read_adapter(folder).tensors, lora_layers(learner), PREFIX)
+        pissa.take_up(load_file(folder / WEIGHTS_NAME), lora_layers(learner), PREFIX)
 
 
 def check_trained(learner: Learner, weights: Mapping[str, torch.Tensor]) -> None:
