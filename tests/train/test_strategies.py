@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from loray.spec.compatibility import Cell, broken_rules, every_cell, method_of, strategy_of
+from loray.spec.compatibility import AXES, Cell, broken_rules, every_cell, method_of, strategy_of
 from loray.spec.run import RunSpec
 from tests.train.group import STEPS, Job, Trained, train_all
 from tests.train.sequences import make_rows, make_spec, write_tokens
@@ -19,8 +19,12 @@ WEIGHT_TOLERANCE = 1e-4
 """Largest difference of a learned weight in float32 after 20 steps at a rate of 5e-3."""
 
 
+LORA = {"method": "lora", "quantization": "none", "dtype": "float32", "offload": "none"}
+SHARDED = ("fsdp", "zero-3")
+
+
 def name_of(cell: Cell) -> str:
-    return "-".join(cell.values())
+    return "-".join(cell[axis] for axis in AXES)
 
 
 def spec_of(cell: Cell, model: Path) -> RunSpec:
@@ -40,11 +44,28 @@ def job_of(cell: Cell, model: Path) -> Job:
     return Job(name_of(cell), spec_of(cell, model), again_from=7 if cell in RESUMED else None)
 
 
+def pissa_job(name: str, model: Path) -> Job:
+    """PiSSA, activations computed again: what else a strategy may stumble over."""
+    spec = spec_of(LORA | {"strategy": name}, model)
+    return Job(
+        f"pissa-{name}",
+        spec.model_copy(
+            update={
+                "method": spec.method.model_copy(update={"init": "pissa"}),
+                "train": spec.train.model_copy(update={"gradient_checkpointing": True}),
+            }
+        ),
+        again_from=7,
+    )
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, model: Path) -> dict[str, Trained]:
     folder = tmp_path_factory.mktemp("strategies")
     tokens = write_tokens(folder, make_rows(40))
-    return train_all([job_of(cell, model) for cell in LEGAL], tokens, folder)
+    jobs = [job_of(cell, model) for cell in LEGAL]
+    jobs += [pissa_job(name, model) for name in ("plain", *SHARDED)]
+    return train_all(jobs, tokens, folder)
 
 
 @pytest.mark.parametrize("cell", LEGAL, ids=name_of)
@@ -71,3 +92,15 @@ def test_two_workers_that_resume_end_bit_for_bit_where_they_would_have(
     found = trained[name_of(cell)]
     assert found.again.keys() == found.learned.keys()
     assert all(torch.equal(found.again[name], tensor) for name, tensor in found.learned.items())
+
+
+@pytest.mark.parametrize("strategy", SHARDED)
+def test_pissa_with_recomputed_activations_agrees_and_resumes(
+    trained: dict[str, Trained], strategy: str
+) -> None:
+    found, plain = trained[f"pissa-{strategy}"], trained["pissa-plain"]
+    assert found.losses == pytest.approx(plain.losses, rel=LOSS_TOLERANCE["float32"])
+    assert found.losses != trained[name_of(LORA | {"strategy": strategy})].losses
+    for name, tensor in found.learned.items():
+        torch.testing.assert_close(tensor, plain.learned[name], rtol=0, atol=WEIGHT_TOLERANCE)
+        assert torch.equal(found.again[name], tensor)
