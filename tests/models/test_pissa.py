@@ -128,6 +128,9 @@ def test_a_run_goes_on_where_its_checkpoint_began_though_the_decomposition_diffe
             layer.scaling["default"] * 0.1 / 1.1 * (layer.principal_b @ layer.principal_a)
         )
     take_up(tensors, lora_layers(second), PREFIX)
+    for _, layer in lora_layers(second):  # a run that is set back to its beginning starts there
+        assert torch.equal(layer.lora_A["default"].weight, layer.principal_a)
+        assert torch.equal(layer.lora_B["default"].weight, layer.principal_b)
     for mine, other in zip(first.parameters(), second.parameters(), strict=True):
         if mine.requires_grad:
             other.data.copy_(mine)

@@ -4,6 +4,7 @@ import pytest
 
 from loray.planner.memory import train_memory, weight_bytes
 from loray.planner.moments import worker_moments
+from loray.planner.parameters import count_base
 from tests.planner.shapes import SHAPES, spec
 
 LLAMA = SHAPES["llama-2-70b"]
@@ -35,6 +36,19 @@ def test_fsdp_holds_two_layers_and_what_is_outside_of_layers_put_together():
     outside = (2 * LLAMA.vocabulary * LLAMA.hidden + (2 * LLAMA.layers + 1) * LLAMA.hidden) * 2
     layers = 2 * (whole - outside) / LLAMA.layers
     assert train_memory(run, LLAMA).buffers == pytest.approx(outside + layers)
+
+
+def test_fsdp_holds_weights_that_learn_once():
+    """As float32 shards, out of which each layer is made in bfloat16."""
+    run = spec(
+        **GPUS,
+        method="{kind: full}",
+        base_model__quantization="none",
+        train__strategy="{kind: fsdp}",
+    )
+    found = train_memory(run, LLAMA)
+    assert found.weights == found.adapter == 0.0
+    assert found.optimizer == 12 * count_base(LLAMA).total / 4
 
 
 def test_what_is_offloaded_is_planned_on_the_host():

@@ -57,3 +57,4 @@ def test_the_ends_of_an_axis_are_known_when_its_values_are_numbers() -> None:
     assert ends == ["lowest", "", "highest"]
     assert end_of(Axis("a", (1,)), "a=1") == ""
     assert end_of(Axis("a", ("x", "y")), "a=x") == ""
+    assert end_of(Axis("a", (False, True)), "a=true") == ""

@@ -7,6 +7,8 @@ from typing import Any
 
 WORKERS = 2
 STEPS = 20
+SET_BACK = 3
+"""Steps that are gone again after the run was set back."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Trained:
     losses: list[float]
     learned: Any
     """Tensors by the names that they have on disk."""
+    first_again: list[float]
+    """The first losses, after the run was set back to its beginning."""
     again: Any = None
     """The tensors after training a second time."""
 
@@ -58,18 +62,20 @@ def _train(job: Job, tokens: str, worker: int) -> Trained:
     from tests.train.loops import build, step_through
 
     first = build(job.spec, workers=WORKERS)
+    beginning = first.engine.weights()
     middle = job.again_from or STEPS
     step_through(first, job.spec, tokens, range(middle), place=(worker, WORKERS))
     state = first.engine.state()
     step_through(first, job.spec, tokens, range(middle, STEPS), place=(worker, WORKERS))
     learned = learned_tensors(first.learner, first.engine.weights(), job.spec.base_model)
+    losses = list(first.losses)
+    first.engine.restore(beginning, steps_done=0)
+    step_through(first, job.spec, tokens, range(SET_BACK), place=(worker, WORKERS))
+    first_again = first.losses[STEPS:]
     if job.again_from is None:
-        return Trained(first.losses, learned)
+        return Trained(losses, learned, first_again)
     second = build(job.spec, workers=WORKERS)
     second.engine.restore(state, steps_done=middle)
     step_through(second, job.spec, tokens, range(middle, STEPS), place=(worker, WORKERS))
-    return Trained(
-        first.losses,
-        learned,
-        learned_tensors(second.learner, second.engine.weights(), job.spec.base_model),
-    )
+    again = learned_tensors(second.learner, second.engine.weights(), job.spec.base_model)
+    return Trained(losses, learned, first_again, again)

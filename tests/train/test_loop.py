@@ -1,11 +1,13 @@
 """Two routes to the same numbers: batch or accumulation, packed or not, any ZeRO stage, resumed."""
 
+import shutil
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from loray.spec.run import RunSpec
 from loray.spec.train import TrainSpec
@@ -138,6 +140,26 @@ def test_a_resumed_run_ends_bit_for_bit_where_an_uninterrupted_one_does(
     second = run(spec, rows, tmp_path, state=(5, first[2]))
     assert first[0] + second[0] == whole[0]
     assert all(torch.equal(tensor, second[1][name]) for name, tensor in whole[1].items())
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("strategy", [PLAIN, FSDP, zero(2), zero(3)])
+def test_what_no_gradient_reaches_has_a_state_to_be_saved(
+    model: Path, tmp_path: Path, strategy: Any
+) -> None:
+    """Behind `gate_proj` the base multiplies with zero, so its adapter has no gradient at all."""
+    cut = tmp_path / "model"
+    shutil.copytree(model, cut)
+    tensors = load_file(cut / "model.safetensors")
+    tensors["model.layers.1.mlp.down_proj.weight"].zero_()
+    save_file(tensors, cut / "model.safetensors", metadata={"format": "pt"})
+    targets = ("q_proj", "gate_proj")
+    method = {"kind": "lora", "rank": 4, "targets": targets}
+    spec = make_spec(cut, method=method, train__strategy=strategy, base_model__quantization="none")
+    state = run(spec, make_rows(8), tmp_path, stop=2)[2]
+    dead = [name for name in state if "layers.1.mlp.gate_proj.lora_B" in name]
+    assert len(dead) == 3
+    assert not any(state[name].any() for name in dead)
 
 
 @pytest.mark.usefixtures("alone")

@@ -154,6 +154,26 @@ def test_a_killed_controller_ends_the_run_and_the_next_attempt_goes_on(
     assert digest(out, 24) == digest(two_workers[0], 24)
 
 
+def test_a_pissa_run_goes_on_over_the_rest_that_it_began_with(
+    model: Path, dataset: Path, tmp_path: Path
+) -> None:
+    spec = make_spec(
+        model,
+        resources={"workers": 2},
+        base_model__quantization="none",
+        method__init="pissa",
+        train__batch=BATCH,
+        train__steps=12,
+        train__strategy={"kind": "fsdp"},
+    )
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    losses = train(spec, dataset, whole)
+    with killing("TrainController", out), pytest.raises(TrainingError, match="apply again"):
+        train(spec, dataset, out)
+    assert train(spec, dataset, out, attempt=2) == losses
+    assert digest(out, 12) == digest(whole, 12)
+
+
 @contextmanager
 def killing(actor: str, out: Path) -> Iterator[list[int]]:
     """Kill an actor of a class once the first checkpoint is there; gives what was killed."""

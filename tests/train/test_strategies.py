@@ -85,6 +85,15 @@ def test_a_legal_cell_has_the_loss_curve_of_the_plain_strategy(
             torch.testing.assert_close(tensor, plain.learned[name], rtol=0, atol=WEIGHT_TOLERANCE)
 
 
+@pytest.mark.parametrize("cell", LEGAL, ids=name_of)
+def test_a_run_that_is_set_back_to_its_beginning_goes_the_same_way_again(
+    trained: dict[str, Trained], cell: Cell
+) -> None:
+    found = trained[name_of(cell)]
+    assert found.first_again == found.losses[: len(found.first_again)]
+    assert found.first_again
+
+
 @pytest.mark.parametrize("cell", RESUMED, ids=name_of)
 def test_two_workers_that_resume_end_bit_for_bit_where_they_would_have(
     trained: dict[str, Trained], cell: Cell

@@ -87,7 +87,8 @@ def as_lora(
 def take_up(tensors: dict[str, Tensor], layers: Named, prefix: str) -> None:
     """Begin where the adapter in `tensors`, as `as_lora` gave them, began.
 
-    On another kind of device the decomposition may differ, and with it the frozen rest.
+    On another kind of device, or with other threads, the decomposition may differ, and with it the
+    frozen rest. To be done before a strategy shares the weights out.
     """
     for name, layer in layers:
         begun = principal(layer)
@@ -100,8 +101,9 @@ def take_up(tensors: dict[str, Tensor], layers: Named, prefix: str) -> None:
             continue
         _change(layer, *begun, scaling)
         _change(layer, a, b, -scaling)
-        begun[0].copy_(a)
-        begun[1].copy_(b)
+        for part, own, found in (("lora_A", begun[0], a), ("lora_B", begun[1], b)):
+            own.copy_(found)
+            cast("nn.Parameter", getattr(layer, part)["default"].weight).copy_(found)
 
 
 def _weight(layer: LoraLayer) -> Tensor:

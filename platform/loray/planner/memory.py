@@ -168,7 +168,13 @@ def weight_bytes(model: BaseModelSpec, shape: Architecture) -> float:
 
 
 def held_weights(spec: RunSpec, shape: Architecture) -> float:
-    """A worker's share of it, which is all of it but under ZeRO 3 and FSDP2."""
+    """A worker's share of it, which is all of it but under ZeRO 3 and FSDP2.
+
+    What learns under FSDP2 is there as the optimizer's float32 weights only.
+    """
+    is_master = spec.method.kind == "full" and spec.base_model.dtype != "float32"
+    if is_master and spec.train.strategy.kind == "fsdp":
+        return 0.0
     return weight_bytes(spec.base_model, shape) / sharing_of(spec).weights
 
 

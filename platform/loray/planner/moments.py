@@ -83,7 +83,7 @@ def worker_moments(spec: RunSpec, shape: Architecture) -> tuple[Moment, ...]:
     files = {"mapped files": file_bytes(shape), "reserve": HOST_RESERVE}
     return (
         Moment("loading", loading, files),
-        Moment("step", step, host),
+        Moment("step", step, {**host, "vitals": _vitals_bytes(spec, learned)}),
         Moment("checkpoint", resting, {**host, "checkpoint": saving}),
     )
 
@@ -104,6 +104,11 @@ def _loading(spec: RunSpec, shape: Architecture, *, on_gpu: bool) -> dict[str, f
         return {**found, "buffers": float(largest * WIDTH[model.dtype])}
     stays = model.quantization == "none" and model.dtype == shape.stored_type
     return {**found, "files": 0.0 if stays else file_bytes(shape)}
+
+
+def _vitals_bytes(spec: RunSpec, learned: int) -> float:
+    """The adapter before and after a step that is recorded, float32."""
+    return 2.0 * learned * MASTER_BYTES if spec.method.kind == "lora" else 0.0
 
 
 def _offloaded_bytes(spec: RunSpec, shape: Architecture, learned: int) -> dict[str, float]:

@@ -78,7 +78,7 @@ def end_of(axis: Axis, override: str) -> str:
 
     Empty where it lies between others, and where the values are no numbers.
     """
-    numbers = [value for value in axis.values if isinstance(value, int | float)]
+    numbers = [v for v in axis.values if isinstance(v, int | float) and not isinstance(v, bool)]
     if len(numbers) < 2 or len(numbers) != len(axis.values):
         return ""
     ends = {"highest": max(numbers), "lowest": min(numbers)}

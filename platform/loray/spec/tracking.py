@@ -14,7 +14,7 @@ class TrackingSpec(StrictModel):
     """A folder for TensorBoard's event files, relative to where the command runs; each training
     has a folder of its own in it."""
     own: Annotated[ImportPath, Field(examples=["package.module:Class"])] | None = None
-    """`package.module:Class`, a tracker of one's own; see `loray.train.tracking`."""
+    """`package.module:Class`, a tracker of one's own; see `loray.train.trackers`."""
 
     @property
     def is_asked_for(self) -> bool:

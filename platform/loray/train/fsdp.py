@@ -33,13 +33,14 @@ class FsdpEngine:
         self._module = module
         self._max_norm = train.max_grad_norm
         self._device = device
-        for parameter in learning_parameters(module).values():
-            parameter.data = parameter.data.float()
         mesh = init_device_mesh(torch.device(device).type, (workers,))
         policy = MixedPrecisionPolicy(
             param_dtype=dtype, reduce_dtype=torch.float32, cast_forward_inputs=False
         )
         for part in (*_layers(module), module):
+            for parameter in learning_parameters(part).values():  # of what is not yet shared out
+                if not isinstance(parameter, DTensor):
+                    parameter.data = parameter.data.float()
             fully_shard(part, mesh=mesh, mp_policy=policy)
         self._parameters = learning_parameters(module)
         self._adam = adam_over(dict(self._parameters), train.optimizer)
@@ -58,6 +59,9 @@ class FsdpEngine:
 
     def step(self, learning_rate: float) -> float:
         """Clip, move the weights, clear gradients; returns the norm before clipping."""
+        for parameter in self._parameters.values():
+            if parameter.grad is None:  # no gradient reaches it: it has moments all the same
+                parameter.grad = torch.zeros_like(parameter)
         norm = nn.utils.clip_grad_norm_(self._parameters.values(), self._max_norm)
         for group in self._adam.param_groups:
             group["lr"] = learning_rate * group["ratio"]
@@ -67,7 +71,9 @@ class FsdpEngine:
 
     def gradient(self, parameter: nn.Parameter) -> torch.Tensor:
         """The averaged gradient between `backward` and `step`; every worker must ask."""
-        return torch.zeros(parameter.shape) if parameter.grad is None else _whole(parameter.grad)
+        if parameter.grad is None:
+            return torch.zeros(parameter.shape, device=self._device)
+        return _whole(parameter.grad)
 
     def weights(self) -> dict[str, torch.Tensor]:
         """`weight/<name>`, in full, float32, on the CPU."""

@@ -20,7 +20,7 @@ from loray.errors import TrainingError
 from loray.spec.run import RunSpec
 from loray.train.audit import row_faults, suspect_rows
 from loray.train.batches import Batch, BatchSizes, micro_batches, open_tokens
-from loray.train.checkpoint import GUARD_NAME, STATE_NAME, CheckpointStore
+from loray.train.checkpoint import GUARD_NAME, STATE_NAME, Checkpoint, CheckpointStore
 from loray.train.engine import Engine, learning_parameters, make_engine
 from loray.train.export import Exporter
 from loray.train.findings import dead_modules
@@ -135,7 +135,9 @@ def prepare(task: WorkerTask) -> Run:
     device = str(ray.train.torch.get_device())
     worker, workers = context.get_world_rank(), context.get_world_size()
     torch.set_num_threads(spec.resources.cpus_per_worker)
+    store = CheckpointStore(task.checkpoints)
     learner = build_learner(spec, device=device)
+    begin_as_before(learner, spec, store)
     vitals = Vitals(learner)
     module = AnswerLoss(causal_lm(learner))
     engine = make_engine(module, spec, workers=workers, device=device)
@@ -144,7 +146,7 @@ def prepare(task: WorkerTask) -> Run:
         learner=learner,
         vitals=vitals,
         engine=engine,
-        store=CheckpointStore(task.checkpoints),
+        store=store,
         guard=Guard(spec.train.guard),
         journal=Journal(),
         tokens=open_tokens(task.tokens),
@@ -152,6 +154,23 @@ def prepare(task: WorkerTask) -> Run:
         worker=worker,
         beginning=engine.weights(),
     )
+
+
+def begin_as_before(learner: Learner, spec: RunSpec, store: CheckpointStore) -> None:
+    """Give a PiSSA run that goes on the rest that it began with, before it is shared out."""
+    if spec.method.kind != "lora" or spec.method.init != "pissa":
+        return
+    if (checkpoint := newest(store)) is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            store.fetch(checkpoint, Path(folder))
+            take_up(learner, Path(folder))
+
+
+def newest(store: CheckpointStore) -> Checkpoint | None:
+    """The newest checkpoint; worker 0 looks, and tells the others, so that all take the same."""
+    found = [store.committed()[-1:] if dist.get_rank() == 0 else []]
+    dist.broadcast_object_list(found, src=0)
+    return found[0][0] if found[0] else None
 
 
 def batches_of(run: Run, data_step: int) -> Iterator[Batch]:
@@ -179,20 +198,14 @@ def look_after_first(run: Run, step: int) -> None:
 
 
 def resume(run: Run) -> int:
-    """Restore the newest checkpoint; returns the steps it had done, 0 without one.
-
-    Worker 0 looks, and tells the others, so that all continue from the same step.
-    """
-    found = [run.store.committed()[-1:] if run.worker == 0 else []]
-    dist.broadcast_object_list(found, src=0)
-    if not found[0]:
+    """Restore the newest checkpoint; returns the steps it had done, 0 without one."""
+    checkpoint = newest(run.store)
+    if checkpoint is None:
         return 0
-    checkpoint = found[0][0]
     with tempfile.TemporaryDirectory() as folder:
         run.store.fetch(checkpoint, Path(folder))
         state = load_file(Path(folder) / STATE_NAME)
         text = (Path(folder) / GUARD_NAME).read_text(encoding="utf-8")
-        take_up(run.learner, Path(folder))
     run.engine.restore(state, steps_done=checkpoint.step)
     run.guard.take_over(GuardState.from_json(text))
     return checkpoint.step

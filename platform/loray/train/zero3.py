@@ -26,6 +26,8 @@ class Zero3Engine(ZeroEngine):
 
     def restore(self, state: dict[str, torch.Tensor], *, steps_done: int) -> None:
         """Continue from a `state` that any number of workers wrote; from `weights`, anew."""
+        # DeepSpeed leaves small weights put together, and would go on with what they were.
+        self._optimizer._partition_all_parameters()  # noqa: SLF001
         self._prime_adam(steps_done)
         for name, parameter in self._parameters.items():
             full = state[f"weight/{name}"]

@@ -40,7 +40,8 @@ LINES = {
         '{"t": "a", "g": "x"}\0{"t": "b"}', '{"t": "a\0", "g": "x"}', '{"t": "a\tb", "g": "x"}',
         '{"t": "\\ud83d\\ude00", "g": "x"}', '{"t": "\\ud83d", "g": "x"}',
         '{"t": "\\ude00\\ud83d", "g": "x"}', '{"t": "a", "g": "x", "y": "\\ud83d"}',
-        '{"t": "a", "g": "x", "\\ud83d": 1}', '{"t": "a\x7f\x85\u2028", "g": "x"}',
+        '{"t": "a", "g": "x", "\\ud83d": 1}', '{"t": "a", "g": "x", "\\ud83d": "b"}',
+        '{"t": "a\x7f\x85\u2028", "g": "x"}',
         '{"t": "a", "g": "x", "y": NaN}', '{"t": "a", "g": "x", "y": [-Infinity]}',
         '{"t": "a", "g": "x", "y": [1, NaN]}', '{"t": "a", "g": "x", "y": 1e999}',
         '{"t": "a", "g": "x", "y": Inf}', '{"t": "a", "g": "x", "y": [1, [NaN ]]}',
@@ -201,3 +202,15 @@ def test_parquet_rows_are_read_all_at_once_unless_one_has_a_fault(tmp_path, kind
         rows = pa.concat_tables(read_block(block)).to_pylist()
         found.append([row | {"seconds": None} for row in rows[:3]])
     assert found[0] == found[1]
+
+
+def test_long_texts_in_parquet_end_a_batch_early(tmp_path):
+    table = pa.table({"t": ["x" * (1 << 18)] * 63 + ["y" * (3 << 20)]})
+    pq.write_table(table, tmp_path / "x.parquet")
+    file = file_at(tmp_path / "x.parquet", "parquet", fields={"text": "t"})
+    (block,) = cut_into_blocks([file])
+    batches = list(read_block(block))
+    assert sum(batch.num_rows for batch in batches) == 64 + 1
+    assert all(batch.nbytes < 5 << 20 for batch in batches)
+    lines = pa.concat_tables(batches)["line"].to_pylist()[:-1]
+    assert lines == list(range(1, 65))

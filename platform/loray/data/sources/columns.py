@@ -126,8 +126,8 @@ def _as_text(array: pa.Array) -> pa.StringArray:
         kind = kind.value_type
     if not (types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)):
         raise _UnplainError
-    texts = array.cast(pa.string())
     try:
+        texts = array.cast(pa.string())
         texts.validate(full=True)
     except pa.ArrowInvalid as error:
         raise _UnplainError from error

@@ -120,8 +120,8 @@ def _schema(fields: FieldsSpec) -> pa.Schema:
 
 def _texts_of(line: bytes) -> list[str]:
     """The keys that hold text on the first line: likely those of every line."""
-    is_text = {name: type(value) is str for name, value in parse_line(line).items()}
-    return [name for name, holds in is_text.items() if holds]
+    texts = (name for name, value in parse_line(line).items() if type(value) is str)
+    return [name for name in texts if name.encode("utf-8", "ignore").decode("utf-8") == name]
 
 
 def _parse(data: bytes, schema: pa.Schema, *, others: str) -> pa.Table | None:

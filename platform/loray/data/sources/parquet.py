@@ -1,6 +1,7 @@
 """Records of a Parquet file: the columns that a spec names, by row group, values unchanged."""
 
 from collections.abc import Generator, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyarrow.parquet as pq
 
 from loray.data.sources.columns import conversations_of
 from loray.data.sources.records import FaultError, Found
-from loray.data.sources.rows import BATCH_ROWS, Piece, Placed, in_pieces
+from loray.data.sources.rows import BATCH_BYTES, BATCH_ROWS, Piece, Placed, in_pieces
 from loray.data.sources.streams import TimedFile, open_arrow_file
 from loray.errors import SourceError
 from loray.spec.sources import FieldsSpec
@@ -50,7 +51,8 @@ def read_pieces(file: "SourceFile", start: int, end: int) -> Generator[Piece, No
         parquet = pq.ParquetFile(stream)
         before = sum(parquet.metadata.row_group(at).num_rows for at in range(start))
         groups = list(range(start, end))
-        for batch in parquet.iter_batches(BATCH_ROWS, row_groups=groups, columns=file.columns):
+        batches = parquet.iter_batches(BATCH_ROWS, row_groups=groups, columns=file.columns)
+        for batch in chain.from_iterable(map(_bounded, batches)):
             found = conversations_of(pa.table(batch), file.source.fields)
             at = number + np.arange(len(batch))
             if found is not None:
@@ -59,6 +61,16 @@ def read_pieces(file: "SourceFile", start: int, end: int) -> Generator[Piece, No
                 yield from _in_pieces(batch, number, before)
             number += len(batch)
     return number
+
+
+def _bounded(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """A batch cut in halves until none is too large; a row is never cut."""
+    if batch.nbytes <= BATCH_BYTES or len(batch) <= 1:
+        yield batch
+        return
+    half = len(batch) // 2
+    yield from _bounded(batch.slice(0, half))
+    yield from _bounded(batch.slice(half))
 
 
 def _in_pieces(batch: pa.RecordBatch, number: int, before: int) -> Iterator[Piece]:
