@@ -39,9 +39,9 @@ def main(spec_file: str) -> None:
     learner = build_learner(spec, device="cpu")
     found["loading"] = high_water()
     forget()
+    vitals = Vitals(learner)
     engine = make_engine(AnswerLoss(causal_lm(learner)), spec, workers=1, device="cpu")
     beginning = engine.weights()
-    vitals = Vitals(learner)
     loss_on(engine, batches(spec))
     for step in range(STEPS):
         train_step(
@@ -49,13 +49,15 @@ def main(spec_file: str) -> None:
             batches(spec),
             learning_rate=1e-4,
             dropout_seed=step,
-            look_at_gradients=lambda n=step: vitals.measure(engine, step=n) and None,
+            look_at_gradients=lambda: vitals.look(engine),
         )
+        vitals.records(engine, step=step)
     found["step"] = high_water()
     forget()
     with tempfile.TemporaryDirectory() as name:
         state = engine.state()
-        save_learned(learner, spec, Path(name))
+        weights = {key: value for key, value in state.items() if key.startswith("weight/")}
+        save_learned(learner, spec, Path(name), weights)
         save_file(state, Path(name) / "state.safetensors")
     found["checkpoint"] = high_water()
     del beginning, state

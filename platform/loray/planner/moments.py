@@ -130,10 +130,9 @@ def file_bytes(shape: Architecture) -> float:
 def _saved_bytes(spec: RunSpec, learned: int) -> float:
     """A checkpoint on its way to the disk: float32 weights and moments in full, and what is saved.
 
-    Every worker gathers the first; worker 0 holds the second too: the adapter as it is ordered, or
-    the model's weights once more where DeepSpeed has laid them in one tensor.
+    Every worker gathers the first. Worker 0 holds the second, too: an adapter is read back from
+    the disk, and a whole model is another copy unless it is the float32 weights themselves.
     """
-    is_copied = spec.method.kind == "lora" or spec.train.strategy.kind == "deepspeed"
-    width = num_copies(spec) * WIDTH[spec.base_model.dtype]
-    written = learned * width if is_copied else 0
+    is_same = spec.method.kind == "full" and spec.base_model.dtype == "float32"
+    written = 0 if is_same else learned * num_copies(spec) * WIDTH[spec.base_model.dtype]
     return learned * (MASTER_BYTES + moment_bytes(spec)) + written
