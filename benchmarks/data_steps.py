@@ -67,8 +67,8 @@ def near_duplicates(batches: list[pa.Table]) -> int:
 def exact_duplicates(batches: list[pa.Table]) -> int:
     """The number of rows that equal another."""
     digests = [digest_turns(batch, column="digest")["digest"] for batch in batches]
-    found = [digest for column in digests for digest in column.to_pylist() if digest]
-    return len(found) - len(set(found))
+    found = pa.chunked_array([chunk for column in digests for chunk in column.chunks])
+    return len(found) - found.null_count - int(pc.count_distinct(found).as_py())
 
 
 def tasks_of(path: Path, folder: Path) -> dict[str, Callable[[], object]]:

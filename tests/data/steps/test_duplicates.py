@@ -2,12 +2,14 @@ from collections import defaultdict
 from unittest.mock import patch
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loray.data.steps import duplicates
+from loray.data.steps.chain import digest_turns
 from loray.data.steps.duplicates import mark_duplicates
-from tests.data.corpora import data_spec, source
+from tests.data.corpora import batch_of, data_spec, source
 from tests.data.ledgers import ledger_of, tables_of
 
 DUPLICATES = {"kind": "exact_duplicates"}
@@ -112,3 +114,21 @@ def test_one_row_of_each_digest_is_kept(digests):
     assert {d: at for d, (at,) in kept.items()} == {
         d: digests.index(d) for d in digests if d is not None
     }
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [["a"], ["b"], ["a"]],
+        [["a", "b"], None, ["a", "b"]],
+        [None, ["a", "b"], None, None, ["ab"]],
+        [["a", "b"], ["ab"], ["a"], ["a", "b"]],
+    ],
+)
+def test_equal_turns_have_equal_digests_and_no_others(rows):
+    """However many rows have one turn, several, or none."""
+    found = digest_turns(batch_of(*rows), column="digest")["digest"].to_pylist()[:-1]
+    for at, digest in enumerate(found):
+        assert (digest is None) == (rows[at] is None)
+        same = [found[other] == digest for other in range(len(rows))]
+        assert same == [rows[other] == rows[at] for other in range(len(rows))]

@@ -177,24 +177,25 @@ def mark_length(batch: pa.Table, *, min_chars: int, max_chars: int) -> pa.Table:
 def digest_turns(batch: pa.Table, *, column: str) -> pa.Table:
     """A digest of each row's turns in `column`; null where a step has rejected the row before.
 
-    It is taken of all lengths, then of roles and contents, so that no two rows look alike.
+    It is taken of each turn's lengths, role and content, so that no two rows look alike.
     """
     turns = batch["turns"].combine_chunks()
     flat = turns.flatten()
     roles, contents = (flat.field(name).cast(pa.binary()) for name in ("role", "content"))
     lengths = np.stack([pc.binary_length(roles), pc.binary_length(contents)], axis=1)
     heads, width = lengths.astype("<i8").tobytes(), 8 * lengths.shape[1]
-    names, texts = roles.to_pylist(), contents.to_pylist()
-
-    def digest(start: int, end: int) -> bytes:
-        head = heads[width * start : width * end]
-        data = b"".join([head, *names[start:end], *texts[start:end]])
-        return hashlib.sha256(data).digest()[:DIGEST_BYTES]
-
-    bounds = pairwise(offsets_of(turns).tolist())
+    fronts = [heads[at : at + width] for at in range(0, len(heads), width)]
+    pieces = list(map(b"".join, zip(fronts, roles.to_pylist(), contents.to_pylist(), strict=True)))
+    alive, bounds = is_in(batch), offsets_of(turns)
+    counts = np.diff(bounds)
+    if counts.max(initial=0) > 1:
+        rows = [b"".join(pieces[start:end]) for start, end in pairwise(bounds.tolist())]
+    else:  # no row has two, so those that have one are in order
+        filled = iter(pieces)
+        rows = [next(filled) if count else b"" for count in counts.tolist()]
     digests = [
-        digest(start, end) if alive and end > start else None
-        for (start, end), alive in zip(bounds, is_in(batch).tolist(), strict=True)
+        hashlib.sha256(row).digest()[:DIGEST_BYTES] if is_alive and row else None
+        for row, is_alive in zip(rows, alive.tolist(), strict=True)
     ]
     return put(batch, column, pa.array(digests, pa.binary(DIGEST_BYTES)))
 
