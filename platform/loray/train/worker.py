@@ -1,65 +1,33 @@
 """A training run on one worker, top to bottom."""
 
 import hashlib
-import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
 
 import ray
 import ray.train
 import ray.train.torch
 import torch
 import torch.distributed as dist
-from safetensors.torch import load_file, save_file
 
-from loray.artifacts.diagnosis import Diagnosis
-from loray.artifacts.tokens import TokenParts
 from loray.errors import TrainingError
 from loray.spec.run import RunSpec
-from loray.train.audit import row_faults, suspect_rows
-from loray.train.batches import Batch, BatchSizes, micro_batches, open_tokens
-from loray.train.checkpoint import GUARD_NAME, STATE_NAME, Checkpoint, CheckpointStore
-from loray.train.engine import Engine, learning_parameters, make_engine
+from loray.train.audit import row_faults
+from loray.train.batches import BatchSizes, open_tokens
+from loray.train.checkpoint import CheckpointStore
+from loray.train.continuing import act_on, begin_as_before, resume, save
+from loray.train.engine import learning_parameters, make_engine
 from loray.train.export import Exporter
 from loray.train.findings import dead_modules
-from loray.train.guard import FIRST, Guard, GuardState, Judgement
+from loray.train.guard import FIRST, Guard
 from loray.train.journal import Journal
-from loray.train.learner import (
-    Learner,
-    build_learner,
-    causal_lm,
-    check_trained,
-    save_learned,
-    take_up,
-)
+from loray.train.learner import Learner, build_learner, causal_lm, check_trained
 from loray.train.loop import AnswerLoss, learning_rate_at, loss_on, train_step
 from loray.train.metrics import metrics_of
 from loray.train.rates import RateRange, is_over
+from loray.train.running import Run, batches_of, tell
 from loray.train.task import WorkerTask
 from loray.train.vitals import Vitals
 from loray.train.watch import Watch
-
-
-@dataclass(frozen=True)
-class Run:
-    """What one worker trains with."""
-
-    task: WorkerTask
-    learner: Learner
-    """The frozen base, and what learns on it."""
-    vitals: Vitals
-    engine: Engine
-    """Shards, averages, steps."""
-    store: CheckpointStore
-    guard: Guard
-    journal: Journal
-    tokens: TokenParts
-    sizes: BatchSizes
-    worker: int
-    beginning: dict[str, torch.Tensor]
-    """What learns, as it was before the first step."""
 
 
 def train(task: WorkerTask) -> None:
@@ -156,30 +124,6 @@ def prepare(task: WorkerTask) -> Run:
     )
 
 
-def begin_as_before(learner: Learner, spec: RunSpec, store: CheckpointStore) -> None:
-    """Give a PiSSA run that goes on the rest that it began with, before it is shared out."""
-    if spec.method.kind != "lora" or spec.method.init != "pissa":
-        return
-    if (checkpoint := newest(store)) is not None:
-        with tempfile.TemporaryDirectory() as folder:
-            store.fetch(checkpoint, Path(folder))
-            take_up(learner, Path(folder))
-
-
-def newest(store: CheckpointStore) -> Checkpoint | None:
-    """The newest checkpoint; worker 0 looks, and tells the others, so that all take the same."""
-    found = [store.committed()[-1:] if dist.get_rank() == 0 else []]
-    dist.broadcast_object_list(found, src=0)
-    return found[0][0] if found[0] else None
-
-
-def batches_of(run: Run, data_step: int) -> Iterator[Batch]:
-    """This worker's micro-batches of a step of the data."""
-    return micro_batches(
-        run.tokens, step=data_step, seed=run.task.spec.seed, sizes=run.sizes, worker=run.worker
-    )
-
-
 def look_before(run: Run) -> None:
     """Before the first step: are the rows sound, and what does the model lose untaught?"""
     if (found := row_faults(run.tokens)) is not None:
@@ -195,80 +139,6 @@ def look_after_first(run: Run, step: int) -> None:
     found = dead_modules(run.journal.vitals) if step == 0 else None
     if found is not None and not run.guard.has_noted("dead_modules"):
         tell(run, found)
-
-
-def resume(run: Run) -> int:
-    """Restore the newest checkpoint; returns the steps it had done, 0 without one."""
-    checkpoint = newest(run.store)
-    if checkpoint is None:
-        return 0
-    with tempfile.TemporaryDirectory() as folder:
-        run.store.fetch(checkpoint, Path(folder))
-        state = load_file(Path(folder) / STATE_NAME)
-        text = (Path(folder) / GUARD_NAME).read_text(encoding="utf-8")
-    run.engine.restore(state, steps_done=checkpoint.step)
-    run.guard.take_over(GuardState.from_json(text))
-    return checkpoint.step
-
-
-def save(run: Run, *, step: int) -> None:
-    """Commit a checkpoint; all workers gather the state, worker 0 writes."""
-    state = run.engine.state()
-    if run.worker != 0:
-        return
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        weights = {name: value for name, value in state.items() if name.startswith("weight/")}
-        save_learned(run.learner, run.task.spec, folder, weights)
-        save_file(state, folder / STATE_NAME)
-        run.journal.write(folder)
-        (folder / GUARD_NAME).write_text(run.guard.state.to_json(), encoding="utf-8")
-        run.store.commit(folder, attempt=run.task.attempt, step=step)
-
-
-def act_on(judgement: Judgement, run: Run) -> int | None:
-    """Set the run back if that is called for, and name the rows to look at.
-
-    Returns:
-        the steps that the run was set back to, or None; its journal begins there again.
-    """
-    diagnosis, back_to = judgement.diagnosis, None
-    if judgement.back_to is not None:
-        if run.worker == 0:
-            discard(judgement, run.store)
-        decided = run.guard.state
-        run.guard.take_over(GuardState())
-        back_to = resume(run)
-        if back_to == 0:
-            run.engine.restore(run.beginning, steps_done=0)
-        run.guard.set_back(decided)
-        run.journal.clear()
-        diagnosis = replace(diagnosis, done=diagnosis.done.format(step=back_to))
-    rows = suspect_rows(
-        run.engine,
-        run.tokens,
-        judgement.suspects,
-        seed=run.task.spec.seed,
-        sizes=run.sizes,
-        worker=run.worker,
-    )
-    tell(run, diagnosis.naming(rows))
-    return back_to
-
-
-def discard(judgement: Judgement, store: CheckpointStore) -> None:
-    """Take back the checkpoints that the run is not to go back to."""
-    if judgement.back_to == "beginning":
-        store.discard_all()
-    elif judgement.back_to == "earlier":
-        store.discard(store.committed()[-1])
-
-
-def tell(run: Run, diagnosis: Diagnosis) -> None:
-    """Note a diagnosis, and have the driver show it."""
-    run.guard.note(diagnosis)
-    if run.worker == 0:
-        ray.get(run.task.progress.diagnose.remote(diagnosis.record()))
 
 
 def is_every(period: int, steps_done: int, spec: RunSpec) -> bool:
