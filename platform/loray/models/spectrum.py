@@ -7,7 +7,7 @@ summed from them are float64. Energy is the sum of their squares, the squared Fr
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -61,13 +61,8 @@ class ModuleSpectrum:
 
     @property
     def effective_rank(self) -> float:
-        """The exponential of the entropy of the singular values' shares; 0 for a zero update.
-
-        Source: Roy and Vetterli, The effective rank: a measure of effective dimensionality, 2007.
-        """
-        total = math.fsum(self.singular_values)
-        shares = [value / total for value in self.singular_values if value > 0.0]
-        return math.exp(-math.fsum(p * math.log(p) for p in shares)) if shares else 0.0
+        """How many directions the update uses; 0 for a zero update."""
+        return effective_rank(self.singular_values)
 
 
 def adapter_spectra(folder: Path) -> tuple[ModuleSpectrum, ...]:
@@ -92,6 +87,16 @@ def kept_in_all(spectra: Sequence[ModuleSpectrum], rank: int) -> float:
     total = math.fsum(found.energy for found in spectra)
     dropped = math.fsum(found.dropped(rank) for found in spectra)
     return 1.0 - dropped / total if total else 1.0
+
+
+def effective_rank(values: Iterable[float]) -> float:
+    """The exponential of the entropy of singular values over their sum; 0 if all are zero.
+
+    Source: Roy and Vetterli, The effective rank: a measure of effective dimensionality, 2007.
+    """
+    positive = [value for value in values if value > 0.0]
+    total = math.fsum(positive)
+    return math.exp(-math.fsum(v / total * math.log(v / total) for v in positive)) if total else 0.0
 
 
 def singular_values(a: Array, b: Array, scaling: float) -> tuple[float, ...]:

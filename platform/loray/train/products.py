@@ -5,7 +5,11 @@ lost so, too little to count in an entropy; QR of the factors would keep them, f
 time on those of an 8B model (one core, r = 16 and 64).
 """
 
+import math
+
 import torch
+
+from loray.models import spectrum
 
 Factors = tuple[torch.Tensor, torch.Tensor]
 """`A` (r, d_in) and `B` (d_out, r)."""
@@ -45,10 +49,9 @@ def singular_values(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 
 def effective_rank(a: torch.Tensor, b: torch.Tensor) -> float:
-    """`exp` of the entropy of the singular values of `b @ a` over their sum; 0 if all are zero."""
+    """Of the singular values of `b @ a`; NaN if any is. See `models.spectrum.effective_rank`."""
     values = singular_values(a, b)
-    if not bool(values[-1] > 0.0):
-        return float(values[-1])  # zero, or no number
-    shares = values[values > NOISE * values[-1]]
-    shares = shares / shares.sum()
-    return float((-(shares * shares.log()).sum()).exp())
+    largest = float(values[-1])
+    if math.isnan(largest):
+        return largest
+    return spectrum.effective_rank(values[values > NOISE * largest].tolist())
