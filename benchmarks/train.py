@@ -1,13 +1,14 @@
 """Tokens a second of training: loray under Ray Train beside peers, same model, same rows.
 
-    make bench-train          or      python benchmarks/train.py [--trl install] [--json FILE]
+    make bench-train          or      python benchmarks/train.py [--trl install] [--rounds 3]
 
 models/tiny, LoRA of rank 16 on all projections, float32, one thread a process; rows of 30 to 500
 tokens of which about half are learned, packed by loray into 512. Peers: `bare`, a
 loop of torch over the same packs; `trainer`, transformers' Trainer over padded rows; `trl`,
 SFTTrainer with its own packing. Speed is of the median step, in tokens that are no padding. All
 take the same number of steps of about the same tokens; the loss on rows that nobody saw says
-whether they learned the same. `--trl PYTHON` names an interpreter that has TRL.
+whether they learned the same. `--trl PYTHON` names an interpreter that has TRL. With
+`--rounds` all take turns so often, and each is held to the bare loop of its own round.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import venv
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from data_corpus import documents
@@ -42,27 +44,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--packs", type=int, default=8, help="packs a step")
+    parser.add_argument("--micro", type=int, default=4, help="packs a worker takes at once")
     parser.add_argument("--trl", help="an interpreter that has TRL, or `install`")
     parser.add_argument("--only", nargs="*", help="contenders, by the start of their names")
+    parser.add_argument("--rounds", type=int, default=1, help="how often each has its turn")
     parser.add_argument("--json", type=Path, help="also write the numbers there")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shutil.copytree(MODEL, folder / "model")
         write_rows(folder)
-        found = {}
-        for contender, command in commands(options, folder):
-            if options.only and not contender.startswith(("bare", *options.only)):
-                continue
-            found[contender] = run(command)
-            report(contender, found)
+        entered = [
+            (contender, command)
+            for contender, command in commands(options, folder)
+            if not options.only or contender.startswith(("bare", *options.only))
+        ]
+        rounds: list[dict[str, Any]] = []
+        for _ in range(options.rounds):
+            rounds.append(found := {})
+            for contender, command in entered:
+                found[contender] = run(command)
+                report(contender, found)
+    if options.rounds > 1:
+        summarise(rounds)
     if options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(rounds, indent=1) + "\n", encoding="utf-8")
 
 
 def commands(options: argparse.Namespace, folder: Path) -> list[tuple[str, list[str]]]:
     """What is run, by name."""
     how = [str(folder), "--steps", str(options.steps), "--packs", str(options.packs)]
+    how += ["--micro", str(options.micro)]
     peers, ours = str(HERE / "train_peers.py"), str(HERE / "train_ours.py")
     found = [(name, [sys.executable, peers, name, *how]) for name in ("bare", "trainer")]
     if options.trl:
@@ -94,6 +106,25 @@ def report(contender: str, found: dict[str, dict[str, Any]]) -> None:
         f"{contender:26s} {line['tokens_per_second']:8.0f} tokens/s {times:5.2f} x bare; "
         f"loss {last:.3f} in the last steps, {line['held_out']:.3f} held out"
     )
+
+
+def summarise(rounds: list[dict[str, dict[str, Any]]]) -> None:
+    """Over all rounds: each contender beside the bare loop, two workers beside one."""
+    for contender in rounds[0]:
+        speeds = [found[contender]["tokens_per_second"] for found in rounds]
+        bare = [found["bare"]["tokens_per_second"] for found in rounds]
+        line = f"{contender:26s} {median(speeds):8.0f} tokens/s {in_turn(speeds, bare)} x bare"
+        alone = contender.replace("2 worker", "1 worker")
+        if alone != contender and alone in rounds[0]:
+            of_one = [found[alone]["tokens_per_second"] for found in rounds]
+            line += f", {in_turn(speeds, of_one)} x one worker"
+        print(line)
+
+
+def in_turn(speeds: list[float], others: list[float]) -> str:
+    """The median ratio, and the least and the greatest."""
+    ratios = [speed / other for speed, other in zip(speeds, others, strict=True)]
+    return f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def write_rows(folder: Path) -> None:

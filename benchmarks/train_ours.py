@@ -7,6 +7,7 @@ import argparse
 import hashlib
 import json
 import statistics
+import tempfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,11 +26,11 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--packs", type=int, required=True, help="packs a step")
+    parser.add_argument("--micro", type=int, required=True, help="packs a worker takes at once")
     parser.add_argument("--workers", type=int, required=True)
     options = parser.parse_args()
     spec = spec_of(options)
-    out = options.folder / f"{options.strategy}-{options.workers}"
-    out.mkdir()
+    out = Path(tempfile.mkdtemp(dir=options.folder))
     write_tokens(options.folder / "dataset" / "tokens", read(options.folder / "packs.json"))
     ray.init(num_cpus=options.workers, log_to_driver=False, logging_level="error")
     statistics_of_run = train_to(
@@ -63,10 +64,7 @@ def spec_of(options: argparse.Namespace) -> RunSpec:
             "train": {
                 "steps": options.steps,
                 "strategy": strategy,
-                "batch": {
-                    "global_size": options.packs,
-                    "micro_size": options.packs // options.workers,
-                },
+                "batch": {"global_size": options.packs, "micro_size": options.micro},
                 "optimizer": {"learning_rate": RATE},
                 "schedule": {"kind": "constant", "warmup_steps": 0},
                 "checkpoint_every": options.steps,

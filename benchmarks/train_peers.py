@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--packs", type=int, required=True, help="packs a step")
+    parser.add_argument("--micro", type=int, required=True, help="packs at once")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -72,20 +73,29 @@ def bare(model: nn.Module, options: argparse.Namespace) -> tuple[list[tuple[floa
     marks, losses = [], []
     for step in range(options.steps):
         some = [packs[(step * options.packs + at) % len(packs)] for at in range(options.packs)]
-        batch = padded(some)
-        loss = model(
-            input_ids=batch["input_ids"],
-            labels=batch["labels"],
-            position_ids=batch["positions"],
-            use_cache=False,
-        ).loss
-        loss.backward()
+        targets, total = sum(map(num_targets, some)), 0.0
+        for at in range(0, len(some), options.micro):
+            batch = padded(some[at : at + options.micro])
+            loss = model(
+                input_ids=batch["input_ids"],
+                labels=batch["labels"],
+                position_ids=batch["positions"],
+                num_items_in_batch=targets,
+                use_cache=False,
+            ).loss
+            loss.backward()
+            total += loss.item()
         nn.utils.clip_grad_norm_(learned, 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        losses.append(loss.item())
+        losses.append(total)
         marks.append((time.perf_counter(), sum(len(pack["input_ids"]) for pack in some)))
     return marks, losses
+
+
+def num_targets(pack: dict[str, list[int]]) -> int:
+    """Tokens that the loss counts; nothing predicts the first one."""
+    return sum(label != IGNORED for label in pack["labels"][1:])
 
 
 def padded(rows: Rows) -> dict[str, torch.Tensor]:
@@ -129,7 +139,8 @@ def settings(options: argparse.Namespace, batch: int) -> dict[str, Any]:
     return {
         "output_dir": str(options.folder / "out"),
         "max_steps": options.steps,
-        "per_device_train_batch_size": batch,
+        "per_device_train_batch_size": batch * options.micro // options.packs,
+        "gradient_accumulation_steps": options.packs // options.micro,
         "learning_rate": RATE,
         "lr_scheduler_type": "constant",
         "weight_decay": 0.0,
