@@ -26,7 +26,7 @@ TRIES = 4
 START_SECONDS = 120
 END_SECONDS = 6  # Ray's own patience with workers is longer; nothing here is worth it
 STORE_BYTES = 200 << 20
-Process = subprocess.Popen[bytes]
+Process = subprocess.Popen[Any]
 
 
 @dataclass(frozen=True)

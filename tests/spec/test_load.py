@@ -263,7 +263,7 @@ def test_a_rule_over_a_field_of_the_file_and_one_of_a_flag_is_told_where_the_fil
 
 def test_no_more_workers_may_be_needed_than_are_wanted():
     told = one_fault(f"{SOUND}  batch: {{global_size: 12}}\n", "resources.min_workers=3")
-    assert "resources.min_workers: found 3, more than workers 2; use at most 2" in told
+    assert "resources.min_workers: found 3, more than workers 1; use at most 1" in told
 
 
 def test_any_number_of_workers_down_to_the_fewest_may_train():
