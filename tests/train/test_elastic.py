@@ -27,7 +27,7 @@ from tests.jobs.head import (
 from tests.train.sequences import make_rows, make_spec, pack, write_tokens
 
 pytestmark = pytest.mark.ray
-STEPS = 400
+STEPS = 200
 TOLERANCE = 1e-5
 """Largest relative difference of a step's loss, whatever number of workers took it."""
 DEADLINE_SECONDS = 300
@@ -103,6 +103,39 @@ def kill_machine(node: Process) -> None:
     node.wait(END_SECONDS)
 
 
+def workers_of(node: Process) -> list[psutil.Process]:
+    """The processes that train on a node."""
+    family = psutil.Process(node.pid).children(recursive=True)
+    found = [one for one in family if "RayTrainWorker" in " ".join(one.cmdline())]
+    assert found
+    return found
+
+
+@contextmanager
+def slowed(processes: list[psutil.Process]) -> Iterator[None]:
+    """Let processes run for a tenth of the time, so that a run does not end too soon."""
+    done = threading.Event()
+
+    def hold() -> None:
+        while not done.is_set():
+            with suppress(psutil.NoSuchProcess):
+                for process in processes:
+                    process.suspend()
+            done.wait(0.45)
+            with suppress(psutil.NoSuchProcess):
+                for process in processes:
+                    process.resume()
+            done.wait(0.05)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
 def losses_of(history: list[dict[str, float]]) -> list[float]:
     return [line["loss"] for line in history]
 
@@ -118,7 +151,7 @@ def test_a_run_goes_on_with_fewer_workers_and_takes_more_when_they_come(
         train__batch={"global_size": 8, "micro_size": 2},
         train__optimizer={"learning_rate": 1e-3},
         train__steps=STEPS,
-        train__checkpoint_every=20,
+        train__checkpoint_every=10,
         train__vitals_every=STEPS,
     )
     with ExitStack() as stack:
@@ -126,7 +159,7 @@ def test_a_run_goes_on_with_fewer_workers_and_takes_more_when_they_come(
         # Drivers join while there is only the head, so that no death takes them along.
         steady = stack.enter_context(driving(head, spec, tmp_path, tmp_path / "steady"))
         shaken = stack.enter_context(driving(head, spec, tmp_path, tmp_path / "shaken"))
-        stack.enter_context(started_node(head, 1))
+        kept = stack.enter_context(started_node(head, 1))
         lost = stack.enter_context(started_node(head, 1, name="second", alive=3))
         steady.go()
         undisturbed = steady.finish()
@@ -134,11 +167,12 @@ def test_a_run_goes_on_with_fewer_workers_and_takes_more_when_they_come(
         assert not steady.has_told("workers, from step")
 
         shaken.go()
-        shaken.wait_for(lambda: shaken.has_committed(20))
+        shaken.wait_for(lambda: shaken.has_committed(10))
         kill_machine(lost)
         shaken.wait_for(lambda: shaken.has_told("1 of 2 workers, from step"))
-        stack.enter_context(started_node(head, 1, name="third", alive=3))
-        shaken.wait_for(lambda: shaken.has_told("2 of 2 workers, from step"))
+        with slowed(workers_of(kept)):
+            stack.enter_context(started_node(head, 1, name="third", alive=3))
+            shaken.wait_for(lambda: shaken.has_told("2 of 2 workers, from step"))
         found = shaken.finish()
     assert [line["step"] for line in found] == list(range(1, STEPS + 1))
     counts = [int(count) for count, _ in groupby(found, lambda line: line["workers"])]

@@ -29,7 +29,7 @@ from loray.train.rates import RateCurve, RateRange
 from loray.train.task import WorkerTask, train_worker
 
 START_SECONDS = "10"
-"""How long an elastic run waits for workers whose node may be gone, before they are counted anew."""
+"""How long an elastic run waits for workers, whose node may be gone, before it counts anew."""
 log = logging.getLogger(__name__)
 
 
