@@ -261,18 +261,6 @@ def test_a_rule_over_a_field_of_the_file_and_one_of_a_flag_is_told_where_the_fil
     assert told.startswith("10 train.batch.global_size: found 16, but 3 worker(s)")
 
 
-def test_no_more_workers_may_be_needed_than_are_wanted():
-    told = one_fault(f"{SOUND}  batch: {{global_size: 12}}\n", "resources.min_workers=3")
-    assert "resources.min_workers: found 3, more than workers 1; use at most 1" in told
-
-
-def test_any_number_of_workers_down_to_the_fewest_may_train():
-    text = f"{SOUND}  batch: {{global_size: 16, micro_size: 2}}\n"
-    wide = ("resources.workers=8", "resources.min_workers=3")  # 3, 5, 6 and 7 do not divide 8
-    assert parse_run_spec(text, overrides=wide).accumulation_steps == 3
-    assert parse_run_spec(text, overrides=wide[:1]).accumulation_steps == 1
-
-
 def test_a_file_that_is_no_utf8_is_refused_with_its_line(workplace: Path):
     Path("latin.yaml").write_bytes(b"name: x\n# \xe4\n")
     with pytest.raises(SpecError, match=r"latin.yaml:2:1: found byte 0xe4; wanted UTF-8"):
