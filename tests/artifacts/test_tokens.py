@@ -1,4 +1,6 @@
 import json
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,8 @@ def test_remote_parts_are_read_like_local_ones_and_few_copies_are_kept(
         assert len(copies) <= COPIES_KEPT + 1  # the one that is on its way
     assert ids(tokens, 3) == rows[3]["input_ids"]  # a dropped one comes back
     folder = tokens._copies.folder
+    swept = Path(tempfile.gettempdir()) / f"loray-{os.getuid()}"
+    assert folder.parent == swept, "see test_scratch: what a killed reader leaves there is deleted"
     tokens.close()
     assert not folder.exists()
 

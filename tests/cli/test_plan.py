@@ -52,6 +52,14 @@ def test_a_plan_for_gpus_shows_their_hosts_memory_and_the_hours(loray):
     assert host["checkpoint"] == (12 + 2) * document["forecast"]["learned_parameters"]
 
 
+def test_a_plan_for_so_many_devices_is_for_so_many_workers(loray):
+    fewest = ("--set", "resources.workers=4", "--set", "resources.min_workers=2")
+    assert "planned for resources.min_workers, 2 of 4" in loray("plan", "spec.yaml", *fewest).out
+    said = loray("plan", "spec.yaml", "--device", "a100-80g:1", *fewest)
+    assert said.code == 0
+    assert "min_workers" not in said.out
+
+
 def test_a_base_model_that_cannot_be_counted_does_not_stop_the_plan(loray, workplace):
     (workplace / "base" / "config.json").write_text('{"model_type": "gpt2"}')
     said = loray("plan", "spec.yaml")

@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from loray.artifacts.manifest import MANIFEST_NAME
+from loray.artifacts.store import Store, file_entries
+from loray.cli.exits import Exit
 from loray.cli.main import main
 from loray.pipeline.apply import Outcome
 from loray.registry import Registry, Version
@@ -107,9 +110,9 @@ def test_the_doctor_tells_of_a_run_and_finds_a_learning_rate(
     assert list((undisturbed.folder / "workspace" / ".work").glob("rates-*")) == []
 
 
-def start_apply(project: Path) -> subprocess.Popen[bytes]:
+def start_apply(project: Path, log_name: str = "apply.log") -> subprocess.Popen[bytes]:
     """`loray apply`, a process of its own with a Ray of its own, in a session of its own."""
-    with (project / "apply.log").open("ab") as log:
+    with (project / log_name).open("ab") as log:
         return subprocess.Popen(
             [str(Path(sys.executable).with_name("loray")), "apply", "run.yaml"],
             cwd=project,
@@ -138,15 +141,42 @@ def test_a_killed_driver_changes_no_bit_of_the_adapter(
     monkeypatch.chdir(project)
     assert told(capsys, "doctor", "run", "run.yaml", "--json")["diagnoses"] == []
 
-    second = start_apply(project)
+    second = start_apply(project)  # whose lease is free at once: the dead one ran on this host
     assert second.wait(DEADLINE_SECONDS) == 0, (project / "apply.log").read_text()
     assert "resuming from step" in (project / "apply.log").read_text()
 
-    digests = []
-    for folder in (project, undisturbed.folder):
-        monkeypatch.chdir(folder)
-        digests.append(version_of(folder).adapter_digest)
-    assert digests[0] == digests[1]
+    assert digest_of(project) == digest_of(undisturbed.folder)
+
+
+def digest_of(project: Path) -> str:
+    """Of the adapter that was registered."""
+    with contextlib.chdir(project):
+        return version_of(project).adapter_digest
+
+
+def test_of_two_drivers_at_once_one_trains_and_the_other_is_refused(
+    undisturbed: Applied, tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    project = write_project(tmp_path, tiny_model_dir)
+    drivers = {name: start_apply(project, name) for name in ("one.log", "other.log")}
+    codes = {name: driver.wait(DEADLINE_SECONDS) for name, driver in drivers.items()}
+    logs = {name: (project / name).read_text() for name in drivers}
+    assert sorted(codes.values()) == [0, Exit.LEASE_HELD], logs
+    winner, refused = sorted(codes, key=lambda name: codes[name])
+    assert f"is held by process {drivers[winner].pid} on" in logs[refused]
+    assert "wait until it ends, or stop it" in logs[refused]
+    assert digest_of(project) == digest_of(undisturbed.folder)
+    with contextlib.chdir(project):
+        from loray.pipeline.plan import make_plan
+
+        spec = load_checked(project / "run.yaml")
+        store = Store(spec.storage.root)
+        for state in make_plan(spec).stages:
+            manifest, folder = store.read_manifest(state.stage), store.fetch(state.stage)
+            assert manifest is not None
+            found = [entry for entry in file_entries(folder) if entry.path != MANIFEST_NAME]
+            assert found == list(manifest.files)
+    assert not list((project / "workspace" / ".work").glob("*s/*"))
 
 
 def wait_for(condition: object, process: subprocess.Popen[bytes]) -> None:

@@ -8,6 +8,7 @@ from loray.evaluate.dataset_counts import DatasetCounts
 from loray.evaluate.history import Pace, Vital
 from loray.evaluate.report import render_report, write_report
 from loray.evaluate.scorecard import Scorecard
+from loray.evaluate.training_plots import pace_in_words
 from tests.evaluate import cards
 from tests.pages.parsed import ALLOWED_TAGS, HOSTILE, Page
 
@@ -103,6 +104,17 @@ def test_what_the_steps_took_is_told_in_numbers_and_plotted() -> None:
     for title in ("update ratio in %", "effective rank", "gradient sparsity in %"):
         assert f'aria-label="{title} over step"' in render(cards.scorecard())
     assert 'aria-label="FLOPs utilization in % over step"' in render(cards.scorecard())
+
+
+def test_a_run_that_was_resized_says_how_many_workers_took_which_steps() -> None:
+    def told(counts: list[float | None]) -> str:
+        return pace_in_words(
+            [Pace(at, 0.5, tokens_per_second=9.0, workers=n) for at, n in enumerate(counts, 1)]
+        )
+
+    assert told([2, 2, 1, 2]).endswith("; workers: 2 to step 2, 1 to step 3, 2 to step 4.")
+    assert told([None, 1]).endswith("; workers: not known to step 1, 1 to step 2.")
+    assert "workers" not in told([2, 2])
 
 
 def test_a_training_that_recorded_less_has_fewer_plots() -> None:

@@ -26,7 +26,7 @@ TRIES = 4
 START_SECONDS = 120
 END_SECONDS = 6  # Ray's own patience with workers is longer; nothing here is worth it
 STORE_BYTES = 200 << 20
-Process = subprocess.Popen[bytes]
+Process = subprocess.Popen[Any]
 
 
 @dataclass(frozen=True)
@@ -94,16 +94,31 @@ def started_cluster(*, cpus: int) -> Iterator[Head]:
 
     Both are children of ours, and end by the ids of their processes.
     """
+    with started_head() as (head, process), started_node(head, cpus) as node:
+        yield head
+        if process.poll() is not None or node.poll() is not None:
+            raise RuntimeError(f"a node ended by itself:\n{head.log()}")
+
+
+@contextmanager
+def started_head() -> Iterator[Started]:
+    """A head that runs no tasks."""
     folder = Path(tempfile.mkdtemp(prefix="loray-"))  # short: a socket's path holds 107 characters
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         head, process = start_patiently(lambda number: launch_head(folder / str(number)), nodes=1)
         stack.callback(end, process)
-        _, node = start_patiently(lambda _: launch_node(head, cpus), nodes=2)
-        stack.callback(end, node)
-        yield head
-        if process.poll() is not None or node.poll() is not None:
-            raise RuntimeError(f"a node ended by itself:\n{head.log()}")
+        yield head, process
+
+
+@contextmanager
+def started_node(head: Head, cpus: int, *, name: str = "node", alive: int = 2) -> Iterator[Process]:
+    """One more node of a cluster, of which so many are alive then."""
+    _, node = start_patiently(lambda _: launch_node(head, cpus, name), nodes=alive)
+    try:
+        yield node
+    finally:
+        end(node)
 
 
 def start_patiently(start: Callable[[int], Started], *, nodes: int) -> Started:
@@ -133,14 +148,14 @@ def launch_head(folder: Path) -> Started:
     return head, launch(head, words, agents)
 
 
-def launch_node(head: Head, cpus: int) -> Started:
+def launch_node(head: Head, cpus: int, name: str) -> Started:
     """Start a node that joins `head`, as a second machine would.
 
     In a folder of its own: each node unpacks a job's files anew, under the feet of whoever shares
     them.
     """
     words = [f"--address={head.address}", f"--num-cpus={cpus}"]
-    words += [f"--temp-dir={head.folder / 'node'}"]
+    words += [f"--temp-dir={head.folder / name}"]
     return head, launch(head, words, free_ports(4))
 
 

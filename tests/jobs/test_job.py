@@ -90,3 +90,14 @@ def test_too_few_places_for_the_workers_are_named(node, spec):
     )
     with pytest.raises(ClusterError, match=r"room for 0 worker.*1 GPU"):
         refuse_small((node,), wide)
+
+
+def test_places_for_the_fewest_workers_are_enough(node, spec):
+    def with_fewest(count: int) -> RunSpec:
+        resources = spec.resources.model_copy(update={"min_workers": count})
+        return spec.model_copy(update={"resources": resources})
+
+    small = (dataclasses.replace(node, cpus=1.0),)
+    refuse_small(small, with_fewest(1))
+    with pytest.raises(ClusterError, match=r"resources\.min_workers is 2; lower it"):
+        refuse_small(small, with_fewest(2))

@@ -78,6 +78,15 @@ def test_more_workers_share_the_optimizer_and_not_the_base():
     assert shared.memory.weights == alone.memory.weights
 
 
+def test_memory_is_planned_for_the_fewest_workers_and_the_plan_says_so():
+    most, fewest = planned(), planned("resources.workers=2")
+    elastic = planned("resources.min_workers=2")
+    assert elastic.memory == fewest.memory
+    assert elastic.memory.optimizer == 2 * most.memory.optimizer
+    assert [note for note in elastic.notes if "resources.min_workers, 2 of 4 workers" in note]
+    assert planned("resources.min_workers=4").notes == most.notes == ()
+
+
 @pytest.mark.parametrize(
     ("strategy", "gradients", "optimizer"),
     [

@@ -68,5 +68,17 @@ def test_workers_are_offered_only_where_they_divide_the_batch():
     assert nearest_that_fits(spec(**settings), LLAMA, 60 * GIB) is None
 
 
+def test_where_fewer_may_train_more_of_them_are_asked_for():
+    settings = {
+        **FULL,
+        "resources__workers": 8,
+        "resources__min_workers": 1,
+        "train__gradient_checkpointing": True,
+    }
+    found = nearest_that_fits(spec(**settings), LLAMA, 60 * GIB)
+    assert found == "set resources.min_workers=4"
+    assert peak(settings, *changes_in(found)) <= 60 * GIB < peak(settings)
+
+
 def test_nothing_is_told_where_nothing_helps():
     assert nearest_that_fits(spec(**FULL), LLAMA, 10 * GIB) is None

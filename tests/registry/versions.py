@@ -4,14 +4,13 @@ import contextlib
 import multiprocessing
 import os
 import random
-import tempfile
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any
 
+from loray.artifacts.scratch import scratch_folder
 from loray.errors import AliasMovedError, LeaseError
 from loray.registry import Lease, Lineage, Registry, RunLedger, Version
 from loray.registry.versions import BlobsSweptError
@@ -37,10 +36,10 @@ def register(
     **values: Any,
 ) -> Version:
     """Register the adapter of that seed."""
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder("versions") as folder:  # some who register are killed
         return registry.register(
             name,
-            write_adapter(Path(folder) / "adapter", seed=seed),
+            write_adapter(folder / "adapter", seed=seed),
             idempotency_key=key or f"{name}-{seed}",
             lineage=lineage(**values),
             scores={"perplexity": 1.0 + seed},

@@ -54,6 +54,7 @@ def test_only_a_read_of_the_right_model_counts(tmp_path: Path):
         ("BatchSpec", "global_size"),
         ("RunSpec", "resources"),
         ("ResourceSpec", "workers"),
+        ("ResourceSpec", "min_workers"),
         ("BatchSpec", "micro_size"),
         ("LengthStep", "min_chars"),
         ("PiiStep", "entities"),

@@ -25,6 +25,8 @@ class Trained:
     """What a job left."""
 
     losses: list[float]
+    norms: list[float]
+    """Of the gradient, as the engine told them."""
     learned: Any
     """Tensors by the names that they have on disk."""
     first_again: list[float]
@@ -68,14 +70,14 @@ def _train(job: Job, tokens: str, worker: int) -> Trained:
     state = first.engine.state()
     step_through(first, job.spec, tokens, range(middle, STEPS), place=(worker, WORKERS))
     learned = learned_tensors(first.learner, first.engine.weights(), job.spec.base_model)
-    losses = list(first.losses)
+    losses, norms = list(first.losses), list(first.norms)
     first.engine.restore(beginning, steps_done=0)
     step_through(first, job.spec, tokens, range(SET_BACK), place=(worker, WORKERS))
     first_again = first.losses[STEPS:]
     if job.again_from is None:
-        return Trained(losses, learned, first_again)
+        return Trained(losses, norms, learned, first_again)
     second = build(job.spec, workers=WORKERS)
     second.engine.restore(state, steps_done=middle)
     step_through(second, job.spec, tokens, range(middle, STEPS), place=(worker, WORKERS))
     again = learned_tensors(second.learner, second.engine.weights(), job.spec.base_model)
-    return Trained(losses, learned, first_again, again)
+    return Trained(losses, norms, learned, first_again, again)

@@ -13,6 +13,8 @@ class Looped(NamedTuple):
     losses: list[float]
     learner: Any
     engine: Any
+    norms: list[float]
+    """Of the gradient, at each step."""
 
 
 def build(spec: RunSpec, *, workers: int = 1) -> Looped:
@@ -24,7 +26,7 @@ def build(spec: RunSpec, *, workers: int = 1) -> Looped:
     learner = build_learner(spec, device="cpu")
     module = AnswerLoss(causal_lm(learner))
     engine = make_engine(module, spec, workers=workers, device="cpu")
-    return Looped([], learner, engine)
+    return Looped([], learner, engine, [])
 
 
 def step_through(
@@ -57,6 +59,7 @@ def step_through(
             look_at_gradients=look,
         )
         looped.losses.append(result.loss)
+        looped.norms.append(result.grad_norm)
 
 
 def weights_of(learner: Any) -> dict[str, torch.Tensor]:

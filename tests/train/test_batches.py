@@ -1,4 +1,5 @@
 import itertools
+import math
 from pathlib import Path
 
 import pytest
@@ -47,14 +48,19 @@ def test_an_epoch_ends_with_a_part_before_it_begins_another() -> None:
     assert len(orders) > 1
 
 
-@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("workers", [1, 2, 3, 4, 5, 7, 8])
 def test_a_step_holds_the_same_rows_for_any_number_of_workers(tmp_path: Path, workers: int) -> None:
     tokens = open_tokens(write_tokens(tmp_path, make_rows(30), per_part=13))
     sizes = BatchSizes(global_size=16, micro_size=2, workers=workers)
-    found = []
+    found, num_tokens = [], 0
     for worker in range(workers):
-        for batch in micro_batches(tokens, step=3, seed=5, sizes=sizes, worker=worker):
-            found += [tuple(row[row != 0].tolist()) for row in batch.input_ids]
+        passes = list(micro_batches(tokens, step=3, seed=5, sizes=sizes, worker=worker))
+        assert len(passes) == sizes.passes == math.ceil(8 / workers)
+        num_tokens += sum(batch.num_tokens for batch in passes)
+        for batch in passes:
+            found += [tuple(row[row != 0].tolist()) for row in batch.input_ids if row.any()]
+            assert batch.num_targets > 0 or not batch.input_ids.any()
+    assert num_tokens == sum(map(len, found))
     line = sequence_line((13, 13, 4), seed=5, start=48, stop=64)
     assert sorted(found) == sorted(tuple(tokens.sequence(i)["input_ids"].tolist()) for i in line)
 

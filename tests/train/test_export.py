@@ -6,12 +6,15 @@ import re
 import threading
 import time
 import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from loray.artifacts.diagnosis import Diagnosis, from_lines
 from loray.spec.run import RunSpec
+from loray.spec.tracking import TrackingSpec
 from tests.train.event_files import curve
 from tests.train.sequences import make_rows, make_spec, write_tokens
 
@@ -20,7 +23,7 @@ HERE = "tests.train.trackers"
 STEPS = 6
 FAULTS = {
     "Dies": "the trackers' process ended: ",
-    "Hangs": "the trackers were not done 2 s after the training",
+    "Hangs": "the trackers had been told step 0 and were not done 2 s after the training",
 }
 """What is said of each tracker."""
 
@@ -97,7 +100,8 @@ def test_trackers_that_never_come_back_cost_the_training_nothing(
 ) -> None:
     from loray.train import export
 
-    monkeypatch.setattr(export, "FINISH_SECONDS", 2.0)
+    monkeypatch.setattr(export, "FINISH_SECONDS", 1.5)
+    monkeypatch.setattr(export, "LEAST_SECONDS", 1.0)
     lines: list[str] = []
     out = workplace / "out"
     spec = spec_of(model, tracking={"own": f"{HERE}:{name}"})
@@ -106,6 +110,62 @@ def test_trackers_that_never_come_back_cost_the_training_nothing(
     (found,) = of_trackers(out)
     assert FAULTS[name] in found.seen
     assert sum("switched off" in line for line in lines) == 1
+    waiting = [line for line in lines if "waiting for the trackers, which were told step 0" in line]
+    assert len(waiting) == (name == "Hangs")
+
+
+@contextmanager
+def telling(
+    spec: RunSpec, name: str, workplace: Path, lines: list[str]
+) -> Iterator[Callable[[int], None]]:
+    """A run without workers, whose end waits for the tracker; what tells it a step."""
+    import ray
+
+    from loray.train.export import tracked
+    from loray.train.progress import start_progress
+    from loray.train.task import WorkerTask
+
+    progress = start_progress()
+    spec = spec.model_copy(update={"tracking": TrackingSpec(own=f"{HERE}:{name}")})
+    task = WorkerTask(spec, "", "", attempt=1, working_folder=str(workplace), progress=progress)
+    with tracked(task, run_id="r", steps_done=0, report=lines.append) as told:
+
+        def tell(step: int) -> None:
+            ray.get(progress.note.remote(step, 1.0, 1.0))
+            told.trackers.log.remote(step, {"loss": 1.0})
+
+        yield tell
+
+
+def test_trackers_that_were_silent_before_the_end_are_not_waited_for_in_full(
+    model: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from loray.train import export
+
+    monkeypatch.setattr(export, "FINISH_SECONDS", 12.0)
+    monkeypatch.setattr(export, "LEAST_SECONDS", 2.0)
+    lines: list[str] = []
+    with telling(spec_of(model), "Hangs", workplace, lines) as tell:
+        tell(1)
+        time.sleep(12)
+        ended = time.monotonic()
+    assert 2 < time.monotonic() - ended < 8
+    (said,) = lines
+    assert "waiting for the trackers, which were told step 0 of 1: at most 12 s, and 2 s" in said
+
+
+def test_trackers_that_answer_slowly_hear_every_step(
+    model: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from loray.train import export
+
+    monkeypatch.setattr(export, "LEAST_SECONDS", 2.0)
+    lines: list[str] = []
+    with telling(spec_of(model), "Slow", workplace, lines) as tell:
+        for step in range(1, 6):
+            tell(step)
+    assert (workplace / "notes" / "r.txt").read_text().split()[-3:] == ["4", "5", "finish"]
+    assert len(lines) == 1
 
 
 def test_rays_metrics_endpoint_serves_the_run_while_it_trains(

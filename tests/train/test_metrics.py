@@ -7,7 +7,7 @@ from loray.train.metrics import MEANINGS, metrics_of
 LINE = {
     "step": 7, "loss": 2.5, "num_targets": 90, "num_tokens": 120, "grad_norm": 0.8,
     "learning_rate": 1e-3, "seconds": 2.0, "data_seconds": 0.5, "vitals_seconds": 0.25,
-    "tokens_per_second": 68.6, "peak_memory_bytes": 1 << 30,
+    "workers": 2, "tokens_per_second": 68.6, "peak_memory_bytes": 1 << 30,
 }  # fmt: skip
 
 
@@ -24,6 +24,7 @@ def test_a_step_that_was_not_recorded_tells_of_itself_alone() -> None:
         "loss": 2.5,
         "grad_norm": 0.8,
         "learning_rate": 1e-3,
+        "workers": 2.0,
         "tokens_per_second": 68.6,
         "seconds": 2.0,
         "data_share": 0.25,

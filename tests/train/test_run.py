@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from loray.errors import TrainingError
+from loray.errors import LeaseError, TrainingError
 from loray.spec.run import RunSpec
 from tests.train.sequences import make_rows, make_spec, write_tokens
 
@@ -151,6 +151,26 @@ def test_a_killed_controller_ends_the_run_and_the_next_attempt_goes_on(
     lines: list[str] = []
     assert train(spec, dataset, out, lines, attempt=2) == two_workers[1]
     assert lines[0].startswith("resuming from step ")
+    assert digest(out, 24) == digest(two_workers[0], 24)
+
+
+def test_a_driver_that_was_taken_over_leaves_everything_to_its_successor(
+    two_workers: tuple[Path, list[float]], model: Path, dataset: Path, tmp_path: Path
+) -> None:
+    """It stood still for so long that its lease ran out, and its workers went on without it."""
+    from loray.train.run import train_to
+
+    def lost() -> None:
+        raise LeaseError("attempt 1 has lost its lease")
+
+    spec = make_spec(model, resources={"workers": 2}, train__batch=BATCH, train__steps=24)
+    out, lines = tmp_path / "out", []
+    out.mkdir()
+    with pytest.raises(LeaseError):
+        train_to(out, spec, f"{dataset}/tokens", attempt=1, check=lost)
+    assert sorted(path.name for path in out.iterdir()) == ["attempts", "ray"]
+    assert train(spec, dataset, out, lines, attempt=2) == two_workers[1]
+    assert lines[0] == "resuming from step 24 of 24"
     assert digest(out, 24) == digest(two_workers[0], 24)
 
 

@@ -8,6 +8,7 @@ import torch
 from loray.spec.compatibility import AXES, Cell, broken_rules, every_cell, method_of, strategy_of
 from loray.spec.run import RunSpec
 from tests.train.group import STEPS, Job, Trained, train_all
+from tests.train.loops import build, step_through
 from tests.train.sequences import make_rows, make_spec, write_tokens
 
 pytestmark = pytest.mark.slow
@@ -21,6 +22,9 @@ WEIGHT_TOLERANCE = 1e-4
 
 LORA = {"method": "lora", "quantization": "none", "dtype": "float32", "offload": "none"}
 SHARDED = ("fsdp", "zero-3")
+STRATEGIES = ("plain", "fsdp", "zero-0", "zero-1", "zero-2", "zero-3")
+NORM_TOLERANCE = 1e-4
+"""Largest relative difference of a gradient's norm in float32."""
 
 
 def name_of(cell: Cell) -> str:
@@ -59,6 +63,14 @@ def pissa_job(name: str, model: Path) -> Job:
     )
 
 
+def uneven_job(name: str, model: Path) -> Job:
+    """Three micro-batches for two workers, as when one of three has died."""
+    spec = spec_of(LORA | {"strategy": name}, model)
+    batch = spec.train.batch.model_copy(update={"global_size": 3})
+    train = spec.train.model_copy(update={"batch": batch, "gradient_checkpointing": True})
+    return Job(f"uneven-{name}", spec.model_copy(update={"train": train}))
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, model: Path) -> dict[str, Trained]:
     folder = tmp_path_factory.mktemp("strategies")
@@ -81,6 +93,8 @@ def test_a_legal_cell_has_the_loss_curve_of_the_plain_strategy(
         name: t.dtype for name, t in plain.learned.items()
     }
     if cell["dtype"] == "float32":
+        assert min(plain.norms) > 0
+        assert found.norms == pytest.approx(plain.norms, rel=NORM_TOLERANCE)
         for name, tensor in found.learned.items():
             torch.testing.assert_close(tensor, plain.learned[name], rtol=0, atol=WEIGHT_TOLERANCE)
 
@@ -113,3 +127,16 @@ def test_pissa_with_recomputed_activations_agrees_and_resumes(
     for name, tensor in found.learned.items():
         torch.testing.assert_close(tensor, plain.learned[name], rtol=0, atol=WEIGHT_TOLERANCE)
         assert torch.equal(found.again[name], tensor)
+
+
+@pytest.mark.usefixtures("alone")
+def test_what_two_workers_cannot_share_evenly_teaches_the_same(model: Path, tmp_path: Path) -> None:
+    """Against one worker, for which nothing is left over."""
+    tokens, jobs = write_tokens(tmp_path, make_rows(40)), [uneven_job(n, model) for n in STRATEGIES]
+    trained = train_all(jobs, tokens, tmp_path)
+    looped = build(jobs[0].spec)
+    step_through(looped, jobs[0].spec, tokens, range(STEPS))
+    for name in STRATEGIES:
+        found = trained[f"uneven-{name}"]
+        assert found.losses == pytest.approx(looped.losses, rel=LOSS_TOLERANCE["float32"]), name
+        assert found.norms == pytest.approx(looped.norms, rel=NORM_TOLERANCE), name

@@ -126,9 +126,9 @@ def test_the_share_of_the_peak_is_told_where_the_peak_is_known(model: Path) -> N
         resources={"workers": 2, "gpus_per_worker": 1},
     )
     # 8.03e9 parameters less the 0.53e9 of the embedding, three passes, two workers.
-    per_token = utilization_per_token(big, "NVIDIA H200")
+    per_token = utilization_per_token(big, "NVIDIA H200", workers=2)
     assert per_token == pytest.approx(2 * 3 * 7.5e9 / (2 * 989e12), rel=0.01)
-    assert utilization_per_token(big, "NVIDIA A100-SXM4-80GB MIG 1g.10gb") is None
-    assert utilization_per_token(big, None) is None
+    assert utilization_per_token(big, "NVIDIA A100-SXM4-80GB MIG 1g.10gb", workers=2) is None
+    assert utilization_per_token(big, None, workers=2) is None
     exact = make_spec(model, base_model={"path": str(model), "dtype": "float32"})
-    assert utilization_per_token(exact, "NVIDIA H200") is None
+    assert utilization_per_token(exact, "NVIDIA H200", workers=1) is None

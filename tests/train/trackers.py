@@ -57,6 +57,14 @@ class Hangs(Notes):
         time.sleep(3600)
 
 
+class Slow(Notes):
+    """Takes a second for each step."""
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        time.sleep(1)
+        self.note(str(step))
+
+
 class NeedsSettings(Notes):
     """Cannot be made without an argument."""
 

@@ -7,9 +7,6 @@ ahead of its use and deleted after it, so that a dataset may be larger than a wo
 """
 
 import hashlib
-import shutil
-import tempfile
-import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +16,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from loray.artifacts.filesystem import open_filesystem
+from loray.artifacts.scratch import ScratchFolder
 from loray.errors import DatasetError
 from loray.spec.base import StrictModel
 
@@ -171,8 +169,9 @@ class _Copies:
 
     def __init__(self, tokens: TokenParts) -> None:
         self._tokens = tokens
-        self.folder = Path(tempfile.mkdtemp(prefix="loray-tokens-"))
-        self.delete = weakref.finalize(tokens, shutil.rmtree, self.folder, ignore_errors=True)
+        self._scratch = ScratchFolder("tokens")
+        self.folder = self._scratch.path
+        self.delete = self._scratch.close
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokens")
         self._wanted: dict[int, Future[Path]] = {}
 

@@ -90,7 +90,7 @@ def check_storage(spec: RunSpec) -> None:
 
 
 def refuse_small(nodes: tuple[NodeReport, ...], spec: RunSpec) -> None:
-    """Refuse a cluster whose live nodes hold fewer workers than the spec asks for.
+    """Refuse a cluster whose live nodes hold fewer workers than the run needs.
 
     Only the check refuses: for a run, an autoscaler may still bring what is missing.
 
@@ -103,11 +103,12 @@ def refuse_small(nodes: tuple[NodeReport, ...], spec: RunSpec) -> None:
         by_cpu = int(node.cpus // asked.cpus_per_worker)
         by_gpu = int(node.gpus // asked.gpus_per_worker) if asked.gpus_per_worker else by_cpu
         places += min(by_cpu, by_gpu)
-    if places < asked.workers:
+    if places < asked.fewest_workers:
+        field = "workers" if asked.min_workers is None else "min_workers"
         raise ClusterError(
             f"the live nodes have room for {places} worker(s) of {asked.cpus_per_worker} CPU(s) "
-            f"and {asked.gpus_per_worker} GPU(s), resources.workers is {asked.workers}; lower it, "
-            "add nodes, or let the autoscaler bring them"
+            f"and {asked.gpus_per_worker} GPU(s), resources.{field} is {asked.fewest_workers}; "
+            "lower it, add nodes, or let the autoscaler bring them"
         )
 
 

@@ -82,7 +82,11 @@ def _what_if(
     if device_gib is not None:
         raise click.UsageError("give --device or --device-gib, not both")
     kind, count = parse_devices(device)
-    wide = (f"resources.workers={count}", "resources.gpus_per_worker=1")
+    wide = (
+        f"resources.workers={count}",
+        "resources.min_workers=null",
+        "resources.gpus_per_worker=1",
+    )
     run = load_run_spec(spec, [*overrides, *wide])
     taken = forecast_or_reason(run, kind.gib)
     hours = None if isinstance(taken, str) else kind.hours(taken.flops, count)

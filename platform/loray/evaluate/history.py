@@ -49,6 +49,7 @@ class Pace:
     """The most that worker 0 had so far."""
     flops_utilization: float | None = None
     """Share of the devices' peak, 0 to 1."""
+    workers: float | None = None
 
     @property
     def data_share(self) -> float | None:

@@ -1,6 +1,7 @@
 """Plots of what a training recorded of itself: its loss, its modules, its pace."""
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from statistics import median
 
 from markupsafe import Markup
@@ -103,7 +104,20 @@ def pace_in_words(paces: Sequence[Pace]) -> str:
     }
     found = f"{len(paces):,} steps in {number(seconds)} s; {number(median(speeds))} tokens a second"
     found += " in the median step; " + ", ".join(f"{v:.1%} {k}" for k, v in shares.items())
-    return found + (f"; at most {number(memory / GIB)} GiB on worker 0" if memory else "") + "."
+    found += f"; at most {number(memory / GIB)} GiB on worker 0" if memory else ""
+    return f"{found}{_workers_in_words(paces)}."
+
+
+def _workers_in_words(paces: Sequence[Pace]) -> str:
+    """How many workers took the steps, where their number changed; else nothing."""
+    groups = [list(group) for _, group in groupby(paces, key=lambda pace: pace.workers)]
+    if len(groups) <= 1:
+        return ""
+    return "; workers: " + ", ".join(
+        f"{'not known' if (count := group[0].workers) is None else int(count)} to step "
+        f"{group[-1].step}"
+        for group in groups
+    )
 
 
 def smoothed(points: Sequence[Point]) -> list[Point]:

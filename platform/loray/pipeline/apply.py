@@ -108,6 +108,7 @@ def make_stage(
             inputs=outcome.stages,
             dataset=dataset,
             attempt=lease.attempt,
+            check=lease.check,
             report=lambda line: report(f"{stage.kind}: {line}"),
         )
         statistics = MAKERS[stage.kind](making)

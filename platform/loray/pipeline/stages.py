@@ -23,6 +23,8 @@ class Making:
     """Where the dataset is in storage, a local folder or a URI."""
     attempt: int
     """Counts the tries at this stage, over all processes."""
+    check: Callable[[], None]
+    """Raises LeaseError where another process has taken the stage over."""
     report: Callable[[str], None]
 
     def empty(self) -> Path:
@@ -48,6 +50,7 @@ def make_training(making: Making) -> dict[str, Any]:
         making.spec,
         f"{making.dataset}/tokens",
         attempt=making.attempt,
+        check=making.check,
         report=making.report,
     )
 

@@ -224,9 +224,8 @@ def _bucket_bytes(spec: RunSpec, learned: int) -> float:
     width = WIDTH[spec.base_model.dtype]
     if spec.resources.gpus_per_worker:
         return float(REDUCE_BUCKET * width)
-    return (
-        min(learned, REDUCE_BUCKET) * width * (1 - 1 / spec.resources.workers)
-    )  # the rest is counted
+    share = 1 - 1 / spec.resources.fewest_workers  # the rest is counted
+    return min(learned, REDUCE_BUCKET) * width * share
 
 
 def _unpacked(spec: RunSpec, shape: Architecture) -> float:

@@ -105,7 +105,12 @@ def flops_per_token(spec: RunSpec, shape: Architecture) -> float:
 def _notes(
     spec: RunSpec, shape: Architecture, moments: tuple[Moment, ...], device: float | None
 ) -> Iterator[str]:
-    count = count_base(shape).total
+    count, resources = count_base(shape).total, spec.resources
+    if resources.fewest_workers < resources.workers:
+        yield (
+            f"memory is planned for resources.min_workers, {resources.fewest_workers} of "
+            f"{resources.workers} workers: with more of them, no share is larger"
+        )
     if spec.method.kind == "full" and count > FULL_TRAINING_LIMIT:
         yield (
             f"method.kind is full on {count / 1e9:.1f}B parameters; above 1B an adapter learns "

@@ -83,9 +83,13 @@ def _sharing(spec: RunSpec) -> Iterator[Saving]:
             strategy.kind == "deepspeed" and strategy.zero_stage < stage
         ):
             yield Saving("train.strategy", {"kind": "deepspeed", "zero_stage": stage}, price)
-    workers = 2 * spec.resources.workers
-    while workers <= min(MOST_WORKERS, spec.train.batch.global_size):
-        yield Saving("resources.workers", workers, price=1 + workers / 100)
+    resources = spec.resources
+    is_elastic = resources.min_workers is not None
+    path = "resources.min_workers" if is_elastic else "resources.workers"
+    most = resources.workers if is_elastic else min(MOST_WORKERS, spec.train.batch.global_size)
+    workers = 2 * resources.fewest_workers
+    while workers <= most:
+        yield Saving(path, workers, price=1 + workers / 100)
         workers *= 2
 
 

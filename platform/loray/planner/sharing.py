@@ -28,8 +28,11 @@ class Sharing:
 
 
 def sharing_of(spec: RunSpec) -> Sharing:
-    """What the spec's strategy does. Source: arXiv:1910.02054; torch's `fully_shard`."""
-    workers, strategy = spec.resources.workers, spec.train.strategy
+    """What the spec's strategy does while workers are fewest, and shares largest.
+
+    Source: arXiv:1910.02054; torch's `fully_shard`.
+    """
+    workers, strategy = spec.resources.fewest_workers, spec.train.strategy
     match strategy:
         case PlainStrategy():
             return Sharing()

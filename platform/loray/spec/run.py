@@ -23,6 +23,10 @@ class ResourceSpec(StrictModel):
 
     workers: Annotated[int, Field(ge=1, le=4096)] = 1
     """Ray Train workers."""
+    min_workers: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """Train with so few while there are no more; without it, with `workers` and no fewer."""
+    resize_seconds: Annotated[float, Field(ge=1, le=86400)] = 60.0
+    """With `min_workers`: how often to look whether there are more workers to be had."""
     cpus_per_worker: Annotated[int, Field(ge=1, le=1024)] = 1
     """CPUs that Ray sets aside for a worker; also the threads it computes with."""
     gpus_per_worker: Annotated[int, Field(ge=0, le=1)] = 0
@@ -31,6 +35,24 @@ class ResourceSpec(StrictModel):
     """Actors that score checkpoints at once; each takes a worker's CPUs and GPUs."""
     max_failures: Annotated[int, Field(ge=0, le=1000)] = 3
     """Worker deaths that a training run survives."""
+
+    @property
+    def fewest_workers(self) -> int:
+        """With how many a run still trains."""
+        return self.workers if self.min_workers is None else self.min_workers
+
+    @model_validator(mode="after")
+    def _no_more_are_needed_than_are_wanted(self) -> Self:
+        if self.fewest_workers > self.workers:
+            raise RuleError(
+                Finding(
+                    "min_workers",
+                    f"found {self.min_workers}, more than workers {self.workers}; use at most "
+                    f"{self.workers}, or raise workers",
+                    reads=("workers",),
+                )
+            )
+        return self
 
 
 class StorageSpec(StrictModel):
@@ -77,8 +99,9 @@ class RunSpec(StrictModel):
 
     @property
     def accumulation_steps(self) -> int:
-        """Micro-batches a worker sums up before the optimizer moves."""
-        return self.train.batch.global_size // self.sequences_per_pass
+        """Micro-batches a worker sums up before the optimizer moves, while workers are fewest."""
+        batch = self.train.batch
+        return -(-batch.global_size // (self.resources.fewest_workers * batch.micro_size))
 
     @model_validator(mode="after")
     def _blocks_agree(self) -> Self:

@@ -2,7 +2,8 @@
 
 The order is a pure function of (sequences in each part, seed): one endless line of epochs, each a
 permutation. Step `s` takes the next `global_size` of the line, whatever the number of workers, so
-the step number is the whole data cursor and a resumed run continues where it stopped.
+the step number is the whole data cursor and a resumed run continues where it stopped. All workers
+make as many passes; where micro-batches do not go round, some make a spare one over nothing.
 
 Shapes: `B` sequences of a micro-batch, `T` tokens of the longest of them.
 """
@@ -110,7 +111,8 @@ def micro_batches(
     per_pass = sizes.micro_size * sizes.workers
     for first in range(0, sizes.global_size, per_pass):
         mine = first + worker * sizes.micro_size
-        yield collate([tokens.sequence(i) for i in line[mine : mine + sizes.micro_size]])
+        numbers = line[mine : mine + sizes.micro_size]
+        yield collate([tokens.sequence(i) for i in numbers]) if numbers else spare_batch()
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,24 @@ class BatchSizes:
     global_size: int
     micro_size: int
     workers: int
+
+    @property
+    def passes(self) -> int:
+        """Micro-batches of each worker in a step, spare ones counted."""
+        return -(-self.global_size // (self.micro_size * self.workers))
+
+
+def spare_batch() -> Batch:
+    """A pass of a worker for whom nothing is left: weights that are shared out need it to pass.
+
+    Two tokens of padding, of which nothing is learned.
+    """
+    nothing = {
+        "input_ids": np.zeros(2, np.int64),
+        "labels": np.full(2, IGNORED, np.int64),
+        "positions": np.arange(2),
+    }
+    return replace(collate([nothing]), num_tokens=0)
 
 
 def collate(sequences: list[dict[str, np.ndarray]]) -> Batch:

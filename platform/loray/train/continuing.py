@@ -1,12 +1,11 @@
 """Checkpoints of a run: save them, go on from the newest, be set back to an earlier one."""
 
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 
 import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 
+from loray.artifacts.scratch import scratch_folder
 from loray.spec.run import RunSpec
 from loray.train.audit import suspect_rows
 from loray.train.checkpoint import GUARD_NAME, STATE_NAME, Checkpoint, CheckpointStore
@@ -20,9 +19,9 @@ def begin_as_before(learner: Learner, spec: RunSpec, store: CheckpointStore) -> 
     if spec.method.kind != "lora" or spec.method.init != "pissa":
         return
     if (checkpoint := newest(store)) is not None:
-        with tempfile.TemporaryDirectory() as folder:
-            store.fetch(checkpoint, Path(folder))
-            take_up(learner, Path(folder))
+        with scratch_folder("checkpoint") as folder:
+            store.fetch(checkpoint, folder)
+            take_up(learner, folder)
 
 
 def newest(store: CheckpointStore) -> Checkpoint | None:
@@ -37,10 +36,10 @@ def resume(run: Run) -> int:
     checkpoint = newest(run.store)
     if checkpoint is None:
         return 0
-    with tempfile.TemporaryDirectory() as folder:
-        run.store.fetch(checkpoint, Path(folder))
-        state = load_file(Path(folder) / STATE_NAME)
-        text = (Path(folder) / GUARD_NAME).read_text(encoding="utf-8")
+    with scratch_folder("checkpoint") as folder:
+        run.store.fetch(checkpoint, folder)
+        state = load_file(folder / STATE_NAME)
+        text = (folder / GUARD_NAME).read_text(encoding="utf-8")
     run.engine.restore(state, steps_done=checkpoint.step)
     run.guard.take_over(GuardState.from_json(text))
     return checkpoint.step
@@ -51,8 +50,7 @@ def save(run: Run, *, step: int) -> None:
     state = run.engine.state()
     if run.worker != 0:
         return
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with scratch_folder("checkpoint") as folder:
         weights = {name: value for name, value in state.items() if name.startswith("weight/")}
         save_learned(run.learner, run.task.spec, folder, weights)
         save_file(state, folder / STATE_NAME)

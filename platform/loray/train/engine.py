@@ -8,7 +8,7 @@ from torch import nn
 from loray.models.load import DTYPES
 from loray.spec.run import RunSpec
 from loray.spec.train import DeepSpeedStrategy, FsdpStrategy, OptimizerSpec, PlainStrategy
-from loray.train.batches import Batch
+from loray.train.batches import Batch, BatchSizes
 from loray.train.moments import ADAM_STATES
 
 __all__ = ["ADAM_STATES", "Engine", "adam_over", "learning_parameters", "make_engine"]
@@ -50,11 +50,12 @@ def make_engine(module: nn.Module, spec: RunSpec, *, workers: int, device: str) 
             from loray.train.zero3 import LAST_STAGE, Zero3Engine  # noqa: PLC0415
 
             batch, stage = spec.train.batch, spec.train.strategy.zero_stage
+            sizes = BatchSizes(batch.global_size, batch.micro_size, workers)
             return (Zero3Engine if stage == LAST_STAGE else ZeroEngine)(
                 module,
                 spec.train,
                 spec.train.strategy,
-                accumulation=batch.global_size // (batch.micro_size * workers),
+                accumulation=sizes.passes,
                 bf16=spec.base_model.dtype == "bfloat16",
                 device=device,
             )

@@ -2,13 +2,14 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, PendingCallsLimitExceeded, RayActorError
+from ray.exceptions import PendingCallsLimitExceeded, RayActorError
 from ray.util.metrics import Gauge
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -19,7 +20,14 @@ from loray.train.task import WorkerTask
 from loray.train.trackers import TrackedRun, Trackers, switched_off
 
 FINISH_SECONDS = 60.0
-"""How long trackers may take for what they have not told yet, once the training is over."""
+"""How long trackers may take for what they have not told yet, once the training is over.
+
+Those that were silent before it ended, with a step to tell, have so much less.
+"""
+LEAST_SECONDS = 5.0
+"""What all of them have."""
+SAID_SECONDS = 1.0
+"""It is said that they are waited for when it takes longer than this."""
 MAX_WAITING = 10_000
 """Steps that may wait for trackers; those beyond are not told."""
 
@@ -57,6 +65,7 @@ class TrackerActor:
 
     def __init__(self, spec: TrackingSpec, folder: str, progress: Any) -> None:  # noqa: ANN401
         os.chdir(folder)
+        self._progress = progress
         self._trackers = Trackers(
             spec, tell=lambda found: ray.get(progress.diagnose.remote(found.record()))
         )
@@ -68,6 +77,7 @@ class TrackerActor:
     def log(self, step: int, metrics: dict[str, float]) -> None:
         """Tell them a step."""
         self._trackers.log(step, metrics)
+        self._progress.answer.remote(step)
 
     def finish(self) -> None:
         """Finish them; also waits for all steps to be told."""
@@ -75,7 +85,9 @@ class TrackerActor:
 
 
 @contextmanager
-def tracked(task: WorkerTask, *, run_id: str, steps_done: int) -> Iterator[WorkerTask]:
+def tracked(
+    task: WorkerTask, *, run_id: str, steps_done: int, report: Callable[[str], None]
+) -> Iterator[WorkerTask]:
     """The task with the actor that worker 0 is to tell its steps to, while the body runs.
 
     Without an actor, where the spec asks for no tracker.
@@ -83,6 +95,7 @@ def tracked(task: WorkerTask, *, run_id: str, steps_done: int) -> Iterator[Worke
     Args:
         run_id: the name and fingerprint of the training.
         steps_done: by earlier attempts.
+        report: hears when the trackers are waited for.
     """
     spec = task.spec
     if not spec.tracking.is_asked_for:
@@ -105,23 +118,53 @@ def tracked(task: WorkerTask, *, run_id: str, steps_done: int) -> Iterator[Worke
     try:
         yield replace(task, trackers=trackers)
     finally:
-        _finish(trackers, task.progress)
+        _finish(trackers, task.progress, report)
 
 
-def _finish(trackers: Any, progress: Any) -> None:  # noqa: ANN401
+def _finish(
+    trackers: Any,  # noqa: ANN401
+    progress: Any,  # noqa: ANN401
+    report: Callable[[str], None],
+) -> None:
     """Wait for the trackers, but not for ever."""
+    began, finished = time.monotonic(), trackers.finish.remote()
     try:
-        ray.get(trackers.finish.remote(), timeout=FINISH_SECONDS)
-    except GetTimeoutError:
-        seen = f"the trackers were not done {FINISH_SECONDS:.0f} s after the training"
+        if not _is_done(finished, SAID_SECONDS):
+            report(_waited_for(progress))
+        while not _is_done(finished, SAID_SECONDS):
+            waited = time.monotonic() - began
+            step, silent = ray.get(progress.trackers.remote())
+            if waited > LEAST_SECONDS and max(waited, silent) > FINISH_SECONDS:
+                seen = (
+                    f"the trackers had been told step {step} and were not done {waited:.0f} s "
+                    "after the training"
+                )
+                break
+        else:
+            ray.get(finished)
+            return
     except RayActorError as error:
         seen = f"the trackers' process ended: {str(error).splitlines()[0]}"
-    else:
-        return
     ray.kill(trackers)
     latest: Any = ray.get(progress.latest.remote())
     found = switched_off(0 if latest is None else latest[0], seen)
     ray.get(progress.diagnose.remote(found.record()))
+
+
+def _is_done(finished: Any, seconds: float) -> bool:  # noqa: ANN401
+    return bool(ray.wait([finished], timeout=seconds)[0])
+
+
+def _waited_for(progress: Any) -> str:  # noqa: ANN401
+    """That the trackers are waited for, how far they are, and for how long at most."""
+    step, silent = ray.get(progress.trackers.remote())
+    latest = ray.get(progress.latest.remote())
+    most = max(FINISH_SECONDS - silent, LEAST_SECONDS)
+    return (
+        f"training is over; waiting for the trackers, which were told step {step} of "
+        f"{0 if latest is None else latest[0]}: at most {FINISH_SECONDS:.0f} s, and {most:.0f} s "
+        "if they say nothing"
+    )
 
 
 def trackers_told(progress: Any) -> list[Diagnosis]:  # noqa: ANN401

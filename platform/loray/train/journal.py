@@ -32,6 +32,8 @@ class StepResult:
 class StepCost:
     """What one optimizer step took, on worker 0."""
 
+    workers: int
+    """That took it; another number once the run was resized."""
     seconds: float
     """From its first batch to its last record."""
     data_seconds: float
@@ -83,12 +85,15 @@ class Journal:
 
 
 def summarize(history: list[str]) -> dict[str, float]:
-    """Totals over a run's lines: steps, tokens, final loss in nats, tokens a second."""
+    """Totals over a run's lines: steps, workers, tokens, losses in nats, tokens a second."""
     lines = [json.loads(line) for line in history]
     tokens = sum(line["num_tokens"] for line in lines)
+    workers = [line["workers"] for line in lines]
     seconds = sum(line["seconds"] for line in lines)
     return {
         "steps": len(lines),
+        "fewest_workers": min(workers),
+        "most_workers": max(workers),
         "tokens": tokens,
         "target_tokens": sum(line["num_targets"] for line in lines),
         "first_loss": lines[0]["loss"],

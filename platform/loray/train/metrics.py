@@ -9,6 +9,7 @@ STEP_METRICS = {
     "loss": "Mean loss per target token of the step, nats.",
     "grad_norm": "L2 norm of the whole gradient before it was clipped.",
     "learning_rate": "Learning rate of the step.",
+    "workers": "Workers that took the step.",
     "tokens_per_second": "Tokens of all workers that were no padding, a second.",
     "seconds": "Seconds that the step took.",
     "data_share": "Share of the step's seconds that worker 0 waited for batches.",

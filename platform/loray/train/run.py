@@ -2,17 +2,18 @@
 
 import json
 import logging
+import math
+import os
 import shutil
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray.exceptions import RayActorError
-from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train import FailureConfig, RunConfig
 from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2.api.config import ScalingConfig  # what ray.train gives, but with its types
 
 from loray.artifacts.diagnosis import DIAGNOSES_NAME, Diagnosis, diagnosis_of, to_lines
 from loray.errors import TrainingError
@@ -23,53 +24,13 @@ from loray.train.findings import findings
 from loray.train.guard import GuardState
 from loray.train.journal import HISTORY_NAME, VITALS_NAME, summarize
 from loray.train.places import with_places
+from loray.train.progress import followed, start_progress
 from loray.train.rates import RateCurve, RateRange
 from loray.train.task import WorkerTask, train_worker
 
-PROGRESS_SECONDS = 2.0
+START_SECONDS = "10"
+"""How long an elastic run waits for workers, whose node may be gone, before it counts anew."""
 log = logging.getLogger(__name__)
-
-
-class ProgressActor:
-    """Where workers say how far they are, and why they gave up."""
-
-    def __init__(self) -> None:
-        self._latest: tuple[int, float, float] | None = None
-        self._failure: str | None = None
-        self._diagnoses: list[dict[str, Any]] = []
-        self._tried: list[tuple[float, float]] = []
-
-    def note(self, step: int, loss: float, tokens_per_second: float) -> None:
-        """A worker finished `step`."""
-        self._latest = (step, loss, tokens_per_second)
-
-    def latest(self) -> tuple[int, float, float] | None:
-        """The last note: step, loss in nats, tokens a second over all workers."""
-        return self._latest
-
-    def diagnose(self, record: dict[str, Any]) -> None:
-        """Something is wrong, and may have been set right; a `Diagnosis.record`."""
-        self._diagnoses.append(record)
-
-    def diagnoses(self, start: int = 0) -> list[dict[str, Any]]:
-        """What was diagnosed, from the `start`-th on."""
-        return self._diagnoses[start:]
-
-    def leave(self, tried: list[tuple[float, float]]) -> None:
-        """The learning rates that were tried, and their losses."""
-        self._tried = tried
-
-    def tried(self) -> list[tuple[float, float]]:
-        """What was left."""
-        return self._tried
-
-    def fail(self, text: str) -> None:
-        """A worker met an error that another try would only repeat; the first one counts."""
-        self._failure = self._failure or text
-
-    def failure(self) -> str | None:
-        """The error that ended the run, if one did."""
-        return self._failure
 
 
 def train_to(
@@ -78,6 +39,7 @@ def train_to(
     tokens: str,
     *,
     attempt: int,
+    check: Callable[[], None] = lambda: None,
     report: Callable[[str], None] = log.info,
 ) -> dict[str, Any]:
     """Train and leave `checkpoints/`, `{history,vitals,diagnoses}.jsonl` under `out`.
@@ -86,6 +48,8 @@ def train_to(
 
     Args:
         tokens: the dataset's `tokens`, a local folder or a URI that every worker reaches.
+        check: raises where another driver has taken the run over; called before anything that
+            it may have written is moved or deleted.
 
     Raises:
         TrainingError: the run ended with an error that another try would only repeat, or more
@@ -95,7 +59,7 @@ def train_to(
     resumed_from = max((c.step for c in store.committed()), default=0)
     if resumed_from:
         report(f"resuming from step {resumed_from} of {spec.train.steps}")
-    progress: Any = ray.remote(num_cpus=0)(ProgressActor).remote()
+    progress = start_progress()
     task = WorkerTask(
         spec=spec,
         tokens=tokens,
@@ -105,10 +69,11 @@ def train_to(
         progress=progress,
     )
     with (
-        followed(progress, steps=spec.train.steps, report=report),
-        tracked(task, run_id=out.name, steps_done=resumed_from) as tracked_task,
+        followed(progress, steps=spec.train.steps, workers=spec.resources.workers, report=report),
+        tracked(task, run_id=out.name, steps_done=resumed_from, report=report) as tracked_task,
     ):
         run_workers(tracked_task, storage=out / "ray")
+    check()
     failure: Any = ray.get(progress.failure.remote())
     if failure is not None:
         write_failure(out, progress, failure, dataset=tokens.removesuffix("/tokens"))
@@ -151,7 +116,7 @@ def find_rates(
     Raises:
         TrainingError: a worker met an error.
     """
-    progress: Any = ray.remote(num_cpus=0)(ProgressActor).remote()
+    progress = start_progress()
     task = WorkerTask(
         spec=spec,
         tokens=tokens,
@@ -162,7 +127,7 @@ def find_rates(
         rates=rates,
     )
     try:
-        with followed(progress, steps=rates.steps, report=report):
+        with followed(progress, steps=rates.steps, workers=spec.resources.workers, report=report):
             run_workers(task, storage=work)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -174,13 +139,24 @@ def find_rates(
 
 
 def run_workers(task: WorkerTask, *, storage: Path) -> None:
-    """Run `train_worker` on every Ray Train worker until all of them are done."""
+    """Run `train_worker` on every Ray Train worker until all of them are done.
+
+    Where fewer may do, Ray begins with those that the cluster has room for, begins anew with fewer
+    when a node dies, and with more when there are more; each time from the last checkpoint.
+    """
     resources = task.spec.resources
+    workers, is_run = resources.workers, task.rates is None
+    if resources.min_workers is not None:  # Ray reads it here, and has no argument for it
+        os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", START_SECONDS)
     trainer = TorchTrainer(
         train_worker,
         train_loop_config={"task": task},
         scaling_config=ScalingConfig(
-            num_workers=resources.workers,
+            num_workers=(
+                workers if resources.min_workers is None else (resources.min_workers, workers)
+            ),
+            # Trying learning rates is short, and would begin from the first of them.
+            elastic_resize_monitor_interval_s=resources.resize_seconds if is_run else math.inf,
             use_gpu=resources.gpus_per_worker > 0,
             resources_per_worker={
                 "CPU": resources.cpus_per_worker,
@@ -203,37 +179,6 @@ def run_workers(task: WorkerTask, *, storage: Path) -> None:
             raise TrainingError(
                 f"training stopped: {error}; apply again to resume from the last checkpoint"
             ) from error
-
-
-@contextmanager
-def followed(
-    progress: Any,  # noqa: ANN401 (an actor handle has no useful type)
-    *,
-    steps: int,
-    report: Callable[[str], None],
-) -> Iterator[None]:
-    """Report the workers' progress while the body runs."""
-    done = threading.Event()
-
-    def follow() -> None:
-        seen, told, is_over = 0, 0, False
-        while not is_over:
-            is_over = done.wait(PROGRESS_SECONDS)
-            for record in ray.get(progress.diagnoses.remote(told)):
-                report(str(diagnosis_of(record)))
-                told += 1
-            latest = ray.get(progress.latest.remote())
-            if not is_over and latest is not None and latest[0] != seen:
-                seen = latest[0]
-                report(f"step {seen}/{steps}  loss {latest[1]:.3f}  {latest[2]:,.0f} tokens/s")
-
-    thread = threading.Thread(target=follow, name="train-progress", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
 
 
 def collect(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 
 from loray.errors import ModelError
 from loray.planner.devices import device_reported
@@ -31,7 +32,8 @@ class Watch:
         """A line a module, of the step that ended last, if it was one to record."""
         self._engine = engine
         self._vitals = vitals
-        self._utilization = utilization_per_token(spec, device_name())
+        self._workers = dist.get_world_size()
+        self._utilization = utilization_per_token(spec, device_name(), workers=self._workers)
         self._is_recorded = False
         self._began = self._data_seconds = self._vitals_seconds = 0.0
 
@@ -72,6 +74,7 @@ class Watch:
         seconds = time.perf_counter() - self._began
         speed = num_tokens / (seconds - self._vitals_seconds)
         return StepCost(
+            workers=self._workers,
             seconds=seconds,
             data_seconds=self._data_seconds,
             vitals_seconds=self._vitals_seconds,
@@ -86,7 +89,7 @@ def device_name() -> str | None:
     return torch.cuda.get_device_name() if torch.cuda.is_initialized() else None
 
 
-def utilization_per_token(spec: RunSpec, name: str | None) -> float | None:
+def utilization_per_token(spec: RunSpec, name: str | None, *, workers: int) -> float | None:
     """Share of all devices' peak that one token a second keeps busy; None if it is not known.
 
     Args:
@@ -99,7 +102,7 @@ def utilization_per_token(spec: RunSpec, name: str | None) -> float | None:
         flops = flops_per_token(spec, architecture_for(spec.base_model))
     except ModelError:  # of a kind that the planner cannot count
         return None
-    return flops / (spec.resources.workers * device.tflops * 1e12)
+    return flops / (workers * device.tflops * 1e12)
 
 
 def peak_memory(*, on_gpu: bool) -> int | None:

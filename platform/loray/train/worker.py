@@ -38,6 +38,8 @@ def train(task: WorkerTask) -> None:
     watch = Watch(spec, run.vitals, run.engine)
     exporter = Exporter(spec.name, task.trackers)
     first_step = step = saved = resume(run)
+    if run.worker == 0:
+        task.progress.begin.remote(dist.get_world_size(), step)
     if step == 0:
         look_before(run)
     while step < spec.train.steps:

@@ -71,8 +71,14 @@ class ZeroEngine:
         """Clip, move the weights, clear gradients; returns the norm before clipping."""
         for group in self._engine.optimizer.param_groups:
             group["lr"] = learning_rate * group["ratio"]
+        own = None if self._has_copies else self._norm()  # DeepSpeed clips, and does not tell
         self._engine.step()
-        return float(self._engine.get_global_grad_norm() or 0.0)
+        return float(self._engine.get_global_grad_norm() or 0.0) if own is None else own
+
+    def _norm(self) -> float:
+        """L2 norm of the averaged gradients, which every worker holds in full."""
+        gradients = [p.grad for p in self._parameters.values() if p.grad is not None]
+        return float(nn.utils.get_total_norm(gradients))
 
     def gradient(self, parameter: nn.Parameter) -> torch.Tensor:
         """The averaged gradient between `backward` and `step`; every worker must ask."""

@@ -1,0 +1,180 @@
+"""A run that goes on with the workers there are: nodes die and join while it trains."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import groupby
+from pathlib import Path
+
+import psutil
+import pytest
+
+from loray.spec.run import RunSpec
+from tests.conftest import WORKER_ENVIRONMENT
+from tests.jobs.head import (
+    END_SECONDS,
+    REPOSITORY,
+    Head,
+    Process,
+    end,
+    started_head,
+    started_node,
+)
+from tests.train.sequences import make_rows, make_spec, pack, write_tokens
+
+pytestmark = pytest.mark.ray
+STEPS = 200
+TOLERANCE = 1e-5
+"""Largest relative difference of a step's loss, whatever number of workers took it."""
+DEADLINE_SECONDS = 300
+
+
+class Driver:
+    """`tests.train.drive` on a cluster, and the lines that it printed."""
+
+    def __init__(self, head: Head, spec: RunSpec, dataset: Path, out: Path) -> None:
+        out.mkdir()
+        file = out.with_suffix(".json")
+        file.write_text(spec.model_dump_json(), encoding="utf-8")
+        self.out = out
+        self.lines: list[str] = []
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.train.drive", str(file), str(dataset), str(out)],
+            cwd=REPOSITORY,
+            env={**head.environment, **WORKER_ENVIRONMENT, "RAY_ADDRESS": head.address},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+        self.wait_for(lambda: "joined" in self.lines)
+
+    def go(self) -> None:
+        """Begin to train."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        begin = time.monotonic()
+        while not condition():
+            assert self.process.poll() is None, self.lines
+            assert time.monotonic() - begin < DEADLINE_SECONDS, self.lines
+            time.sleep(0.02)
+
+    def has_told(self, text: str) -> bool:
+        return any(text in line for line in self.lines)
+
+    def has_committed(self, step: int) -> bool:
+        return (self.out / f"attempts/attempt-0001/step-{step:06d}/COMMIT.json").exists()
+
+    def finish(self) -> list[dict[str, float]]:
+        """Wait for its end; the history that it left."""
+        assert self.process.wait(DEADLINE_SECONDS) == 0, self.lines
+        text = (self.out / "history.jsonl").read_text(encoding="utf-8")
+        return [json.loads(line) for line in text.splitlines()]
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self.lines += (line.rstrip("\n") for line in self.process.stdout)
+
+
+@contextmanager
+def driving(head: Head, spec: RunSpec, dataset: Path, out: Path) -> Iterator[Driver]:
+    driver = Driver(head, spec, dataset, out)
+    try:
+        yield driver
+    finally:
+        end(driver.process)
+
+
+def kill_machine(node: Process) -> None:
+    """What a power cut does: everything of a node at the same moment, its workers too."""
+    process = psutil.Process(node.pid)
+    everything = [process, *process.children(recursive=True)]
+    for one in everything:
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
+    node.wait(END_SECONDS)
+
+
+def workers_of(node: Process) -> list[psutil.Process]:
+    """The processes that train on a node."""
+    family = psutil.Process(node.pid).children(recursive=True)
+    found = [one for one in family if "RayTrainWorker" in " ".join(one.cmdline())]
+    assert found
+    return found
+
+
+@contextmanager
+def slowed(processes: list[psutil.Process]) -> Iterator[None]:
+    """Let processes run for a tenth of the time, so that a run does not end too soon."""
+    done = threading.Event()
+
+    def hold() -> None:
+        while not done.is_set():
+            with suppress(psutil.NoSuchProcess):
+                for process in processes:
+                    process.suspend()
+            done.wait(0.45)
+            with suppress(psutil.NoSuchProcess):
+                for process in processes:
+                    process.resume()
+            done.wait(0.05)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def losses_of(history: list[dict[str, float]]) -> list[float]:
+    return [line["loss"] for line in history]
+
+
+def test_a_run_goes_on_with_fewer_workers_and_takes_more_when_they_come(
+    model: Path, tmp_path: Path
+) -> None:
+    write_tokens(tmp_path, pack(make_rows(640), per_sequence=16))
+    spec = make_spec(
+        model,
+        resources={"workers": 2, "min_workers": 1, "resize_seconds": 2},
+        base_model__quantization="none",
+        train__batch={"global_size": 8, "micro_size": 2},
+        train__optimizer={"learning_rate": 1e-3},
+        train__steps=STEPS,
+        train__checkpoint_every=10,
+        train__vitals_every=STEPS,
+    )
+    with ExitStack() as stack:
+        head, _ = stack.enter_context(started_head())
+        # Drivers join while there is only the head, so that no death takes them along.
+        steady = stack.enter_context(driving(head, spec, tmp_path, tmp_path / "steady"))
+        shaken = stack.enter_context(driving(head, spec, tmp_path, tmp_path / "shaken"))
+        kept = stack.enter_context(started_node(head, 1))
+        lost = stack.enter_context(started_node(head, 1, name="second", alive=3))
+        steady.go()
+        undisturbed = steady.finish()
+        assert {line["workers"] for line in undisturbed} == {2}
+        assert not steady.has_told("workers, from step")
+
+        shaken.go()
+        shaken.wait_for(lambda: shaken.has_committed(10))
+        kill_machine(lost)
+        shaken.wait_for(lambda: shaken.has_told("1 of 2 workers, from step"))
+        with slowed(workers_of(kept)):
+            stack.enter_context(started_node(head, 1, name="third", alive=3))
+            shaken.wait_for(lambda: shaken.has_told("2 of 2 workers, from step"))
+        found = shaken.finish()
+    assert [line["step"] for line in found] == list(range(1, STEPS + 1))
+    counts = [int(count) for count, _ in groupby(found, lambda line: line["workers"])]
+    assert counts == [2, 1, 2]
+    assert losses_of(found) == pytest.approx(losses_of(undisturbed), rel=TOLERANCE)
