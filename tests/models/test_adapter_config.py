@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
         ({"rank_pattern": {"q_proj": 0}}, "rank_pattern"),
         ({"rank_pattern": {"(a+)+$": 4}}, "rank_pattern"),
         ({"alpha_pattern": {"q.*": 4}}, "alpha_pattern"),
-        ({"bias": "all"}, "bias"),
+        ({"bias": "some"}, "bias"),
         ({"lora_bias": True}, "lora_bias"),
         ({"lora_bias": 0}, "lora_bias"),
         ({"use_qalora": True}, "use_qalora"),
@@ -66,7 +66,7 @@ def test_row_11_a_config_that_is_no_plain_lora_is_refused(
 
 
 def test_row_11_every_fault_is_named_at_once(folder: Path) -> None:
-    change(folder, r=0, bias="all", rr=1)
+    change(folder, r=0, bias=1, rr=1)
     refused(folder, "'r'", "'bias'", "'rr'")
 
 

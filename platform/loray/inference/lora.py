@@ -11,7 +11,8 @@ How the update is computed is chosen per layer, when the rows of the batch chang
     prefill                     rows sorted by slot, two products for each run of equal slots
     decode                      each row's A and B copied together once, then two batched products
                                 a step; or a product for each adapter where copies would be large
-    a DoRA among the rows       before any of these, the base's outputs times the rows' gains
+    a DoRA or a bias of         before any of these, the base's outputs times the rows' gains and
+    one's own among the rows    moved by their shifts
 
 The copies live until a request joins or leaves. Copying anew in every step would take eight times
 as long as the products themselves (one core, N = 16, I = O = 512, r = 16: 280 against 33
@@ -46,11 +47,13 @@ class LayerWeights(NamedTuple):
     """What an adapter brings for one layer."""
 
     a: Tensor
-    """(I, r)."""
+    """(I, r); r is 0 where only the bias is another."""
     b: Tensor
     """(r, O), scaled; by the gains too, where there are any."""
     gain: Tensor | None = None
     """(O,), float32: what a DoRA multiplies the base's outputs by."""
+    bias: Tensor | None = None
+    """(O,), float32: what stands in the place of the base's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +123,10 @@ class SlottedLinear(nn.Module):
         self.a[slot].zero_()
         self.b[slot].zero_()
         self.ranks[slot] = 0
-        self._gains.fill(slot, None if weights is None else weights.gain)
-        if weights is not None:
+        if weights is None:
+            self._gains.fill(slot, None, None)
+        else:
+            self._gains.fill(slot, weights.gain, weights.bias)
             rank = weights.a.shape[1]
             self.a[slot, :, :rank] = weights.a
             self.b[slot, :rank] = weights.b
@@ -133,9 +138,7 @@ class SlottedLinear(nn.Module):
 
     def _choose(self, rows: RowSlots, *, may_copy: bool) -> Update | None:
         runs = [run for run in rows.runs if self.ranks[run.slot]]
-        if not runs:
-            return None
-        update = self._sum(rows, runs, may_copy=may_copy)
+        update = self._sum(rows, runs, may_copy=may_copy) if runs else None
         return self._gains.before(update, rows.slots, rows.index)
 
     def _sum(self, rows: RowSlots, runs: list[Run], *, may_copy: bool) -> Update:

@@ -77,8 +77,9 @@ class AdapterConfig(StrictModel):
     """Only ways that leave the base's weights as they are; PiSSA and its like do not."""
     auto_mapping: AutoMapping | None = None
     peft_version: Label | None = None
+    bias: Literal["none", "lora_only", "all"] = "none"
+    """Biases of the base that are in the file, too: none, of targeted modules, of all modules."""
 
-    bias: Literal["none"] = "none"
     megatron_core: Literal["megatron.core"] = "megatron.core"
     qalora_group_size: Annotated[int, Field(ge=1, le=65536)] = 16
     loftq_config: Annotated[dict[str, str], Field(max_length=0)] | None = None

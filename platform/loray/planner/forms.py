@@ -1,4 +1,4 @@
-"""What DoRA, PiSSA and 8-bit moments take, beside what a plain LoRA with AdamW takes.
+"""What DoRA, PiSSA, biases and 8-bit moments take, beside what a plain LoRA with AdamW takes.
 
 Legend: `width` bytes of a number in the type of computation.
 """
@@ -52,9 +52,17 @@ def dora_norm_bytes(spec: RunSpec, shape: Architecture, width: int) -> float:
 
 
 def gain_bytes(spec: RunSpec, shape: Architecture) -> float:
-    """What a DoRA needs of a serving slot beside A and B: a gain for each output."""
-    is_dora = isinstance(spec.method, LoraMethod) and spec.method.dora
-    return float(count_outputs(shape, shape.linear_shapes) * FLOAT32_BYTES) if is_dora else 0.0
+    """What a serving slot needs beside A and B.
+
+    For a DoRA a gain for each output; for that and for learned biases a shift for each output of
+    the biased projections.
+    """
+    method = spec.method
+    if not isinstance(method, LoraMethod):
+        return 0.0
+    gained = shape.linear_shapes if method.dora else ()
+    shifted = shape.biased if method.dora or method.biases != "none" else ()
+    return float(FLOAT32_BYTES * (count_outputs(shape, gained) + count_outputs(shape, shifted)))
 
 
 def _scaled(spec: RunSpec, shape: Architecture) -> list[tuple[int, int]]:

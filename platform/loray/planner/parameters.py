@@ -90,7 +90,7 @@ def count_adapter(shape: Architecture, targets: Iterable[str], rank: int) -> int
 
 
 def count_method(shape: Architecture, method: LoraMethod) -> int:
-    """The same for an adapter whose patterns may give each module a rank of its own, and a DoRA.
+    """The same for every form: ranks by pattern, a DoRA's magnitudes, the base's biases.
 
     A DoRA learns a magnitude for each output. Source: arXiv:2402.09353, section 4.
     """
@@ -100,7 +100,19 @@ def count_method(shape: Architecture, method: LoraMethod) -> int:
         for layer in range(shape.layers)
         for name in method.target_modules
     )
-    return factors + (count_outputs(shape, method.target_modules) if method.dora else 0)
+    magnitudes = count_outputs(shape, method.target_modules) if method.dora else 0
+    return factors + magnitudes + count_outputs(shape, biases_of(shape, method))
+
+
+def biases_of(shape: Architecture, method: LoraMethod) -> tuple[str, ...]:
+    """Projections of which the bias learns."""
+    match method.biases:
+        case "none":
+            return ()
+        case "targets":
+            return tuple(name for name in shape.biased if name in method.target_modules)
+        case "all":
+            return shape.biased
 
 
 def count_outputs(shape: Architecture, targets: Iterable[str]) -> int:
