@@ -3,7 +3,14 @@ import torch
 from torch import nn
 
 from loray.inference import lora
-from loray.inference.lora import BASE, LayerWeights, LoraStack, SlottedLinear, dense_projection
+from loray.inference.lora import (
+    AdapterWeights,
+    LayerWeights,
+    LoraStack,
+    SlottedLinear,
+    dense_projection,
+)
+from loray.inference.rows import BASE
 
 INPUTS, OUTPUTS, SLOTS, MAX_RANK = 24, 40, 7, 8
 RANKS = [8, 3, 0, 1, 5, 2, 0]
@@ -11,6 +18,10 @@ DORA = (3, 4)
 """Slots that hold gains, too."""
 BIASED = (4, 5, 6)
 """Slots that hold a bias in the base's place; one of them nothing else."""
+
+
+def fill(found: LoraStack, slot: int, weights: LayerWeights | None) -> None:
+    found.fill(slot, AdapterWeights({} if weights is None else {"layer": weights}))
 
 
 def bias_of(slot: int) -> torch.Tensor | None:
@@ -34,12 +45,12 @@ def stack(dtype: torch.dtype = torch.float32) -> LoraStack:
         b = torch.randn(rank, OUTPUTS, generator=generator)
         gain = 1 + torch.randn(OUTPUTS, generator=generator) / 2 if slot in DORA else None
         weights = LayerWeights(a, b, gain, bias_of(slot))
-        found.fill(slot, {"layer": weights} if rank or slot in BIASED else {})
+        fill(found, slot, weights if rank or slot in BIASED else None)
     return found
 
 
 def one_by_one(layer: SlottedLinear, x: torch.Tensor, slots: list[int]) -> torch.Tensor:
-    """The definition, y = g W x + bias + B A x, row after row in float64; bias as the slot has it."""
+    """The definition, y = g W x + bias + B A x, row after row in float64; the slot has the bias."""
     rows = []
     for row, slot in zip(x.double(), slots, strict=True):
         gain = layer._gains._gains._values[slot].double() if slot in DORA else 1.0
@@ -122,14 +133,14 @@ def test_a_refilled_slot_keeps_nothing_of_the_adapter_before():
     layer = found.layers["layer"]
     a, b = torch.randn(INPUTS, 1), torch.randn(1, OUTPUTS)
     found.set_rows([0, 1], is_prefill=False)
-    found.fill(0, {"layer": LayerWeights(a, b)})
+    fill(found, 0, LayerWeights(a, b))
     x = torch.randn(2, 1, INPUTS)
     found.set_rows([0, 1], is_prefill=False)
     update = (layer(x) - nn.functional.linear(x, layer.base.weight, layer.base.bias))[0]
     assert torch.allclose(update, x[0] @ a @ b, atol=1e-4)
     assert not layer.a[0, :, 1:].any()
     assert not layer.b[0, 1:].any()
-    found.fill(0, {})
+    fill(found, 0, None)
     found.set_rows([0, 0], is_prefill=False)
     assert layer._update is None
     assert torch.equal(layer(x), nn.functional.linear(x, layer.base.weight, layer.base.bias))
@@ -140,17 +151,17 @@ def test_gains_and_shifts_are_kept_only_while_a_slot_has_some():
     layer = found.layers["layer"]
     gains, shifts = layer._gains._gains, layer._gains._shifts
     assert torch.equal(gains._values[:3], torch.ones(3, OUTPUTS))
-    found.fill(3, {})
+    fill(found, 3, None)
     assert torch.equal(gains._values[3], torch.ones(OUTPUTS))
     assert torch.equal(shifts._values[3], torch.zeros(OUTPUTS))
-    found.fill(4, {"layer": LayerWeights(torch.randn(INPUTS, 2), torch.randn(2, OUTPUTS))})
+    fill(found, 4, LayerWeights(torch.randn(INPUTS, 2), torch.randn(2, OUTPUTS)))
     assert gains._values is None
     assert shifts._values is not None
     x = torch.randn(2, 1, INPUTS)
     found.set_rows([3, 4], is_prefill=False)
     assert torch.allclose(layer(x)[0], layer.base(x[0]), atol=1e-6)
-    found.fill(5, {})
-    found.fill(6, {})
+    fill(found, 5, None)
+    fill(found, 6, None)
     assert shifts._values is None
 
 
@@ -159,8 +170,8 @@ def test_rows_beside_a_dora_get_the_very_bits_that_they_get_without_one():
     x = torch.randn(4, 1, INPUTS)
     found.set_rows([0, BASE, 1, 3], is_prefill=False)
     beside = found.layers["layer"](x)
-    found.fill(3, {"layer": LayerWeights(torch.randn(INPUTS, 1), torch.randn(1, OUTPUTS))})
+    fill(found, 3, LayerWeights(torch.randn(INPUTS, 1), torch.randn(1, OUTPUTS)))
     for slot in BIASED:
-        found.fill(slot, {})
+        fill(found, slot, None)
     found.set_rows([0, BASE, 1, 3], is_prefill=False)
     assert torch.equal(found.layers["layer"](x)[:3], beside[:3])

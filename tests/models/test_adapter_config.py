@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
         ({"target_modules": []}, "target_modules"),
         ({"target_modules": None}, "target_modules"),
         ({"exclude_modules": ".*"}, "exclude_modules"),
-        ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
+        ({"modules_to_save": ["score"]}, "modules_to_save"),
         ({"layer_replication": [[0, 2], [0, 2]]}, "layer_replication"),
         ({"layers_pattern": "(a+)+$"}, "layers_pattern"),
         ({"rank_pattern": {"q_proj": 1025}}, "at most 1024"),

@@ -323,3 +323,37 @@ def test_a_bias_that_is_no_number_is_refused_and_the_digest_knows_biases(tmp_pat
         change(folder, bias="lora_only")
     assert adapter_digest(folders[0]) != adapter_digest(folders[1])
     refused(folders[2], "base_layer.bias", "NaN or infinity")
+
+
+HEAD = "base_model.model.lm_head.weight"
+EMBEDDING = "base_model.model.model.embed_tokens.weight"
+
+
+@pytest.mark.parametrize(
+    ("modules", "tensors", "word"),
+    [
+        (["lm_head"], {HEAD: (20, 8)}, None),
+        (["embed_tokens", "lm_head"], {HEAD: (20, 8), EMBEDDING: (20, 8)}, None),
+        (None, {HEAD: (20, 8)}, "belongs to no LoRA"),
+        (["lm_head"], {EMBEDDING: (20, 8)}, "belongs to no LoRA"),
+        (["lm_head"], {}, "modules_to_save names 'lm_head', but no tensor"),
+        (["lm_head"], {HEAD: (20,)}, "of modules_to_save, has ['weight'] of shape (20,)"),
+        (["lm_head"], {HEAD: (20, 0)}, "of shape (20, 0)"),
+        (["lm_head"], {HEAD: (20, 8), HEAD.replace("weight", "bias"): (20,)}, "belongs to no LoRA"),
+    ],
+)
+def test_modules_in_full_are_taken_where_the_config_names_them(
+    tmp_path: Path, modules: list[str] | None, tensors: dict[str, Any], word: str | None
+) -> None:
+    made = {name: np.ones(shape, np.float32) for name, shape in tensors.items()}
+    folder = write_adapter(tmp_path / "adapter", tensors=made)
+    plain = adapter_digest(folder)
+    change(folder, modules_to_save=modules)
+    if word is None:
+        assert set(check_adapter_folder(folder).modules_to_save or ()) == set(modules or ())
+        assert adapter_digest(folder) != plain
+        listed = adapter_digest(folder)
+        change(folder, modules_to_save=list(reversed(modules or [])))
+        assert adapter_digest(folder) == listed
+    else:
+        refused(folder, word)

@@ -10,7 +10,7 @@ import pytest
 
 from loray.errors import AdapterError
 from loray.models.adapter_files import check_adapter_folder
-from loray.models.factors import decode, encode, read_biases, read_factors
+from loray.models.factors import decode, encode, read_factors, read_others
 from loray.models.spectrum import adapter_spectra
 from loray.models.truncation import (
     measure,
@@ -216,7 +216,7 @@ def test_biases_go_along_as_they_are(tmp_path: Path) -> None:
     assert cut.ranks == (4, 2)
     config = check_adapter_folder(tmp_path / "cut")
     assert (config.bias, config.r) == ("all", 2)
-    before, after = ({t.name: t for t in read_biases(f)} for f in (folder, tmp_path / "cut"))
+    before, after = ({t.name: t for t in read_others(f)} for f in (folder, tmp_path / "cut"))
     assert before.keys() == biases.keys()
     assert before == after
 

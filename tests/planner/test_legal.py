@@ -88,3 +88,13 @@ def test_biases_are_refused_where_the_base_has_none(tmp_path: Path):
     check(tmp_path, *qwen, "method.biases=all", "method.targets=mlp")
     with pytest.raises(ModelError, match=r"it has one in q_proj, k_proj, v_proj\); name these"):
         check(tmp_path, *qwen, "method.biases=targets", "method.targets=mlp")
+
+
+def test_modules_in_full_are_refused_where_the_base_ties_them(tmp_path: Path):
+    whole = ("base_model.quantization=none", "method.kind=lora")
+    named = "method.modules_to_save=[lm_head]"
+    check(tmp_path, *whole, named)
+    tied = ("base_model.path=Qwen/Qwen2.5-0.5B", "base_model.revision=main")
+    check(tmp_path, *whole, *tied)
+    with pytest.raises(ModelError, match=r"embedding and output projection are one matrix"):
+        check(tmp_path, *whole, *tied, named)

@@ -63,9 +63,10 @@ def pissa_job(name: str, model: Path) -> Job:
 
 
 def biased_job(cell: Cell, biased: Path) -> Job:
-    """A base with biases, all of which learn."""
+    """A base with biases, all of which learn, and so do its embedding and output projection."""
     spec = spec_of(cell, biased)
-    method = spec.method.model_copy(update={"biases": "all"})
+    beside = {"biases": "all", "modules_to_save": ("embed_tokens", "lm_head")}
+    method = spec.method.model_copy(update=beside)
     return Job(f"biased-{name_of(cell)}", spec.model_copy(update={"method": method}), again_from=7)
 
 
@@ -136,7 +137,7 @@ def test_pissa_with_recomputed_activations_agrees_and_resumes(
 
 
 @pytest.mark.parametrize("cell", BIASED, ids=name_of)
-def test_biases_learn_alike_under_every_strategy(
+def test_biases_and_whole_modules_learn_alike_under_every_strategy(
     trained: dict[str, Trained], biased: Path, cell: Cell
 ) -> None:
     found = trained[f"biased-{name_of(cell)}"]
@@ -144,9 +145,9 @@ def test_biases_learn_alike_under_every_strategy(
     assert found.losses == pytest.approx(plain.losses, rel=LOSS_TOLERANCE[cell["dtype"]])
     assert found.first_again == found.losses[: len(found.first_again)]
     before = load_file(biased / "model.safetensors")
-    biases = [name for name in found.learned if name.endswith(".bias")]
-    assert len(biases) == 6
-    for name in biases:
+    beside = [name for name in found.learned if "lora_" not in name]
+    assert len(beside) == 6 + 2
+    for name in beside:
         base = before[name.removeprefix("base_model.model.").replace(".base_layer", "")]
         tolerance = WEIGHT_TOLERANCE if cell["dtype"] == "float32" else 0.02
         assert not torch.equal(found.learned[name].float(), base)

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from loray.errors import AdapterError
-from loray.inference.lora import LayerWeights
+from loray.inference.lora import AdapterWeights, LayerWeights
 from loray.models.adapter import MAGNITUDE, PREFIX, AdapterFiles, read_adapter
-from loray.models.adapter_tensors import A_PART, B_PART, BIASES, module_and_part
+from loray.models.adapter_tensors import A_PART, B_PART, BIASES, WEIGHT_PART, module_and_part
 from loray.models.dora import dense_weight, row_norms
 
 
@@ -26,10 +26,32 @@ class Layer(Protocol):
     max_rank: int
 
 
-def read_weights(
-    folder: Path, layers: Mapping[str, Layer], like: Tensor
-) -> dict[str, LayerWeights]:
-    """A, B times alpha / r, a DoRA's gains and biases, by layer name; A and B of `like`'s type.
+class Table(Protocol):
+    """What is asked of an embedding or output projection that an adapter brings in full."""
+
+    @property
+    def weight(self) -> Tensor:
+        """(V, H)."""
+
+
+class Stack(Protocol):
+    """Where adapters go."""
+
+    @property
+    def layers(self) -> Mapping[str, Layer]:
+        """By their dotted names."""
+
+    @property
+    def tables(self) -> Mapping[str, Table]:
+        """By their dotted names."""
+
+    @property
+    def like(self) -> Tensor:
+        """Of the type and on the device of A and B."""
+
+
+def read_weights(folder: Path, stack: Stack) -> AdapterWeights:
+    """A, B times alpha / r, a DoRA's gains and biases of each layer; modules in full.
 
     Raises:
         AdapterError: the files are damaged or unsafe, the adapter is for another base model, its
@@ -40,9 +62,12 @@ def read_weights(
     for tensor in files.tensors:
         module, part = module_and_part(tensor)
         parts.setdefault(module, set()).add(part)
-    found = {}
+    found, in_full, like = {}, {}, stack.like
     for name in sorted(parts):
-        layer = _layer(name, layers)
+        if parts[name] == {WEIGHT_PART}:
+            in_full[name] = _in_full(name, files.tensors[f"{PREFIX}{name}.{WEIGHT_PART}"], stack)
+            continue
+        layer = _layer(name, stack.layers)
         update = _update(name, files, layer, like) if A_PART in parts[name] else _none(layer, like)
         bias = next((part for part in BIASES if part in parts[name]), None)
         if bias is not None:
@@ -50,7 +75,18 @@ def read_weights(
                 bias=_bias(name, files.tensors[f"{PREFIX}{name}.{bias}"], layer)
             )
         found[name] = update
-    return found
+    return AdapterWeights(found, in_full)
+
+
+def _in_full(name: str, weight: Tensor, stack: Stack) -> Tensor:
+    own = stack.tables[name].weight if name in stack.tables else None
+    if own is None or weight.shape != own.shape:
+        has = "no such module" if own is None else f"{tuple(own.shape)} there"
+        raise AdapterError(
+            f"the adapter brings {name!a:.120} in full, {tuple(weight.shape)}, this base model has "
+            f"{has}; load it over the base that it was trained on"
+        )
+    return weight.to(own.device, own.dtype)
 
 
 def _layer(name: str, layers: Mapping[str, Layer]) -> Layer:

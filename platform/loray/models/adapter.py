@@ -47,9 +47,15 @@ def attach_adapter(model: PreTrainedModel, method: LoraMethod) -> PeftModel:
     float32 copy where that type is narrower.
 
     Raises:
-        ModelError: the magnitudes of a DoRA have nothing to scale, PiSSA's rank is too high, or
-            biases are to learn where the base has none.
+        ModelError: the magnitudes of a DoRA have nothing to scale, PiSSA's rank is too high,
+            biases are to learn where the base has none, or tied modules in full.
     """
+    if method.modules_to_save and model.config.tie_word_embeddings:
+        raise ModelError(
+            f"method.modules_to_save is {', '.join(method.modules_to_save)}, but in the base model "
+            "embedding and output projection are one matrix (tie_word_embeddings), and a merged "
+            "model could not keep them apart; drop it, or use a base that does not tie them"
+        )
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=method.rank,
@@ -61,6 +67,7 @@ def attach_adapter(model: PreTrainedModel, method: LoraMethod) -> PeftModel:
         use_rslora=method.rslora,
         use_dora=method.dora,
         bias=PEFT_BIAS[method.biases],
+        modules_to_save=sorted(set(method.modules_to_save)) or None,
         init_lora_weights="gaussian" if method.init == "gaussian" else True,
     )
     adapted = get_peft_model(model, config, autocast_adapter_dtype=False)

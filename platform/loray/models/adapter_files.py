@@ -3,7 +3,8 @@
 A folder is taken when it holds `adapter_config.json`, `adapter_model.safetensors`, perhaps a
 `README.md`, and nothing else: plain files of their own, a configuration that is a plain LoRA, and
 for every adapted module finite A (rank, in) and B (out, rank) whose shapes fit the configuration.
-Biases (out,) may be there where the configuration says so.
+Biases (out,), and an embedding or output projection (vocabulary, hidden) in full, are there where
+the configuration says so.
 """
 
 import hashlib
@@ -26,6 +27,7 @@ from loray.models.adapter_tensors import (
     BIASES,
     EXPONENT_BITS,
     MAGNITUDE_PART,
+    WEIGHT_PART,
     WEIGHTS_NAME,
     TensorEntry,
     read_header,
@@ -165,16 +167,20 @@ def _check_tensors(config: AdapterConfig, tensors: tuple[TensorEntry, ...]) -> N
         modules.setdefault(tensor.module, {})[tensor.part] = tensor
     for module, parts in modules.items():
         _check_module(config, module, parts)
-    for target in (name for name in config.target_modules if not config.is_excluded(name)):
-        if not any(module == target or module.endswith(f".{target}") for module in modules):
+    named = [("target_modules", n) for n in config.target_modules if not config.is_excluded(n)]
+    named += [("modules_to_save", name) for name in config.modules_to_save or ()]
+    for key, name in named:
+        if not any(module == name or module.endswith(f".{name}") for module in modules):
             raise AdapterError(
-                f"target_modules names {target!a}, but no tensor of {WEIGHTS_NAME} belongs to it; "
+                f"{key} names {name!a}, but no tensor of {WEIGHTS_NAME} belongs to it; "
                 "save the adapter again with PEFT"
             )
 
 
 def _has_place(config: AdapterConfig, tensor: TensorEntry) -> bool:
     """Whether PEFT would have put such a tensor there."""
+    if tensor.part == WEIGHT_PART:
+        return config.is_in_full(tensor.module)
     if tensor.part not in BIASES:
         return config.is_target(tensor.module)
     if config.bias == "none":
@@ -184,6 +190,9 @@ def _has_place(config: AdapterConfig, tensor: TensorEntry) -> bool:
 
 
 def _check_module(config: AdapterConfig, module: str, parts: dict[str, TensorEntry]) -> None:
+    if config.is_in_full(module):
+        _check_in_full(module, parts)
+        return
     wanted = {A_PART, B_PART} if config.is_target(module) else set()
     if wanted and config.use_dora:
         wanted.add(MAGNITUDE_PART)
@@ -208,6 +217,15 @@ def _check_module(config: AdapterConfig, module: str, parts: dict[str, TensorEnt
                 "(rank, inputs) for A, (outputs, rank) for B and (outputs,) for others, none of "
                 "them 0; save the adapter again with PEFT"
             )
+
+
+def _check_in_full(module: str, parts: dict[str, TensorEntry]) -> None:
+    shape = parts[WEIGHT_PART].shape if parts.keys() == {WEIGHT_PART} else ()
+    if len(shape) != 2 or 0 in shape:
+        raise AdapterError(
+            f"module {module!a}, of modules_to_save, has {sorted(parts)} of shape {shape}; wanted "
+            "its weight alone, (vocabulary, hidden); save the adapter again with PEFT"
+        )
 
 
 def _check_finite(stream: io.BufferedReader, tensor: TensorEntry) -> None:

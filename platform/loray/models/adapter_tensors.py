@@ -20,13 +20,15 @@ A_PART, B_PART = "lora_A.weight", "lora_B.weight"
 MAGNITUDE_PART = "lora_magnitude_vector"
 BIASES = ("base_layer.bias", "bias")
 """A bias of the base: of a targeted module, and of another one."""
+WEIGHT_PART = "weight"
+"""Of a module that the adapter brings in full."""
 
 EXPONENT_BITS = {"F32": (4, 0x7F800000), "F16": (2, 0x7C00), "BF16": (2, 0x7F80)}
 """Per dtype: bytes of a number, and the bits that are all ones in NaN and infinity."""
 
 _TENSOR_NAME = re.compile(
     r"base_model\.model\.(?P<module>[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*?)"  # the shortest that fits
-    r"\.(?P<part>lora_A\.weight|lora_B\.weight|lora_magnitude_vector|(?:base_layer\.)?bias)"
+    r"\.(?P<part>lora_A\.weight|lora_B\.weight|lora_magnitude_vector|(?:base_layer\.)?bias|weight)"
 )
 
 
@@ -48,7 +50,7 @@ class TensorEntry:
 
     @property
     def part(self) -> str:
-        """What it is of the module: A, B, the magnitudes, or one of `BIASES`."""
+        """What it is of the module: A, B, the magnitudes, one of `BIASES`, or its weight."""
         return module_and_part(self.name)[1]
 
 

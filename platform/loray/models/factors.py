@@ -1,6 +1,6 @@
 """The factors of an adapter as numpy arrays: read from its folder and written into another.
 
-Biases that it brings beside them go from folder to folder as they are.
+Biases and whole modules that it brings beside them go from folder to folder as they are.
 
 Shapes: A (r, I), B (O, r) for a module of I inputs and O outputs. Arithmetic on them is float64;
 files keep the type they had. Needs no torch.
@@ -17,7 +17,7 @@ import numpy as np
 
 from loray.models.adapter_config import CONFIG_NAME, AdapterConfig
 from loray.models.adapter_files import WEIGHTS_NAME, TensorEntry, tensor_entries
-from loray.models.adapter_tensors import A_PART, B_PART, BIASES
+from loray.models.adapter_tensors import A_PART, B_PART
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -75,10 +75,10 @@ def read_factors(folder: Path) -> Iterator[Factors]:
         yield Factors(module, _read(folder, a), _read(folder, b), a.dtype, b.dtype)
 
 
-def read_biases(folder: Path) -> Iterator[StoredTensor]:
-    """The biases that an adapter brings, as they lie in its file."""
+def read_others(folder: Path) -> Iterator[StoredTensor]:
+    """What an adapter brings beside its factors, as it lies in its file; one at a time."""
     for entry in tensor_entries(folder):
-        if entry.part in BIASES:
+        if entry.part not in (A_PART, B_PART):
             yield StoredTensor(entry.name, entry.dtype, entry.shape, _bytes_of(folder, entry))
 
 
@@ -86,14 +86,14 @@ def write_factors(
     folder: Path,
     config: AdapterConfig,
     modules: Mapping[str, Factors],
-    biases: Iterable[StoredTensor] = (),
+    others: Iterable[StoredTensor] = (),
 ) -> None:
     """Write an adapter in PEFT's layout into a folder of its own; equal arguments, equal bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(_document(config), indent=2)
     (folder / CONFIG_NAME).write_text(f"{text}\n", encoding="utf-8")
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    tensors = [*(t for name in sorted(modules) for t in _stored(modules[name])), *biases]
+    tensors = [*(t for name in sorted(modules) for t in _stored(modules[name])), *others]
     size = 0
     for tensor in tensors:
         header[tensor.name] = {

@@ -20,8 +20,8 @@ from loray.models.factors import (
     UNIT_ROUNDOFF,
     Array,
     Factors,
-    read_biases,
     read_factors,
+    read_others,
     write_factors,
 )
 from loray.models.spectrum import ModuleSpectrum, adapter_spectra, best_factors, update_norm
@@ -105,7 +105,8 @@ def ranks_that_keep(spectra: tuple[ModuleSpectrum, ...], share: float) -> dict[s
 def truncate_adapter(folder: Path, target: Path, ranks: Mapping[str, int]) -> Truncation:
     """Write the adapter of `folder` with `ranks` into `target`, and measure what was written.
 
-    A module whose rank stays is copied bit for bit, and so are biases.
+    A module whose rank stays is copied bit for bit; so is what the adapter
+    brings beside its updates.
 
     Args:
         ranks: the new rank of every module, at most the one it has.
@@ -121,7 +122,7 @@ def truncate_adapter(folder: Path, target: Path, ranks: Mapping[str, int]) -> Tr
         )
     made = {found.module: _cut(found, ranks[found.module]) for found in read_factors(folder)}
     new = cut_config(config, {module: cut.rank for module, cut in made.items()})
-    write_factors(target, new, made, read_biases(folder))
+    write_factors(target, new, made, read_others(folder))
     return measure(folder, target)
 
 

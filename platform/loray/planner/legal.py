@@ -27,6 +27,7 @@ def check_runnable(spec: RunSpec) -> None:
     if spec.method.kind == "lora":
         _check_patterns(spec.method, shape)
         _check_biases(spec.method, shape)
+        _check_modules(spec.method, shape)
         _check_principal(spec.method, shape)
     if spec.base_model.quantization == "nf4" and not spec.resources.gpus_per_worker:
         _check_blocks(spec.base_model, shape)
@@ -56,6 +57,15 @@ def _check_biases(method: LoraMethod, shape: Architecture) -> None:
         f"method.biases is {method.biases}, but the base model has no bias there (it has {has}); "
         f"{instead}biases: none"
     )
+
+
+def _check_modules(method: LoraMethod, shape: Architecture) -> None:
+    if method.modules_to_save and shape.is_tied:
+        raise ModelError(
+            f"method.modules_to_save is {', '.join(method.modules_to_save)}, but in the base model "
+            "embedding and output projection are one matrix (tie_word_embeddings), and a merged "
+            "model could not keep them apart; drop it, or use a base that does not tie them"
+        )
 
 
 def _check_principal(method: LoraMethod, shape: Architecture) -> None:

@@ -67,6 +67,9 @@ class LoraMethod(StrictModel):
     biases: Literal["none", "targets", "all"] = "none"
     """Which of the base's biases learn, too: those of `targets`, or all of them; PEFT's `bias` of
     none, lora_only and all. Of the known families only Qwen2 has any, on q, k and v."""
+    modules_to_save: tuple[Literal["embed_tokens", "lm_head"], ...] = ()
+    """What learns in full beside the adapter, and is saved with it: the embedding, the output
+    projection. Refused where the base ties them together."""
     init: Literal["kaiming", "gaussian", "eva", "pissa"] = "kaiming"
     """How A begins: uniform as in a linear layer, or normal with deviation 1 / rank, B at zero.
 

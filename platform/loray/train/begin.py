@@ -1,6 +1,7 @@
 """What an adapter begins with that only the data tells: the directions of EVA."""
 
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 import torch
@@ -40,7 +41,7 @@ def begin_at_inputs(learner: Learner, spec: RunSpec, tokens: TokenParts) -> None
         eva.take_directions(layers, inputs)
         learner.train()
     for layer in layers.values():
-        _share(layer.lora_A["default"].weight)
+        _share(cast("nn.Parameter", layer.lora_A["default"].weight))
 
 
 def first_sequences(tokens: TokenParts, *, seed: int) -> Iterator[dict[str, np.ndarray]]:
