@@ -71,11 +71,6 @@ def test_modules_in_full_learn_in_the_type_of_computation(
     assert {p.dtype for p in learned.values()} == {torch.float32}
 
 
-def test_modules_in_full_are_refused_over_a_tied_base(tmp_path: Path, tiny_model_dir: Path) -> None:
-    from transformers import AutoModelForCausalLM
-
-    model = AutoModelForCausalLM.from_pretrained(tiny_model_dir)
-    model.config.tie_word_embeddings = True
-    model.save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="one matrix .tie_word_embeddings., and a merged"):
-        attached(tmp_path, modules_to_save=("lm_head",))
+def test_modules_in_full_are_refused_over_a_tied_base(tiny_model_dir: Path) -> None:
+    with pytest.raises(ModelError, match="are one matrix"):
+        attached(tiny_model_dir, modules_to_save=("lm_head",))
