@@ -13,10 +13,10 @@ from loray.spec.train import BaseModelSpec, LoraMethod
 SEQUENCES = [torch.arange(20 + 7 * at, 140 + 7 * at)[None] % 300 for at in range(8)]
 
 
-def decaying(count: int, width: int, *, seed: int = 0) -> torch.Tensor:
-    """Rows whose singular values fall like 1 / n, in no direction that stands out."""
+def decaying(count: int, width: int, *, power: float = 1.0, seed: int = 0) -> torch.Tensor:
+    """Rows whose singular values fall like a power of 1 / n, in directions of no axis."""
     generator = torch.Generator().manual_seed(seed)
-    scales = 1.0 / torch.arange(1, width + 1)
+    scales = torch.arange(1, width + 1) ** -power
     turned = torch.linalg.qr(torch.randn(width, width, generator=generator)).Q
     return (torch.randn(count, width, generator=generator) * scales) @ turned
 
@@ -39,18 +39,21 @@ def test_of_rows_that_fit_at_once_they_are_the_singular_vectors():
     assert torch.allclose(overlap.abs(), torch.eye(6, dtype=torch.float64), atol=1e-6)
 
 
-def test_of_rows_that_come_one_after_another_they_keep_as_much_as_those_of_all_together():
-    rows = decaying(3000, 96)
+@pytest.mark.parametrize("power", [0.25, 0.5, 1.0])
+def test_of_rows_that_come_one_after_another_they_keep_as_much_as_those_of_all_together(
+    power: float,
+):
+    rows = decaying(3000, 256, power=power)
     found = Directions(8)
     for some in rows.split(170):
         found.add(some)
     first = found.first(8)
     assert torch.allclose(first @ first.T, torch.eye(8, dtype=torch.float64), atol=1e-6)
     most = kept(rows, best(rows, 8))
-    assert most - 1e-4 < kept(rows, first) <= most + 1e-12
+    assert 0.999 * most < kept(rows, first) <= most + 1e-12
     # Its own first directions are the best of that number, too.
-    assert kept(rows, found.first(3)) > kept(rows, best(rows, 3)) - 1e-4
-    assert kept(rows, torch.eye(96)[:8]) < most - 0.1  # the counter-proof: others do not
+    assert kept(rows, found.first(3)) > 0.999 * kept(rows, best(rows, 3))
+    assert kept(rows, torch.eye(256)[:8]) < 0.7 * most  # the counter-proof: others do not
 
 
 def test_the_signs_do_not_depend_on_how_a_decomposition_chose_them():
@@ -129,7 +132,7 @@ def test_every_layer_begins_where_its_own_inputs_are_largest(
         )
         assert torch.allclose(a @ a.T, torch.eye(len(a)), atol=1e-5)
         most = kept(inputs[name], best(inputs[name], len(a)))
-        assert kept(inputs[name], a) == pytest.approx(most, abs=1e-4)
+        assert kept(inputs[name], a) == pytest.approx(most, rel=1e-3)
     layers = model.get_base_model().named_modules()
     assert not any(m.lora_B["default"].weight.any() for _, m in layers if hasattr(m, "lora_B"))
 

@@ -100,6 +100,7 @@ def test_a_slots_gains_and_shifts_take_what_is_planned(
     assert kept
 
 
+@pytest.mark.filterwarnings("default")  # PEFT uses a name that transformers retires
 @pytest.mark.parametrize("names", [(), ("lm_head",), ("lm_head", "embed_tokens")])
 def test_modules_in_full_are_counted_in_training_and_in_every_slot(
     biased_model_dir: Path, names: tuple[str, ...]

@@ -46,7 +46,7 @@ def test_the_first_pattern_that_fits_a_module_counts():
             "method={kind: lora, init: pissa, patterns: [{modules: q_proj, rank: 40}]}",
             "less than twice a rank in method.patterns, 80",
         ),
-        ("method={kind: lora, biases: some}", "found 'some'"),
+        ("method={kind: lora, biases: some}", "found text 'some'; wanted none, targets or all"),
         ("train.optimizer.lora_plus_ratio=0.5", "wanted a number from 1 to 1000"),
     ],
 )

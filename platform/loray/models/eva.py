@@ -9,7 +9,7 @@ so that what was counted and reserved for it holds. X is not centred.
 
 X is not held: the strongest directions so far, each as long as its singular value, are decomposed
 together with the next rows (incremental singular value decomposition; Ross et al., IJCV 77, 2008,
-sec. 2.1). What is dropped in between is beyond twice the rank.
+sec. 2.1). What is dropped in between is weaker than `SPARE` directions beyond the rank.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,8 +24,8 @@ from loray.errors import ModelError
 
 ROWS_AT_ONCE = 256
 """Rows that are decomposed together with what is kept."""
-KEPT = 2
-"""Directions that are followed, over the rank."""
+SPARE = 64
+"""Directions that are followed beyond the rank."""
 NOISE = 1e-6
 """Singular values below this share of the largest are rounding, and no direction."""
 
@@ -50,7 +50,7 @@ class Directions:
             both = part if self._kept is None else torch.cat([self._kept, part])
             # With both = U S V: both both' = U S S U', and U' both = S V.
             vectors = torch.linalg.eigh(both @ both.T).eigenvectors.flip(1)
-            self._kept = vectors[:, : KEPT * self.rank].T @ both
+            self._kept = vectors[:, : self.rank + SPARE].T @ both
 
     def first(self, rank: int) -> Tensor:
         """The strongest directions (rank, I), float64, of length 1, the strongest first.
