@@ -71,3 +71,33 @@ def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         seed=0,
     )
     return folder
+
+
+@pytest.fixture(scope="session")
+def biased_model_dir(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Qwen2 (hidden 64, 2 layers), q, k and v with biases that are not zero."""
+    import shutil
+
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    folder = tmp_path_factory.mktemp("models") / "biased"
+    shutil.copytree(tiny_model_dir, folder)
+    config = Qwen2Config(
+        vocab_size=300,
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        intermediate_size=128,
+        max_position_embeddings=512,
+        tie_word_embeddings=False,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        model = Qwen2ForCausalLM(config)
+        for name, parameter in model.named_parameters():
+            if name.endswith(".bias"):
+                torch.nn.init.normal_(parameter, std=0.3)
+    model.save_pretrained(folder)
+    return folder

@@ -38,14 +38,14 @@ def folder(tmp_path: Path) -> Path:
         ({"target_modules": []}, "target_modules"),
         ({"target_modules": None}, "target_modules"),
         ({"exclude_modules": ".*"}, "exclude_modules"),
-        ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
+        ({"modules_to_save": ["score"]}, "modules_to_save"),
         ({"layer_replication": [[0, 2], [0, 2]]}, "layer_replication"),
         ({"layers_pattern": "(a+)+$"}, "layers_pattern"),
         ({"rank_pattern": {"q_proj": 1025}}, "at most 1024"),
         ({"rank_pattern": {"q_proj": 0}}, "rank_pattern"),
         ({"rank_pattern": {"(a+)+$": 4}}, "rank_pattern"),
         ({"alpha_pattern": {"q.*": 4}}, "alpha_pattern"),
-        ({"bias": "all"}, "bias"),
+        ({"bias": "some"}, "bias"),
         ({"lora_bias": True}, "lora_bias"),
         ({"lora_bias": 0}, "lora_bias"),
         ({"use_qalora": True}, "use_qalora"),
@@ -66,7 +66,7 @@ def test_row_11_a_config_that_is_no_plain_lora_is_refused(
 
 
 def test_row_11_every_fault_is_named_at_once(folder: Path) -> None:
-    change(folder, r=0, bias="all", rr=1)
+    change(folder, r=0, bias=1, rr=1)
     refused(folder, "'r'", "'bias'", "'rr'")
 
 

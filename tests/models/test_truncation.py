@@ -10,7 +10,7 @@ import pytest
 
 from loray.errors import AdapterError
 from loray.models.adapter_files import check_adapter_folder
-from loray.models.factors import decode, encode, read_factors
+from loray.models.factors import decode, encode, read_factors, read_others
 from loray.models.spectrum import adapter_spectra
 from loray.models.truncation import (
     measure,
@@ -199,6 +199,26 @@ def test_a_dora_is_not_cut(tmp_path: Path) -> None:
     change(folder, use_dora=True)
     with pytest.raises(AdapterError, match="is a DoRA"):
         truncate_adapter(folder, tmp_path / "cut", dict.fromkeys(MODULES, 2))
+
+
+def test_biases_go_along_as_they_are(tmp_path: Path) -> None:
+    from tests.adapters import MODULES, change, write_adapter
+
+    biases = {
+        f"base_model.model.{MODULES[0]}.base_layer.bias": np.arange(8, dtype=np.float32) / 3,
+        "base_model.model.model.layers.0.self_attn.k_proj.bias": np.ones(4, np.float32),
+    }
+    folder = write_adapter(tmp_path / "biased", tensors=biases)
+    change(folder, bias="all")
+    spectra = adapter_spectra(folder)
+    assert [found.module for found in spectra] == sorted(MODULES)
+    cut = truncate_adapter(folder, tmp_path / "cut", ranks_at_most(spectra, 2))
+    assert cut.ranks == (4, 2)
+    config = check_adapter_folder(tmp_path / "cut")
+    assert (config.bias, config.r) == ("all", 2)
+    before, after = ({t.name: t for t in read_others(f)} for f in (folder, tmp_path / "cut"))
+    assert before.keys() == biases.keys()
+    assert before == after
 
 
 @pytest.mark.parametrize("dtype", ["F32", "F16", "BF16"])

@@ -5,7 +5,12 @@ from pathlib import Path
 import pytest
 
 from loray.planner.memory import weight_bytes
-from loray.planner.parameters import count_adapter, count_base, read_architecture
+from loray.planner.parameters import (
+    count_adapter,
+    count_base,
+    count_method,
+    read_architecture,
+)
 from loray.spec.train import BaseModelSpec, LoraMethod
 
 pytestmark = pytest.mark.filterwarnings("default")  # PEFT uses a name that transformers retires
@@ -25,6 +30,30 @@ def test_the_counts_are_those_of_the_modules(tiny_model_dir: Path, targets: obje
     adapted = attach_adapter(model, method)
     learned = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
     assert learned == count_adapter(shape, method.target_modules, 4)
+
+
+@pytest.mark.parametrize("biases", ["none", "targets", "all"])
+@pytest.mark.parametrize("targets", ["all-linear", "attention", ("v_proj", "up_proj")])
+def test_the_biases_that_learn_are_counted(biased_model_dir: Path, biases: str, targets: object):
+    from loray.models.adapter import attach_adapter
+    from loray.models.load import load_base
+
+    spec = BaseModelSpec(path=str(biased_model_dir), quantization="none")
+    shape = read_architecture(spec)
+    method = LoraMethod(rank=4, targets=targets, biases=biases)
+    model = load_base(spec)
+    assert sum(p.numel() for p in model.parameters()) == count_base(shape).total
+    adapted = attach_adapter(model, method)
+    learned = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
+    assert learned == count_method(shape, method)
+    plain = count_adapter(shape, method.target_modules, 4)
+    of_one = {"q_proj": 64, "k_proj": 32, "v_proj": 32}
+    wanted = {
+        "none": 0,
+        "targets": 2 * sum(of_one.get(name, 0) for name in method.target_modules),
+        "all": 2 * 128,
+    }
+    assert learned - plain == wanted[biases]
 
 
 @pytest.mark.parametrize("quantization", ["none", "nf4"])

@@ -70,3 +70,31 @@ def test_pissa_of_more_than_the_singular_values_is_refused(tmp_path: Path):
     with pytest.raises(ModelError, match=r"self_attn\.\w+ has rank 65, but only 64 singular"):
         check(tmp_path, *whole, "method.init=pissa", "method.rank=65")
     check(tmp_path, *whole, "method.rank=65")
+
+
+def test_eva_of_more_than_the_inputs_is_refused(tmp_path: Path):
+    whole = ("base_model.quantization=none", "serve.max_rank=256", "method.kind=lora")
+    check(tmp_path, *whole, "method.init=eva", "method.rank=64")
+    with pytest.raises(ModelError, match=r"o_proj has rank 65, but only 64 inputs; use .* 64"):
+        check(tmp_path, *whole, "method.init=eva", "method.rank=65")
+
+
+def test_biases_are_refused_where_the_base_has_none(tmp_path: Path):
+    whole = ("base_model.quantization=none", "method.kind=lora")
+    with pytest.raises(ModelError, match=r"no bias there \(it has none\); use biases: none"):
+        check(tmp_path, *whole, "method.biases=all")
+    qwen = ("base_model.path=Qwen/Qwen2.5-7B", "base_model.revision=main", *whole)
+    check(tmp_path, *qwen, "method.biases=targets")
+    check(tmp_path, *qwen, "method.biases=all", "method.targets=mlp")
+    with pytest.raises(ModelError, match=r"it has one in q_proj, k_proj, v_proj\); name these"):
+        check(tmp_path, *qwen, "method.biases=targets", "method.targets=mlp")
+
+
+def test_modules_in_full_are_refused_where_the_base_ties_them(tmp_path: Path):
+    whole = ("base_model.quantization=none", "method.kind=lora")
+    named = "method.modules_to_save=[lm_head]"
+    check(tmp_path, *whole, named)
+    tied = ("base_model.path=Qwen/Qwen2.5-0.5B", "base_model.revision=main")
+    check(tmp_path, *whole, *tied)
+    with pytest.raises(ModelError, match=r"embedding and output projection are one matrix"):
+        check(tmp_path, *whole, *tied, named)

@@ -203,7 +203,8 @@ def test_adapters_and_moments_are_those_of_the_qlora_paper(
     targets = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj")
     learned = count_adapter(model, targets, 64)
     assert learned == layers * 18 * hidden * 64
-    assert adapter_bytes(spec(), learned) / MIB == adapter_mib
+    run = spec(method__kind="lora", method__rank=64, method__targets=list(targets))
+    assert adapter_bytes(run, model) / MIB == adapter_mib
     assert learned * moment_bytes(spec()) / MIB == adam_mib
 
 

@@ -46,6 +46,7 @@ def test_the_first_pattern_that_fits_a_module_counts():
             "method={kind: lora, init: pissa, patterns: [{modules: q_proj, rank: 40}]}",
             "less than twice a rank in method.patterns, 80",
         ),
+        ("method={kind: lora, biases: some}", "found text 'some'; wanted none, targets or all"),
         ("train.optimizer.lora_plus_ratio=0.5", "wanted a number from 1 to 1000"),
     ],
 )
@@ -89,3 +90,17 @@ def test_8_bit_moments_are_refused_where_they_cannot_be_saved_or_held():
             parse_run_spec(SPEC, overrides=list(changes))
     for changes in ([kind("adamw_8bit"), plain], [kind("paged_adamw_8bit"), plain, gpu]):
         assert parse_run_spec(SPEC, overrides=changes)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "name"),
+    [("{kind: fsdp}", "fsdp"), ("{kind: deepspeed, zero_stage: 3}", "zero-3")],
+)
+def test_eva_is_refused_where_no_worker_holds_the_whole_model(strategy, name):
+    eva = "method={kind: lora, init: eva}"
+    with pytest.raises(SpecError) as refused:
+        parse_run_spec(SPEC, overrides=[eva, f"train.strategy={strategy}"])
+    assert f"found eva, but train.strategy is {name}: no worker holds" in str(refused.value)
+    assert "use one of plain, zero-0, zero-1, zero-2" in str(refused.value)
+    for legal in ([eva], [eva, "train.strategy={kind: plain}"], [eva, "method.dora=true"]):
+        assert parse_run_spec(SPEC, overrides=legal)

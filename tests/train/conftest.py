@@ -25,3 +25,8 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def model(tiny_model_dir: Path) -> Path:
     return tiny_model_dir
+
+
+@pytest.fixture(scope="session")
+def biased(biased_model_dir: Path) -> Path:
+    return biased_model_dir

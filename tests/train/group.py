@@ -63,7 +63,7 @@ def _train(job: Job, tokens: str, worker: int) -> Trained:
     from loray.train.learner import learned_tensors
     from tests.train.loops import build, step_through
 
-    first = build(job.spec, workers=WORKERS)
+    first = build(job.spec, tokens, workers=WORKERS)
     beginning = first.engine.weights()
     middle = job.again_from or STEPS
     step_through(first, job.spec, tokens, range(middle), place=(worker, WORKERS))
@@ -76,7 +76,7 @@ def _train(job: Job, tokens: str, worker: int) -> Trained:
     first_again = first.losses[STEPS:]
     if job.again_from is None:
         return Trained(losses, norms, learned, first_again)
-    second = build(job.spec, workers=WORKERS)
+    second = build(job.spec, tokens, workers=WORKERS)
     second.engine.restore(state, steps_done=middle)
     step_through(second, job.spec, tokens, range(middle, STEPS), place=(worker, WORKERS))
     again = learned_tensors(second.learner, second.engine.weights(), job.spec.base_model)

@@ -17,13 +17,17 @@ class Looped(NamedTuple):
     """Of the gradient, at each step."""
 
 
-def build(spec: RunSpec, *, workers: int = 1) -> Looped:
-    """A learner and its engine, before the first step."""
+def build(spec: RunSpec, tokens: str | None = None, *, workers: int = 1) -> Looped:
+    """A learner and its engine, before the first step; EVA begins at the inputs of `tokens`."""
+    from loray.train.batches import open_tokens
+    from loray.train.begin import begin_at_inputs
     from loray.train.engine import make_engine
     from loray.train.learner import build_learner, causal_lm
     from loray.train.loop import AnswerLoss
 
     learner = build_learner(spec, device="cpu")
+    if tokens is not None:
+        begin_at_inputs(learner, spec, open_tokens(tokens))
     module = AnswerLoss(causal_lm(learner))
     engine = make_engine(module, spec, workers=workers, device="cpu")
     return Looped([], learner, engine, [])

@@ -36,7 +36,7 @@ def run(
     from loray.train.learner import learned_tensors
 
     tokens = write_tokens(folder, rows)
-    looped = build(spec)
+    looped = build(spec, tokens)
     first, restored = state or (0, None)
     if restored is not None:
         looped.engine.restore(restored, steps_done=first)

@@ -194,6 +194,31 @@ def test_a_pissa_run_goes_on_over_the_rest_that_it_began_with(
     assert digest(out, 12) == digest(whole, 12)
 
 
+def test_an_eva_run_that_learns_beside_the_factors_goes_on_as_if_nothing_had_been(
+    biased: Path, dataset: Path, tmp_path: Path
+) -> None:
+    method = {
+        "kind": "lora",
+        "rank": 4,
+        "init": "eva",
+        "biases": "all",
+        "modules_to_save": ("embed_tokens", "lm_head"),
+    }
+    spec = make_spec(
+        biased, resources={"workers": 2}, method=method, train__batch=BATCH, train__steps=8
+    )
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    losses = train(spec, dataset, whole)
+    with killing("RayTrainWorker", out) as killed:
+        assert train(spec, dataset, out) == losses
+    assert killed
+    assert digest(out, 8) == digest(whole, 8)
+    saved = load_file(whole / "checkpoints" / "step-000008" / "adapter_model.safetensors")
+    assert sum("lora_" not in name for name in saved) == 6 + 2
+    alone = make_spec(biased, method=method, train__batch=BATCH, train__steps=8)
+    assert train(alone, dataset, tmp_path / "alone") == pytest.approx(losses, rel=TOLERANCE)
+
+
 @contextmanager
 def killing(actor: str, out: Path) -> Iterator[list[int]]:
     """Kill an actor of a class once the first checkpoint is there; gives what was killed."""

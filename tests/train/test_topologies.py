@@ -33,6 +33,8 @@ FORMS: dict[str, dict[str, Any]] = {
     "DoRA of q and v, dropout": {"dora": True, "targets": ("q_proj", "v_proj"), "dropout": 0.1},
     "PiSSA": {"init": "pissa"},
     "PiSSA, patterns": {"init": "pissa", "patterns": ({"modules": "down_proj", "rank": 2},)},
+    "EVA": {"init": "eva"},
+    "EVA, DoRA": {"init": "eva", "dora": True},
     "patterns": {
         "patterns": (
             {"modules": "layers.0.self_attn.q_proj", "rank": 8, "alpha": 4},
@@ -43,22 +45,52 @@ FORMS: dict[str, dict[str, Any]] = {
 }
 
 
+UNTIED: dict[str, dict[str, Any]] = {
+    "biases of the targets": {"biases": "targets"},
+    "biases of the targets, v alone": {"biases": "targets", "targets": ("v_proj", "up_proj")},
+    "all biases": {"biases": "all", "targets": ("v_proj", "down_proj")},
+    "all biases, DoRA": {"biases": "all", "dora": True, "targets": "attention"},
+    "all biases, PiSSA": {"biases": "all", "init": "pissa"},
+    "output projection": {"modules_to_save": ("lm_head",)},
+    "embedding": {"modules_to_save": ("embed_tokens",), "targets": "mlp"},
+    "both ends, biases, DoRA": {
+        "modules_to_save": ("lm_head", "embed_tokens"),
+        "biases": "targets",
+        "dora": True,
+    },
+    "both ends, PiSSA": {"modules_to_save": ("lm_head", "embed_tokens"), "init": "pissa"},
+}
+"""Over a base that has biases, in q, k and v, and an output projection of its own."""
+
+
 def on_disk(name: str) -> str:
     """What PEFT calls a parameter in the file."""
-    return name.replace(".default", "").replace("magnitude_vector.weight", "magnitude_vector")
+    for part, wanted in (
+        (".default", ""),
+        (".modules_to_save", ""),
+        ("magnitude_vector.weight", "magnitude_vector"),
+    ):
+        name = name.replace(part, wanted)
+    return name
 
 
 def forms() -> list[Any]:
     """Every form over a base in full, and over NF4 what depends on the base's weights."""
     return [
         *(pytest.param(form, "none", id=form) for form in FORMS),
-        pytest.param("DoRA", "nf4", id="DoRA over NF4"),
+        *(pytest.param(form, "nf4", id=f"{form} over NF4") for form in ("DoRA", "EVA")),
+        *(pytest.param(form, "none", id=form) for form in UNTIED),
+        *(
+            pytest.param(form, "nf4", id=f"{form} over NF4")
+            for form, method in UNTIED.items()
+            if "init" not in method
+        ),
     ]
 
 
 @pytest.mark.parametrize(("form", "quantization"), forms())
 def test_an_adapter_is_as_large_as_planned_learns_and_is_served_as_it_was_trained(
-    model: Path, tmp_path: Path, form: str, quantization: str
+    model: Path, biased: Path, tmp_path: Path, form: str, quantization: str
 ) -> None:
     from peft import PeftModel
 
@@ -68,8 +100,9 @@ def test_an_adapter_is_as_large_as_planned_learns_and_is_served_as_it_was_traine
     from loray.models.load import load_base
     from loray.train.learner import build_learner, save_learned
 
-    method = {"kind": "lora", "rank": 4, "alpha": 8, **FORMS[form]}
-    spec = make_spec(model, method=method, train__steps=12, base_model__quantization=quantization)
+    base = biased if form in UNTIED else model
+    method = {"kind": "lora", "rank": 4, "alpha": 8, **(FORMS | UNTIED)[form]}
+    spec = make_spec(base, method=method, train__steps=12, base_model__quantization=quantization)
     learner = build_learner(spec, device="cpu")
     trainable = sum(p.numel() for p in learner.parameters() if p.requires_grad)
     assert trainable == count_learned(spec, read_architecture(spec.base_model))
@@ -79,7 +112,8 @@ def test_an_adapter_is_as_large_as_planned_learns_and_is_served_as_it_was_traine
     assert all(tensor.any() for name, tensor in learned.items() if "lora_B" in name)
     begun = dict(learner.named_parameters())
     for name, parameter in begun.items():
-        assert "magnitude" not in name or not torch.equal(parameter, learned[on_disk(name)])
+        if parameter.requires_grad and "lora_A" not in name and "lora_B" not in name:
+            assert not torch.equal(parameter, learned[on_disk(name)])
 
     for name, parameter in learner.named_parameters():
         if parameter.requires_grad:
@@ -91,7 +125,7 @@ def test_an_adapter_is_as_large_as_planned_learns_and_is_served_as_it_was_traine
         wanted = plain.generate(torch.tensor([ids]), max_new_tokens=12, do_sample=False)[0, 20:]
     engine = Engine(
         load_base(spec.base_model),
-        load_tokenizer(str(model)),
+        load_tokenizer(str(base)),
         slots=1,
         max_rank=spec.method.max_rank,
         max_batch=1,

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from math import isfinite
 
 from loray.errors import EngineError
-from loray.inference.lora import BASE
 from loray.inference.request import Event, FinishReason, GenerateRequest
+from loray.inference.rows import BASE
 from loray.inference.runner import ModelRunner
 from loray.inference.sampling import Sampler, choose
 from loray.inference.text import TextStream

@@ -19,9 +19,9 @@ from loray.errors import LorayError, RequestError
 from loray.inference.answer import Answer
 from loray.inference.batch import Limits, RunningBatch, RunningSequence
 from loray.inference.loop import EngineLoop
-from loray.inference.lora import BASE
 from loray.inference.request import Completion, Event, GenerateRequest, Score
 from loray.inference.residency import AdapterResidency
+from loray.inference.rows import BASE
 from loray.inference.runner import ModelRunner
 from loray.inference.sampling import Sampler
 from loray.inference.text import TextStream

@@ -1,12 +1,14 @@
-"""What DoRA adapters multiply a layer's outputs by, slot for slot.
+"""What adapters do to a layer's outputs before their updates are added, slot for slot.
 
 A DoRA layer computes `g (W0 x + s B A x) + bias`, with one number `g` for each output, which is
-constant while an adapter is served. `g` is folded into B, so what is left is the base's part:
+constant while an adapter is served. An adapter may also bring a bias of its own in the base's
+place. `g` is folded into B, so what is left is the base's part:
 
-    y = W0 x + bias    becomes    g y + (1 - g) bias
+    y = W0 x + bias    becomes    g y + (bias' - g bias)
 
-Rows of other adapters and of the base have ones, which change no bit. Memory is taken when the
-first DoRA comes in and given back with the last one, and a batch without one skips all of this.
+where `bias'` is the adapter's, or else the base's. Rows of other adapters and of the base have
+gains of one and shifts of zero, which change no bit. Memory is taken when the first adapter that
+needs it comes in and given back with the last one, and a batch without one skips all of this.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,50 +20,77 @@ Update = Callable[[Tensor, Tensor], Tensor]
 
 
 class Gains:
-    """The gains of a layer's slots, (S + 1, O), float32; the last slot is the base's."""
+    """The gains and shifts of a layer's slots."""
 
     def __init__(self, num_slots: int, bias: Tensor | None) -> None:
-        self._num_slots = num_slots
         self._bias = bias
-        self._gains: Tensor | None = None
+        self._gains = _Outputs(num_slots, 1.0)
+        self._shifts = _Outputs(num_slots, 0.0)
+
+    def fill(self, slot: int, gain: Tensor | None, bias: Tensor | None) -> None:
+        """Put an adapter's gains (O,) and its bias (O,), float32, into a slot; None for none."""
+        self._gains.fill(slot, gain)
+        self._shifts.fill(slot, self._shift(gain, bias))
+
+    def before(self, update: Update | None, slots: Sequence[int], index: Tensor) -> Update | None:
+        """`update`, after what a batch's rows do to y; itself when they do nothing."""
+        gain, shift = self._gains.of(slots, index), self._shifts.of(slots, index)
+        if gain is None and shift is None:
+            return update
+        return _Moved(gain, shift, update)
+
+    def _shift(self, gain: Tensor | None, bias: Tensor | None) -> Tensor | None:
+        if self._bias is None or (gain is None and bias is None):
+            return None
+        own = self._bias.float()
+        return (own if bias is None else bias) - (own if gain is None else gain * own)
+
+
+class _Outputs:
+    """A number for each output of each slot, (S + 1, O), float32; the last slot is the base's."""
+
+    def __init__(self, num_slots: int, neutral: float) -> None:
+        self._num_slots = num_slots
+        self._neutral = neutral
+        self._values: Tensor | None = None
         self._filled: set[int] = set()
 
-    def fill(self, slot: int, gain: Tensor | None) -> None:
-        """Put an adapter's gains (O,) into a slot; None for one that has none."""
-        if gain is None:
+    def fill(self, slot: int, values: Tensor | None) -> None:
+        """Put values (O,) into a slot; None for an adapter that has none."""
+        if values is None:
             if slot in self._filled:
                 self._remove(slot)
             return
-        if self._gains is None:
-            self._gains = gain.new_ones(self._num_slots + 1, gain.shape[0])
-        self._gains[slot] = gain
+        if self._values is None:
+            shape = (self._num_slots + 1, values.shape[0])
+            self._values = values.new_full(shape, self._neutral)
+        self._values[slot] = values
         self._filled.add(slot)
 
-    def before(self, update: Update, slots: Sequence[int], index: Tensor) -> Update:
-        """`update`, after the gains of a batch's rows; itself when none of them has any."""
-        if self._gains is None or self._filled.isdisjoint(slots):
-            return update
+    def of(self, slots: Sequence[int], index: Tensor) -> Tensor | None:
+        """Those of a batch's rows, (O,) or (N, 1, O); None when none of them has any."""
+        if self._values is None or self._filled.isdisjoint(slots):
+            return None
         is_one = len(set(slots)) == 1
-        gain = self._gains[slots[0]] if is_one else self._gains[index][:, None]
-        shift = None if self._bias is None else (1.0 - gain) * self._bias
-        return _Gained(gain, shift, update)
+        return self._values[slots[0]] if is_one else self._values[index][:, None]
 
     def _remove(self, slot: int) -> None:
         self._filled.discard(slot)
         if not self._filled:
-            self._gains = None
-        elif self._gains is not None:
-            self._gains[slot] = 1.0
+            self._values = None
+        elif self._values is not None:
+            self._values[slot] = self._neutral
 
 
-class _Gained:
-    """The rows' gains (O,) or (N, 1, O), then their updates."""
+class _Moved:
+    """The rows' gains and shifts, then their updates."""
 
-    def __init__(self, gain: Tensor, shift: Tensor | None, update: Update) -> None:
+    def __init__(self, gain: Tensor | None, shift: Tensor | None, update: Update | None) -> None:
         self._gain, self._shift, self._update = gain, shift, update
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        y.mul_(self._gain)
+        if self._gain is not None:
+            y.mul_(self._gain)
         if self._shift is not None:
             y.add_(self._shift)
-        return self._update(x, y)
+        return y if self._update is None else self._update(x, y)

@@ -11,25 +11,24 @@ How the update is computed is chosen per layer, when the rows of the batch chang
     prefill                     rows sorted by slot, two products for each run of equal slots
     decode                      each row's A and B copied together once, then two batched products
                                 a step; or a product for each adapter where copies would be large
-    a DoRA among the rows       before any of these, the base's outputs times the rows' gains
+    a DoRA or a bias of         before any of these, the base's outputs times the rows' gains and
+    one's own among the rows    moved by their shifts
 
 The copies live until a request joins or leaves. Copying anew in every step would take eight times
 as long as the products themselves (one core, N = 16, I = O = 512, r = 16: 280 against 33
 microseconds). What is left is reading every row's adapter once a step, which is memory's speed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from loray.inference.gains import Gains, Update
-
-BASE = -1
-"""The slot of rows that ask the bare base model: the last one of every stack."""
+from loray.inference.own import SlottedTable
+from loray.inference.rows import RowSlots, Run
 
 ELEMENTS_PER_ADAPTER = 80_000
 """Reading this many elements of A and B takes as long as the extra calls for one more adapter.
@@ -46,43 +45,22 @@ class LayerWeights(NamedTuple):
     """What an adapter brings for one layer."""
 
     a: Tensor
-    """(I, r)."""
+    """(I, r); r is 0 where only the bias is another."""
     b: Tensor
     """(r, O), scaled; by the gains too, where there are any."""
     gain: Tensor | None = None
     """(O,), float32: what a DoRA multiplies the base's outputs by."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Rows that share a slot."""
-
-    slot: int
-    rows: slice | Tensor
+    bias: Tensor | None = None
+    """(O,), float32: what stands in the place of the base's."""
 
 
 @dataclass(frozen=True)
-class RowSlots:
-    """The slot of every row of a batch, in the forms that the updates need."""
+class AdapterWeights:
+    """What an adapter brings, by the names of what it changes."""
 
-    slots: tuple[int, ...]
-    is_prefill: bool
-    runs: tuple[Run, ...]
-    """The base's rows are in none."""
-    index: Tensor
-    """(N,) slots."""
-
-    @classmethod
-    def of(cls, slots: Sequence[int], device: torch.device, *, is_prefill: bool) -> "RowSlots":
-        """Describe a batch; a prefill's rows must be sorted by slot."""
-        index = torch.tensor(slots, device=device)
-        make = _sorted_runs if is_prefill else _scattered_runs
-        return cls(tuple(slots), is_prefill, tuple(make(slots, device)), index)
-
-    @property
-    def only_slot(self) -> int | None:
-        """The slot of all rows, when they have the same."""
-        return self.slots[0] if len(set(self.slots)) == 1 else None
+    layers: Mapping[str, LayerWeights]
+    in_full: Mapping[str, Tensor] = field(default_factory=dict)
+    """(V, H) of an embedding or output projection."""
 
 
 class SlottedLinear(nn.Module):
@@ -120,8 +98,10 @@ class SlottedLinear(nn.Module):
         self.a[slot].zero_()
         self.b[slot].zero_()
         self.ranks[slot] = 0
-        self._gains.fill(slot, None if weights is None else weights.gain)
-        if weights is not None:
+        if weights is None:
+            self._gains.fill(slot, None, None)
+        else:
+            self._gains.fill(slot, weights.gain, weights.bias)
             rank = weights.a.shape[1]
             self.a[slot, :, :rank] = weights.a
             self.b[slot, :rank] = weights.b
@@ -133,9 +113,7 @@ class SlottedLinear(nn.Module):
 
     def _choose(self, rows: RowSlots, *, may_copy: bool) -> Update | None:
         runs = [run for run in rows.runs if self.ranks[run.slot]]
-        if not runs:
-            return None
-        update = self._sum(rows, runs, may_copy=may_copy)
+        update = self._sum(rows, runs, may_copy=may_copy) if runs else None
         return self._gains.before(update, rows.slots, rows.index)
 
     def _sum(self, rows: RowSlots, runs: list[Run], *, may_copy: bool) -> Update:
@@ -153,10 +131,13 @@ class SlottedLinear(nn.Module):
 
 
 class LoraStack:
-    """All layers of a model that can carry adapters, by their dotted names."""
+    """All that can carry adapters in a model, by dotted names: its layers, and its tables."""
 
-    def __init__(self, layers: dict[str, SlottedLinear]) -> None:
+    def __init__(
+        self, layers: dict[str, SlottedLinear], tables: Mapping[str, SlottedTable] | None = None
+    ) -> None:
         self.layers = layers
+        self.tables = dict(tables or {})
         first = next(iter(layers.values()))
         self.max_rank, self.num_slots = first.max_rank, first.a.shape[0] - 1
         self.like = first.a.new_empty(0)
@@ -176,12 +157,16 @@ class LoraStack:
         may_copy = self._copied_bytes(rows) <= MAX_COPIED_BYTES
         for layer in self.layers.values():
             layer.set_rows(wanted, may_copy=may_copy)
+        for table in self.tables.values():
+            table.set_rows(wanted)
         self._current = rows
 
-    def fill(self, slot: int, weights: dict[str, LayerWeights]) -> None:
-        """Put an adapter, by layer name, into a slot that no row uses."""
+    def fill(self, slot: int, weights: AdapterWeights) -> None:
+        """Put an adapter into a slot that no row uses."""
         for name, layer in self.layers.items():
-            layer.fill(slot, weights.get(name))
+            layer.fill(slot, weights.layers.get(name))
+        for name, table in self.tables.items():
+            table.fill(slot, weights.in_full.get(name))
         self._current = None
 
     def _copied_bytes(self, rows: RowSlots) -> int:
@@ -233,21 +218,6 @@ class _Copied:
         if x.dtype == self._a.dtype:
             return y.baddbmm_(x.bmm(self._a), self._b)
         return y.add_(x.to(self._a.dtype).bmm(self._a).bmm(self._b))
-
-
-def _sorted_runs(slots: Sequence[int], device: torch.device) -> Iterator[Run]:  # noqa: ARG001
-    start = 0
-    for stop in range(1, len(slots) + 1):
-        if stop == len(slots) or slots[stop] != slots[start]:
-            if slots[start] != BASE:
-                yield Run(slots[start], slice(start, stop))
-            start = stop
-
-
-def _scattered_runs(slots: Sequence[int], device: torch.device) -> Iterator[Run]:
-    for slot in sorted(set(slots) - {BASE}):
-        rows = [row for row, other in enumerate(slots) if other == slot]
-        yield Run(slot, torch.tensor(rows, device=device))
 
 
 def dense_projection(weight: Tensor, bias: Tensor | None) -> Callable[[Tensor], Tensor]:

@@ -78,9 +78,8 @@ class AdapterResidency:
             with self._changed:
                 if self._table.digest(key) == digest:
                     return self._table.take(key)
-            like = self._lora.like
             with torch.inference_mode():
-                weights = read_weights(folder, self._lora.layers, like)
+                weights = read_weights(folder, self._lora)
             slot = self._reserve(deadline)
             try:
                 run_in_engine(lambda: self._lora.fill(slot, weights))

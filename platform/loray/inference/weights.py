@@ -11,11 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from loray.errors import AdapterError
-from loray.inference.lora import LayerWeights
+from loray.inference.lora import AdapterWeights, LayerWeights
 from loray.models.adapter import MAGNITUDE, PREFIX, AdapterFiles, read_adapter
+from loray.models.adapter_tensors import A_PART, B_PART, BIASES, WEIGHT_PART, module_and_part
 from loray.models.dora import dense_weight, row_norms
-
-PARTS = (".lora_A.weight", ".lora_B.weight")
 
 
 class Layer(Protocol):
@@ -27,20 +26,67 @@ class Layer(Protocol):
     max_rank: int
 
 
-def read_weights(
-    folder: Path, layers: Mapping[str, Layer], like: Tensor
-) -> dict[str, LayerWeights]:
-    """A, B times alpha / r, and a DoRA's gains, by layer name; A and B of `like`'s type.
+class Table(Protocol):
+    """What is asked of an embedding or output projection that an adapter brings in full."""
+
+    @property
+    def weight(self) -> Tensor:
+        """(V, H)."""
+
+
+class Stack(Protocol):
+    """Where adapters go."""
+
+    @property
+    def layers(self) -> Mapping[str, Layer]:
+        """By their dotted names."""
+
+    @property
+    def tables(self) -> Mapping[str, Table]:
+        """By their dotted names."""
+
+    @property
+    def like(self) -> Tensor:
+        """Of the type and on the device of A and B."""
+
+
+def read_weights(folder: Path, stack: Stack) -> AdapterWeights:
+    """A, B times alpha / r, a DoRA's gains and biases of each layer; modules in full.
 
     Raises:
         AdapterError: the files are damaged or unsafe, the adapter is for another base model, its
             rank is too high, or its numbers have no meaning over it.
     """
     files = read_adapter(folder)
-    a_part = PARTS[0]
-    found = [name for name in files.tensors if name.endswith(a_part)]  # each has its B: checked
-    names = [name.removeprefix(PREFIX).removesuffix(a_part) for name in found]
-    return {name: _fit(name, files, _layer(name, layers), like) for name in sorted(names)}
+    parts: dict[str, set[str]] = {}
+    for tensor in files.tensors:
+        module, part = module_and_part(tensor)
+        parts.setdefault(module, set()).add(part)
+    found, in_full, like = {}, {}, stack.like
+    for name in sorted(parts):
+        if parts[name] == {WEIGHT_PART}:
+            in_full[name] = _in_full(name, files.tensors[f"{PREFIX}{name}.{WEIGHT_PART}"], stack)
+            continue
+        layer = _layer(name, stack.layers)
+        update = _update(name, files, layer, like) if A_PART in parts[name] else _none(layer, like)
+        bias = next((part for part in BIASES if part in parts[name]), None)
+        if bias is not None:
+            update = update._replace(
+                bias=_bias(name, files.tensors[f"{PREFIX}{name}.{bias}"], layer)
+            )
+        found[name] = update
+    return AdapterWeights(found, in_full)
+
+
+def _in_full(name: str, weight: Tensor, stack: Stack) -> Tensor:
+    own = stack.tables[name].weight if name in stack.tables else None
+    if own is None or weight.shape != own.shape:
+        has = "no such module" if own is None else f"{tuple(own.shape)} there"
+        raise AdapterError(
+            f"the adapter brings {name!a:.120} in full, {tuple(weight.shape)}, this base model has "
+            f"{has}; load it over the base that it was trained on"
+        )
+    return weight.to(own.device, own.dtype)
 
 
 def _layer(name: str, layers: Mapping[str, Layer]) -> Layer:
@@ -52,8 +98,24 @@ def _layer(name: str, layers: Mapping[str, Layer]) -> Layer:
     return layers[name]
 
 
-def _fit(name: str, files: AdapterFiles, layer: Layer, like: Tensor) -> LayerWeights:
-    a, b = (files.tensors[f"{PREFIX}{name}{part}"] for part in PARTS)
+def _none(layer: Layer, like: Tensor) -> LayerWeights:
+    """Of a layer of which an adapter changes the bias alone."""
+    return LayerWeights(like.new_zeros(layer.num_inputs, 0), like.new_zeros(0, layer.num_outputs))
+
+
+def _bias(name: str, bias: Tensor, layer: Layer) -> Tensor:
+    own = layer.base.bias
+    if own is None or bias.shape != own.shape:
+        has = "none" if own is None else f"one {tuple(own.shape)}"
+        raise AdapterError(
+            f"the adapter has a bias {tuple(bias.shape)} for {name}, this base model has {has} "
+            "there; load it over the base that it was trained on"
+        )
+    return bias.to(own.device).float()
+
+
+def _update(name: str, files: AdapterFiles, layer: Layer, like: Tensor) -> LayerWeights:
+    a, b = (files.tensors[f"{PREFIX}{name}.{part}"] for part in (A_PART, B_PART))
     rank = files.config.rank(name)
     if rank > layer.max_rank:
         raise AdapterError(

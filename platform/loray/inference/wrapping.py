@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 
 from loray.errors import ModelError
 from loray.inference.lora import LoraStack, SlottedLinear, dense_projection
+from loray.inference.own import SlottedTable
 from loray.models.dora import dense_weight
 
 MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3")
@@ -59,7 +60,7 @@ def check_model(model: PreTrainedModel, max_context: int) -> None:
 
 
 def wrap(model: PreTrainedModel, *, num_slots: int, max_rank: int) -> LoraStack:
-    """Put a `SlottedLinear` in place of every linear layer but the output embedding."""
+    """Put slots around every linear layer, the embedding and the output projection."""
     modules = dict(model.named_modules())
     if any(isinstance(m, SlottedLinear) or n.endswith(".lora_A") for n, m in modules.items()):
         raise ModelError(
@@ -79,14 +80,19 @@ def wrap(model: PreTrainedModel, *, num_slots: int, max_rank: int) -> LoraStack:
     for name, module in linears.items():
         layers[name] = SlottedLinear(module, project(module), (num_slots, max_rank), like)
         model.set_submodule(name, layers[name])
-    return LoraStack(layers)
+    ends = (model.get_input_embeddings(), model.get_output_embeddings())
+    tables = {n: SlottedTable(m) for n, m in modules.items() if any(m is end for end in ends)}
+    for name, table in tables.items():
+        model.set_submodule(name, table)
+    return LoraStack(layers, tables)
 
 
 def unwrap(model: PreTrainedModel, stack: LoraStack) -> None:
     """Undo `wrap`; what another one put there since stays."""
-    for name, layer in stack.layers.items():
-        if model.get_submodule(name) is layer:
-            model.set_submodule(name, layer.base)
+    slotted: dict[str, SlottedLinear | SlottedTable] = {**stack.layers, **stack.tables}
+    for name, module in slotted.items():
+        if model.get_submodule(name) is module:
+            model.set_submodule(name, module.base)
 
 
 def _adapter_like(model: PreTrainedModel) -> Tensor:

@@ -1,10 +1,10 @@
 """Attach, save and read LoRA adapters in PEFT's own layout."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
@@ -22,6 +22,10 @@ WEIGHTS_NAME = "adapter_model.safetensors"
 PREFIX = "base_model.model."
 """What PEFT puts before a module's name."""
 MAGNITUDE = ".lora_magnitude_vector"
+PEFT_BIAS: Mapping[str, Literal["none", "lora_only", "all"]] = {
+    "none": "none", "targets": "lora_only", "all": "all",
+}  # fmt: skip
+"""What PEFT calls the values of `method.biases`."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +40,22 @@ class AdapterFiles:
 def attach_adapter(model: PreTrainedModel, method: LoraMethod) -> PeftModel:
     """`model` with an adapter that learns, random numbers from torch's global generator.
 
-    B starts at zero; with PiSSA both start as parts of the base's weights, which are changed.
+    B starts at zero; with PiSSA both start as parts of the base's weights, which are changed. EVA's
+    A is still to be filled from the data (`models.eva`).
 
     The adapter's weights take the base's type of computation; the optimizer keeps its own
     float32 copy where that type is narrower.
 
     Raises:
-        ModelError: the magnitudes of a DoRA have nothing to scale, or PiSSA's rank is too high.
+        ModelError: the magnitudes of a DoRA have nothing to scale, PiSSA's rank is too high,
+            biases are to learn where the base has none, or tied modules in full.
     """
+    if method.modules_to_save and model.config.tie_word_embeddings:
+        raise ModelError(
+            f"method.modules_to_save is {', '.join(method.modules_to_save)}, but in the base model "
+            "embedding and output projection are one matrix (tie_word_embeddings), and a merged "
+            "model could not keep them apart; drop it, or use a base that does not tie them"
+        )
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=method.rank,
@@ -54,12 +66,19 @@ def attach_adapter(model: PreTrainedModel, method: LoraMethod) -> PeftModel:
         alpha_pattern={p.modules: p.alpha for p in method.patterns if p.alpha is not None},
         use_rslora=method.rslora,
         use_dora=method.dora,
+        bias=PEFT_BIAS[method.biases],
+        modules_to_save=sorted(set(method.modules_to_save)) or None,
         init_lora_weights="gaussian" if method.init == "gaussian" else True,
     )
     adapted = get_peft_model(model, config, autocast_adapter_dtype=False)
     assert isinstance(adapted, PeftModel)  # noqa: S101 (mixed models are not asked for)
     if method.init == "pissa":
         pissa.take_principal(lora_layers(adapted))
+    if method.biases != "none" and not any(_learning_biases(adapted)):
+        raise ModelError(
+            f"method.biases is {method.biases}, but the base model has no bias there; use biases: "
+            "none, or the biased projections as method.targets"
+        )
     for name, parameter in adapted.named_parameters():
         if MAGNITUDE in name and not bool(parameter.all()):
             raise ModelError(
@@ -68,6 +87,12 @@ def attach_adapter(model: PreTrainedModel, method: LoraMethod) -> PeftModel:
                 "model; leave the module out of method.targets, or use dora: false"
             )
     return adapted
+
+
+def _learning_biases(model: PeftModel) -> Iterator[str]:
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and name.endswith(".bias"):
+            yield name
 
 
 def lora_layers(model: PeftModel) -> Iterator[tuple[str, LoraLayer]]:

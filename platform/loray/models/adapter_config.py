@@ -77,8 +77,11 @@ class AdapterConfig(StrictModel):
     """Only ways that leave the base's weights as they are; PiSSA and its like do not."""
     auto_mapping: AutoMapping | None = None
     peft_version: Label | None = None
+    bias: Literal["none", "lora_only", "all"] = "none"
+    """Biases of the base that are in the file, too: none, of targeted modules, of all modules."""
+    modules_to_save: tuple[Literal["embed_tokens", "lm_head"], ...] | None = None
+    """Modules of the base that are in the file in full."""
 
-    bias: Literal["none"] = "none"
     megatron_core: Literal["megatron.core"] = "megatron.core"
     qalora_group_size: Annotated[int, Field(ge=1, le=65536)] = 16
     loftq_config: Annotated[dict[str, str], Field(max_length=0)] | None = None
@@ -94,7 +97,6 @@ class AdapterConfig(StrictModel):
     layers_pattern: None = None
     lora_ga_config: None = None
     megatron_config: None = None
-    modules_to_save: None = None
     monteclora_config: None = None
     target_parameters: None = None
     trainable_token_indices: None = None
@@ -128,6 +130,10 @@ class AdapterConfig(StrictModel):
             return True
         return _layer(module) in ((layers,) if isinstance(layers, int) else layers)
 
+    def is_in_full(self, module: str) -> bool:
+        """Whether the file holds `module` in full, in the place of the base's."""
+        return _ends_with(module, self.modules_to_save or ())
+
     def is_excluded(self, module: str) -> bool:
         """Whether `exclude_modules` takes `module` out again."""
         return _ends_with(module, self.exclude_modules or ())
@@ -137,6 +143,8 @@ class AdapterConfig(StrictModel):
         values = self.model_dump(mode="json", exclude=_INCIDENTAL, exclude_defaults=True)
         values["target_modules"] = sorted(self.target_modules)
         values["exclude_modules"] = sorted(self.exclude_modules or ())
+        if self.modules_to_save:
+            values["modules_to_save"] = sorted(self.modules_to_save)
         values["rank_pattern"] = list(self.rank_pattern.items())  # the first match counts
         values["alpha_pattern"] = list(self.alpha_pattern.items())
         return canonical_json(values)

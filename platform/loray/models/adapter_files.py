@@ -3,16 +3,15 @@
 A folder is taken when it holds `adapter_config.json`, `adapter_model.safetensors`, perhaps a
 `README.md`, and nothing else: plain files of their own, a configuration that is a plain LoRA, and
 for every adapted module finite A (rank, in) and B (out, rank) whose shapes fit the configuration.
+Biases (out,), and an embedding or output projection (vocabulary, hidden) in full, are there where
+the configuration says so.
 """
 
 import hashlib
 import io
-import math
 import os
-import re
 import shutil
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 from loray.errors import AdapterError
@@ -21,57 +20,32 @@ from loray.models.adapter_config import (
     DEFAULT_MAX_RANK,
     AdapterConfig,
     parse_config,
-    parse_json,
+)
+from loray.models.adapter_tensors import (
+    A_PART,
+    B_PART,
+    BIASES,
+    EXPONENT_BITS,
+    MAGNITUDE_PART,
+    WEIGHT_PART,
+    WEIGHTS_NAME,
+    TensorEntry,
+    read_header,
 )
 
 __all__ = [
-    "ADAPTER_FILES", "AdapterConfig", "TensorEntry", "adapter_digest", "check_adapter_folder",
-    "copy_adapter_folder", "read_config", "tensor_entries",
+    "ADAPTER_FILES", "WEIGHTS_NAME", "AdapterConfig", "TensorEntry", "adapter_digest",
+    "check_adapter_folder", "copy_adapter_folder", "read_config", "tensor_entries",
 ]  # fmt: skip
 
-WEIGHTS_NAME = "adapter_model.safetensors"
 README_NAME = "README.md"
 ADAPTER_FILES = (CONFIG_NAME, WEIGHTS_NAME, README_NAME)
 """Every file that an adapter folder may hold."""
 
 MAX_CONFIG_BYTES = 1 << 20
 MAX_README_BYTES = 1 << 20
-MAX_HEADER_BYTES = 16 << 20
 MAX_WEIGHTS_BYTES = 64 << 30
-MAX_TENSORS = 100_000
 _CHUNK_BYTES = 8 << 20
-
-_EXPONENT_BITS = {"F32": (4, 0x7F800000), "F16": (2, 0x7C00), "BF16": (2, 0x7F80)}
-"""Per dtype: bytes of a number, and the bits that are all ones in NaN and infinity."""
-
-_TENSOR_NAME = re.compile(
-    r"base_model\.model\.(?P<module>[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*)"
-    r"\.(?P<part>lora_A\.weight|lora_B\.weight|lora_magnitude_vector)"
-)
-
-
-@dataclass(frozen=True)
-class TensorEntry:
-    """Where a tensor lies in the weights file."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    start: int
-    """Bytes from the file's beginning."""
-    end: int
-
-    @property
-    def module(self) -> str:
-        """The dotted name, in the base model, of the module that the tensor belongs to."""
-        found = _TENSOR_NAME.fullmatch(self.name)
-        return found["module"] if found else ""
-
-    @property
-    def part(self) -> str:
-        """`lora_A.weight`, `lora_B.weight` or `lora_magnitude_vector`."""
-        found = _TENSOR_NAME.fullmatch(self.name)
-        return found["part"] if found else ""
 
 
 def check_adapter_folder(folder: Path, *, max_rank: int = DEFAULT_MAX_RANK) -> AdapterConfig:
@@ -88,7 +62,7 @@ def check_adapter_folder(folder: Path, *, max_rank: int = DEFAULT_MAX_RANK) -> A
             "train or truncate the adapter to a lower rank"
         )
     with _open_plain(folder / WEIGHTS_NAME, MAX_WEIGHTS_BYTES) as stream:
-        tensors = _read_header(stream)
+        tensors = read_header(stream)
         _check_tensors(config, tensors)
         for tensor in tensors:
             _check_finite(stream, tensor)
@@ -104,7 +78,7 @@ def read_config(folder: Path) -> AdapterConfig:
 def tensor_entries(folder: Path) -> tuple[TensorEntry, ...]:
     """Names, types, shapes and places of the tensors in `folder`, in the order of the file."""
     with _open_plain(folder / WEIGHTS_NAME, MAX_WEIGHTS_BYTES) as stream:
-        return _read_header(stream)
+        return read_header(stream)
 
 
 def adapter_digest(folder: Path) -> str:
@@ -180,111 +154,84 @@ def _file_fault(status: os.stat_result, max_bytes: int) -> str | None:
     return None
 
 
-def _read_header(stream: io.BufferedReader) -> tuple[TensorEntry, ...]:
-    """The tensors of a safetensors file, which together cover it without gap or overlap.
-
-    Source: https://github.com/huggingface/safetensors#format
-    """
-    file_size = os.fstat(stream.fileno()).st_size
-    header_size = int.from_bytes(stream.read(8), "little")
-    if file_size < 8 or header_size > min(file_size - 8, MAX_HEADER_BYTES):
-        raise _torn(f"its header would be {header_size} bytes long, the file has {file_size}")
-    try:
-        header = parse_json(stream.read(header_size))
-    except (ValueError, RecursionError) as error:
-        raise _torn(f"its header is no JSON to trust: {error}") from None
-    if not isinstance(header, dict) or len(header) > MAX_TENSORS:
-        raise _torn(f"its header is no object of at most {MAX_TENSORS} tensors")
-    header.pop("__metadata__", None)
-    first = 8 + header_size
-    tensors = sorted((_tensor(n, v, first) for n, v in header.items()), key=lambda t: t.start)
-    expected = first
-    for tensor in tensors:
-        if tensor.start != expected:
-            raise _torn(f"tensor {tensor.name!a} starts at {tensor.start}, wanted {expected}")
-        expected = tensor.end
-    if expected != file_size:
-        raise _torn(f"its tensors end at byte {expected}, the file at {file_size}")
-    return tuple(tensors)
-
-
-def _tensor(name: str, value: object, first: int) -> TensorEntry:
-    if not isinstance(value, dict) or value.keys() != {"dtype", "shape", "data_offsets"}:
-        raise _torn(f"tensor {name[:200]!a} has no dtype, shape and data_offsets alone")
-    dtype, shape, offsets = value["dtype"], _sizes(value["shape"]), _sizes(value["data_offsets"])
-    if not isinstance(dtype, str) or dtype not in _EXPONENT_BITS:
-        raise _torn(f"tensor {name[:200]!a} is {ascii(dtype)[:40]}, wanted F32, F16 or BF16")
-    if not shape or len(offsets) != 2:
-        raise _torn(f"tensor {name[:200]!a} has an impossible shape or offsets")
-    length = math.prod(shape) * _EXPONENT_BITS[dtype][0]
-    if offsets[1] - offsets[0] != length:
-        raise _torn(
-            f"tensor {name[:200]!a} of shape {shape} lies in {offsets[1] - offsets[0]} bytes, "
-            f"wanted {length}"
-        )
-    return TensorEntry(name, dtype, tuple(shape), first + offsets[0], first + offsets[1])
-
-
-def _sizes(value: object) -> list[int]:
-    sound = isinstance(value, list) and all(type(n) is int and 0 <= n < 2**48 for n in value)
-    return value if sound and isinstance(value, list) and len(value) <= 8 else []
-
-
-def _torn(what: str) -> AdapterError:
-    return AdapterError(f"{WEIGHTS_NAME}: {what}; save the adapter again or fetch a sound copy")
-
-
 def _check_tensors(config: AdapterConfig, tensors: tuple[TensorEntry, ...]) -> None:
     """Every tensor has its place, every module its parts, and every target a module."""
     modules: dict[str, dict[str, TensorEntry]] = {}
     for tensor in tensors:
-        if not tensor.module or not config.is_target(tensor.module):
+        if not tensor.module or not _has_place(config, tensor):
             raise AdapterError(
                 f"{WEIGHTS_NAME} holds the tensor {tensor.name[:200]!a}, which belongs to no "
-                f"LoRA of target_modules {sorted(config.target_modules)[:10]}; "
-                "save the adapter again with PEFT"
+                f"LoRA of target_modules {sorted(config.target_modules)[:10]} with bias "
+                f"{config.bias!r}; save the adapter again with PEFT"
             )
         modules.setdefault(tensor.module, {})[tensor.part] = tensor
     for module, parts in modules.items():
         _check_module(config, module, parts)
-    for target in (name for name in config.target_modules if not config.is_excluded(name)):
-        if not any(module == target or module.endswith(f".{target}") for module in modules):
+    named = [("target_modules", n) for n in config.target_modules if not config.is_excluded(n)]
+    named += [("modules_to_save", name) for name in config.modules_to_save or ()]
+    for key, name in named:
+        if not any(module == name or module.endswith(f".{name}") for module in modules):
             raise AdapterError(
-                f"target_modules names {target!a}, but no tensor of {WEIGHTS_NAME} belongs to it; "
+                f"{key} names {name!a}, but no tensor of {WEIGHTS_NAME} belongs to it; "
                 "save the adapter again with PEFT"
             )
 
 
+def _has_place(config: AdapterConfig, tensor: TensorEntry) -> bool:
+    """Whether PEFT would have put such a tensor there."""
+    if tensor.part == WEIGHT_PART:
+        return config.is_in_full(tensor.module)
+    if tensor.part not in BIASES:
+        return config.is_target(tensor.module)
+    if config.bias == "none":
+        return False
+    is_target = config.is_target(tensor.module)
+    return is_target if tensor.part == "base_layer.bias" else config.bias == "all" and not is_target
+
+
 def _check_module(config: AdapterConfig, module: str, parts: dict[str, TensorEntry]) -> None:
-    wanted = {"lora_A.weight", "lora_B.weight"}
-    if config.use_dora:
-        wanted.add("lora_magnitude_vector")
-    if parts.keys() != wanted:
+    if config.is_in_full(module):
+        _check_in_full(module, parts)
+        return
+    wanted = {A_PART, B_PART} if config.is_target(module) else set()
+    if wanted and config.use_dora:
+        wanted.add(MAGNITUDE_PART)
+    if parts.keys() - BIASES != wanted:
         raise AdapterError(
             f"module {module!a} has {sorted(parts)}, wanted {sorted(wanted)}; "
             "save the adapter again with PEFT"
         )
     rank = config.rank(module)
-    num_in = parts["lora_A.weight"].shape[-1:]
-    num_out = parts["lora_B.weight"].shape[:1]
+    num_in = parts[A_PART].shape[-1:] if wanted else ()
+    num_out = next(parts[part].shape[:1] for part in (B_PART, *BIASES) if part in parts)
     shapes = {
-        "lora_A.weight": (rank, *num_in),
-        "lora_B.weight": (*num_out, rank),
-        "lora_magnitude_vector": num_out,
+        A_PART: (rank, *num_in),
+        B_PART: (*num_out, rank),
+        MAGNITUDE_PART: num_out,
+        **dict.fromkeys(BIASES, num_out),
     }
     for part, tensor in parts.items():
         if tensor.shape != shapes[part] or 0 in tensor.shape:
             raise AdapterError(
                 f"tensor {tensor.name!a} has shape {tensor.shape}; with rank {rank} it must be "
-                "(rank, inputs) for A and (outputs, rank) for B, none of them 0; "
-                "save the adapter again with PEFT"
+                "(rank, inputs) for A, (outputs, rank) for B and (outputs,) for others, none of "
+                "them 0; save the adapter again with PEFT"
             )
+
+
+def _check_in_full(module: str, parts: dict[str, TensorEntry]) -> None:
+    shape = parts[WEIGHT_PART].shape if parts.keys() == {WEIGHT_PART} else ()
+    if len(shape) != 2 or 0 in shape:
+        raise AdapterError(
+            f"module {module!a}, of modules_to_save, has {sorted(parts)} of shape {shape}; wanted "
+            "its weight alone, (vocabulary, hidden); save the adapter again with PEFT"
+        )
 
 
 def _check_finite(stream: io.BufferedReader, tensor: TensorEntry) -> None:
     import numpy as np  # noqa: PLC0415 (listing a registry should not wait for it)
 
-    size, exponent = _EXPONENT_BITS[tensor.dtype]
+    size, exponent = EXPONENT_BITS[tensor.dtype]
     stream.seek(tensor.start)
     for start in range(tensor.start, tensor.end, _CHUNK_BYTES):
         bits = np.frombuffer(stream.read(min(_CHUNK_BYTES, tensor.end - start)), dtype=f"<u{size}")

@@ -1,12 +1,14 @@
 """The factors of an adapter as numpy arrays: read from its folder and written into another.
 
+Biases and whole modules that it brings beside them go from folder to folder as they are.
+
 Shapes: A (r, I), B (O, r) for a module of I inputs and O outputs. Arithmetic on them is float64;
 files keep the type they had. Needs no torch.
 """
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,6 +17,7 @@ import numpy as np
 
 from loray.models.adapter_config import CONFIG_NAME, AdapterConfig
 from loray.models.adapter_files import WEIGHTS_NAME, TensorEntry, tensor_entries
+from loray.models.adapter_tensors import A_PART, B_PART
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -46,8 +49,19 @@ class Factors:
         return len(self.a)
 
 
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor as safetensors keeps it."""
+
+    name: str
+    dtype: str
+    """F32, F16 or BF16."""
+    shape: tuple[int, ...]
+    data: bytes
+
+
 def read_factors(folder: Path) -> Iterator[Factors]:
-    """Every module of an adapter, in the order of its layers, one at a time in memory.
+    """Every low-rank update of an adapter, in the order of its layers, one at a time in memory.
 
     The folder is to be one that `check_adapter_folder` has passed.
     """
@@ -55,35 +69,49 @@ def read_factors(folder: Path) -> Iterator[Factors]:
     for entry in tensor_entries(folder):
         modules.setdefault(entry.module, {})[entry.part] = entry
     for module in sorted(modules, key=_numbers_by_value):
-        a, b = (modules[module][part] for part in ("lora_A.weight", "lora_B.weight"))
+        if A_PART not in modules[module]:
+            continue
+        a, b = (modules[module][part] for part in (A_PART, B_PART))
         yield Factors(module, _read(folder, a), _read(folder, b), a.dtype, b.dtype)
 
 
-def write_factors(folder: Path, config: AdapterConfig, modules: Mapping[str, Factors]) -> None:
+def read_others(folder: Path) -> Iterator[StoredTensor]:
+    """What an adapter brings beside its factors, as it lies in its file; one at a time."""
+    for entry in tensor_entries(folder):
+        if entry.part not in (A_PART, B_PART):
+            yield StoredTensor(entry.name, entry.dtype, entry.shape, _bytes_of(folder, entry))
+
+
+def write_factors(
+    folder: Path,
+    config: AdapterConfig,
+    modules: Mapping[str, Factors],
+    others: Iterable[StoredTensor] = (),
+) -> None:
     """Write an adapter in PEFT's layout into a folder of its own; equal arguments, equal bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(_document(config), indent=2)
     (folder / CONFIG_NAME).write_text(f"{text}\n", encoding="utf-8")
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    parts: list[bytes] = []
+    tensors = [*(t for name in sorted(modules) for t in _stored(modules[name])), *others]
     size = 0
-    for module in sorted(modules):
-        found = modules[module]
-        for part, values, dtype in (
-            ("lora_A", found.a, found.dtype_a),
-            ("lora_B", found.b, found.dtype_b),
-        ):
-            parts.append(encode(values, dtype))
-            header[f"base_model.model.{module}.{part}.weight"] = {
-                "dtype": dtype,
-                "shape": list(values.shape),
-                "data_offsets": [size, size := size + len(parts[-1])],
-            }
+    for tensor in tensors:
+        header[tensor.name] = {
+            "dtype": tensor.dtype,
+            "shape": list(tensor.shape),
+            "data_offsets": [size, size := size + len(tensor.data)],
+        }
     head = json.dumps(header, separators=(",", ":")).encode()
     head += b" " * (-len(head) % _ALIGNMENT)
     with (folder / WEIGHTS_NAME).open("wb") as stream:
         stream.write(len(head).to_bytes(8, "little") + head)
-        stream.writelines(parts)
+        stream.writelines(tensor.data for tensor in tensors)
+
+
+def _stored(found: Factors) -> Iterator[StoredTensor]:
+    for part, values, dtype in ((A_PART, found.a, found.dtype_a), (B_PART, found.b, found.dtype_b)):
+        name = f"base_model.model.{found.module}.{part}"
+        yield StoredTensor(name, dtype, values.shape, encode(values, dtype))
 
 
 def encode(values: Array, dtype: str) -> bytes:
@@ -120,10 +148,13 @@ def _whole(value: float) -> float | int:
 
 
 def _read(folder: Path, entry: TensorEntry) -> Array:
+    return decode(_bytes_of(folder, entry), entry.dtype).reshape(entry.shape)
+
+
+def _bytes_of(folder: Path, entry: TensorEntry) -> bytes:
     with (folder / WEIGHTS_NAME).open("rb") as stream:
         stream.seek(entry.start)
-        data = stream.read(entry.end - entry.start)
-    return decode(data, entry.dtype).reshape(entry.shape)
+        return stream.read(entry.end - entry.start)
 
 
 def _numbers_by_value(name: str) -> list[tuple[int, str]]:

@@ -21,6 +21,7 @@ from loray.models.factors import (
     Array,
     Factors,
     read_factors,
+    read_others,
     write_factors,
 )
 from loray.models.spectrum import ModuleSpectrum, adapter_spectra, best_factors, update_norm
@@ -104,7 +105,8 @@ def ranks_that_keep(spectra: tuple[ModuleSpectrum, ...], share: float) -> dict[s
 def truncate_adapter(folder: Path, target: Path, ranks: Mapping[str, int]) -> Truncation:
     """Write the adapter of `folder` with `ranks` into `target`, and measure what was written.
 
-    A module whose rank stays is copied bit for bit.
+    A module whose rank stays is copied bit for bit; so is what the adapter
+    brings beside its updates.
 
     Args:
         ranks: the new rank of every module, at most the one it has.
@@ -120,7 +122,7 @@ def truncate_adapter(folder: Path, target: Path, ranks: Mapping[str, int]) -> Tr
         )
     made = {found.module: _cut(found, ranks[found.module]) for found in read_factors(folder)}
     new = cut_config(config, {module: cut.rank for module, cut in made.items()})
-    write_factors(target, new, made)
+    write_factors(target, new, made, read_others(folder))
     return measure(folder, target)
 
 

@@ -1,9 +1,9 @@
-"""What DoRA, PiSSA and 8-bit moments take, beside what a plain LoRA with AdamW takes.
+"""What other forms of adapter and 8-bit moments take, beside a plain LoRA with AdamW.
 
 Legend: `width` bytes of a number in the type of computation.
 """
 
-from loray.planner.parameters import Architecture, count_outputs
+from loray.planner.parameters import Architecture, adapter_parts, count_outputs
 from loray.spec.run import RunSpec
 from loray.spec.train import LoraMethod
 
@@ -17,14 +17,26 @@ def moment_bytes(spec: RunSpec) -> float:
     return 2 * (FLOAT32_BYTES if spec.train.optimizer.kind == "adamw" else EIGHT_BIT_MOMENT)
 
 
-def num_copies(spec: RunSpec) -> int:
-    """How often an adapter is held and saved: PiSSA's as it is, and as it began."""
-    return 2 if isinstance(spec.method, LoraMethod) and spec.method.init == "pissa" else 1
+def count_begun(spec: RunSpec, shape: Architecture) -> int:
+    """Numbers that are held and saved as they began, beside what they became: PiSSA's A and B."""
+    method = spec.method
+    if not isinstance(method, LoraMethod) or method.init != "pissa":
+        return 0
+    return adapter_parts(shape, method).factors
 
 
-def checkpoint_bytes(spec: RunSpec, learned: int, width: int) -> float:
+def checkpoint_bytes(spec: RunSpec, shape: Architecture, learned: int, width: int) -> float:
     """Bytes of one checkpoint: what is served, and float32 weights and moments to resume from."""
-    return learned * (num_copies(spec) * width + FLOAT32_BYTES + moment_bytes(spec))
+    saved = (learned + count_begun(spec, shape)) * width
+    return saved + learned * (FLOAT32_BYTES + moment_bytes(spec))
+
+
+def own_module_bytes(spec: RunSpec, shape: Architecture, width: int) -> float:
+    """What a serving slot holds of modules that its adapter brings in full."""
+    method = spec.method
+    if not isinstance(method, LoraMethod):
+        return 0.0
+    return float(adapter_parts(shape, method).in_full * width)
 
 
 def dora_activation_bytes(spec: RunSpec, shape: Architecture, tokens: int, width: int) -> float:
@@ -52,9 +64,17 @@ def dora_norm_bytes(spec: RunSpec, shape: Architecture, width: int) -> float:
 
 
 def gain_bytes(spec: RunSpec, shape: Architecture) -> float:
-    """What a DoRA needs of a serving slot beside A and B: a gain for each output."""
-    is_dora = isinstance(spec.method, LoraMethod) and spec.method.dora
-    return float(count_outputs(shape, shape.linear_shapes) * FLOAT32_BYTES) if is_dora else 0.0
+    """What a serving slot needs beside A and B.
+
+    For a DoRA a gain for each output; for that and for learned biases a shift for each output of
+    the biased projections.
+    """
+    method = spec.method
+    if not isinstance(method, LoraMethod):
+        return 0.0
+    gained = shape.linear_shapes if method.dora else ()
+    shifted = shape.biased if method.dora or method.biases != "none" else ()
+    return float(FLOAT32_BYTES * (count_outputs(shape, gained) + count_outputs(shape, shifted)))
 
 
 def _scaled(spec: RunSpec, shape: Architecture) -> list[tuple[int, int]]:

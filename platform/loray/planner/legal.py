@@ -1,11 +1,11 @@
 """What a base model and a device cannot do together, told before anything starts."""
 
 from loray.errors import ModelError
+from loray.planner.families import architecture_for
 from loray.planner.parameters import (
     Architecture,
-    config_path,
+    biases_of,
     module_name,
-    read_architecture,
 )
 from loray.spec.run import RunSpec
 from loray.spec.train import NF4_BLOCK, BaseModelSpec, LoraMethod
@@ -14,19 +14,20 @@ from loray.spec.train import NF4_BLOCK, BaseModelSpec, LoraMethod
 def check_runnable(spec: RunSpec) -> None:
     """Refuse a spec that would start and then compute something else than it says.
 
-    Nothing is said of a base model that is not on this disk, or of a kind that is not known.
+    Nothing is said of a base model that is neither on this disk nor among the known families, or of
+    a kind that cannot be counted.
 
     Raises:
         ModelError: what does not go together, and the nearest spec that does.
     """
-    if not config_path(spec.base_model).is_file():
-        return
     try:
-        shape = read_architecture(spec.base_model)
+        shape = architecture_for(spec.base_model)
     except ModelError:
         return
     if spec.method.kind == "lora":
         _check_patterns(spec.method, shape)
+        _check_biases(spec.method, shape)
+        _check_modules(spec.method, shape)
         _check_principal(spec.method, shape)
     if spec.base_model.quantization == "nf4" and not spec.resources.gpus_per_worker:
         _check_blocks(spec.base_model, shape)
@@ -47,16 +48,40 @@ def _check_patterns(method: LoraMethod, shape: Architecture) -> None:
             )
 
 
+def _check_biases(method: LoraMethod, shape: Architecture) -> None:
+    if method.biases == "none" or biases_of(shape, method):
+        return
+    has = f"one in {', '.join(shape.biased)}" if shape.biased else "none"
+    instead = "name these as method.targets, or use " if shape.biased else "use "
+    raise ModelError(
+        f"method.biases is {method.biases}, but the base model has no bias there (it has {has}); "
+        f"{instead}biases: none"
+    )
+
+
+def _check_modules(method: LoraMethod, shape: Architecture) -> None:
+    if method.modules_to_save and shape.is_tied:
+        raise ModelError(
+            f"method.modules_to_save is {', '.join(method.modules_to_save)}, but in the base model "
+            "embedding and output projection are one matrix (tie_word_embeddings), and a merged "
+            "model could not keep them apart; drop it, or use a base that does not tie them"
+        )
+
+
 def _check_principal(method: LoraMethod, shape: Architecture) -> None:
-    if method.init != "pissa":
+    """PiSSA begins with singular values of the weight, EVA with directions of its inputs."""
+    if method.init not in ("pissa", "eva"):
         return
     for layer in range(shape.layers):
         for name in method.target_modules:
-            module, most = module_name(layer, name), min(shape.linear_shapes[name])
+            module, (inputs, outputs) = module_name(layer, name), shape.linear_shapes[name]
+            most, of = min(inputs, outputs), "singular values"
+            if method.init == "eva":
+                most, of = inputs, "inputs"
             if method.rank_of(module) > most:
                 raise ModelError(
-                    f"method.init is pissa and {module} has rank {method.rank_of(module)}, but "
-                    f"only {most} singular values; use a rank of at most {most}, or another init"
+                    f"method.init is {method.init} and {module} has rank {method.rank_of(module)}, "
+                    f"but only {most} {of}; use a rank of at most {most}, or another init"
                 )
 
 

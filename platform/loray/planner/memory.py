@@ -15,14 +15,16 @@ from dataclasses import dataclass
 
 from loray.planner.activations import WIDTH, activation_bytes, tokens_per_pass
 from loray.planner.forms import (
+    count_begun,
     dora_activation_bytes,
     dora_norm_bytes,
     gain_bytes,
     moment_bytes,
-    num_copies,
+    own_module_bytes,
 )
 from loray.planner.parameters import (
     Architecture,
+    adapter_parts,
     count_adapter,
     count_base,
     count_method,
@@ -95,7 +97,7 @@ def train_memory(spec: RunSpec, shape: Architecture) -> WorkerMemory:
     on_host = offloaded(spec)
     return WorkerMemory(
         weights=0.0 if "parameters" in on_host else held_weights(spec, shape),
-        adapter=adapter_bytes(spec, learned),
+        adapter=adapter_bytes(spec, shape),
         optimizer=0.0 if "optimizer" in on_host else optimizer_bytes(spec, learned),
         beginning=0.0 if on_gpu else float(learned * MASTER_BYTES),
         reserve=RESERVE_BYTES["gpu" if on_gpu else "cpu"],
@@ -178,18 +180,19 @@ def held_weights(spec: RunSpec, shape: Architecture) -> float:
     return weight_bytes(spec.base_model, shape) / sharing_of(spec).weights
 
 
-def adapter_bytes(spec: RunSpec, learned: int) -> float:
+def adapter_bytes(spec: RunSpec, shape: Architecture) -> float:
     """The adapter in the type of computation, and of PiSSA what it began as.
 
-    Full training has none, and FSDP2 makes it of the float32 weights, layer by layer.
+    Full training has none, and FSDP2 makes it of the float32 weights, layer by layer. Biases that
+    learn are the base's own, and counted there.
     """
     if not isinstance(spec.method, LoraMethod):
         return 0.0
-    width, kept = WIDTH[spec.base_model.dtype], learned / sharing_of(spec).weights
+    parts, width = adapter_parts(shape, spec.method), WIDTH[spec.base_model.dtype]
+    kept = (parts.total - parts.biases) / sharing_of(spec).weights
     if spec.train.strategy.kind == "fsdp" and width != MASTER_BYTES:
         kept = 0.0
-    begun = learned * (num_copies(spec) - 1)
-    return float((kept + begun) * width)
+    return float((kept + count_begun(spec, shape)) * width)
 
 
 def optimizer_bytes(spec: RunSpec, learned: int) -> float:
@@ -244,18 +247,24 @@ def _largest_learned(spec: RunSpec, shape: Architecture) -> int:
     """Numbers in the largest tensor that learns."""
     if spec.method.kind == "full":
         return max(shape.vocabulary * shape.hidden, largest_projection(shape))
+    if spec.method.modules_to_save:
+        return shape.vocabulary * shape.hidden
     return spec.method.max_rank * max(shape.hidden, shape.intermediate)
 
 
 def serve_memory(spec: RunSpec, shape: Architecture) -> dict[str, float]:
-    """Bytes on one serving replica: the base, its adapter slots, its cache of keys and values."""
+    """Bytes on one serving replica: the base, its adapter slots, its cache of keys and values.
+
+    All slots are taken to hold what an adapter of this spec brings.
+    """
     width = WIDTH[spec.base_model.dtype]
     slot = count_adapter(shape, shape.linear_shapes, spec.serve.max_rank) * width
     cached = spec.serve.max_batch * spec.serve.max_context
     keys = 2 * shape.layers * shape.kv_heads * shape.head_size * width
     return {
         "weights": weight_bytes(spec.base_model, shape),
-        "slots": spec.serve.slots * (slot + gain_bytes(spec, shape)),
+        "slots": spec.serve.slots
+        * (slot + gain_bytes(spec, shape) + own_module_bytes(spec, shape, width)),
         "cache": float(cached * keys),
         "reserve": RESERVE_BYTES["gpu" if spec.resources.gpus_per_worker else "cpu"],
     }

@@ -6,7 +6,7 @@ A worker with a GPU has two memories, the GPU's and its host's; without one both
 from dataclasses import dataclass
 
 from loray.planner.activations import WIDTH
-from loray.planner.forms import moment_bytes, num_copies
+from loray.planner.forms import count_begun, moment_bytes
 from loray.planner.memory import (
     GIB,
     MASTER_BYTES,
@@ -68,7 +68,7 @@ def worker_moments(spec: RunSpec, shape: Architecture) -> tuple[Moment, ...]:
         "beginning": step["beginning"],
         "reserve": step["reserve"],
     }
-    saving = _saved_bytes(spec, learned)
+    saving = _saved_bytes(spec, shape, learned)
     if not on_gpu:
         return (
             Moment("loading", loading, {}),
@@ -127,12 +127,13 @@ def file_bytes(shape: Architecture) -> float:
     return float(count_base(shape).total * STORED_WIDTH.get(shape.stored_type, 4))
 
 
-def _saved_bytes(spec: RunSpec, learned: int) -> float:
+def _saved_bytes(spec: RunSpec, shape: Architecture, learned: int) -> float:
     """A checkpoint on its way to the disk: float32 weights and moments in full, and what is saved.
 
     Every worker gathers the first. Worker 0 holds the second, too: an adapter is read back from
     the disk, and a whole model is another copy unless it is the float32 weights themselves.
     """
     is_same = spec.method.kind == "full" and spec.base_model.dtype == "float32"
-    written = 0 if is_same else learned * num_copies(spec) * WIDTH[spec.base_model.dtype]
+    numbers = 0 if is_same else learned + count_begun(spec, shape)
+    written = numbers * WIDTH[spec.base_model.dtype]
     return learned * (MASTER_BYTES + moment_bytes(spec)) + written

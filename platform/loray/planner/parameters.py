@@ -68,6 +68,25 @@ class BaseCount:
         return self.linear + self.other
 
 
+@dataclass(frozen=True)
+class AdapterCount:
+    """Parameters that learn with `method.kind: lora`, by what they are."""
+
+    factors: int
+    """A and B."""
+    magnitudes: int
+    """Of a DoRA."""
+    biases: int
+    """The base's own, which hold what is learned themselves."""
+    in_full: int
+    """Copies of the embedding or the output projection (`method.modules_to_save`)."""
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.factors + self.magnitudes + self.biases + self.in_full
+
+
 def count_base(shape: Architecture) -> BaseCount:
     """Parameters of the base model."""
     linears = shape.linear_shapes
@@ -90,7 +109,12 @@ def count_adapter(shape: Architecture, targets: Iterable[str], rank: int) -> int
 
 
 def count_method(shape: Architecture, method: LoraMethod) -> int:
-    """The same for an adapter whose patterns may give each module a rank of its own, and a DoRA.
+    """All that learns, whatever the form."""
+    return adapter_parts(shape, method).total
+
+
+def adapter_parts(shape: Architecture, method: LoraMethod) -> AdapterCount:
+    """What learns, by what it is: ranks follow patterns.
 
     A DoRA learns a magnitude for each output. Source: arXiv:2402.09353, section 4.
     """
@@ -100,7 +124,23 @@ def count_method(shape: Architecture, method: LoraMethod) -> int:
         for layer in range(shape.layers)
         for name in method.target_modules
     )
-    return factors + (count_outputs(shape, method.target_modules) if method.dora else 0)
+    return AdapterCount(
+        factors=factors,
+        magnitudes=count_outputs(shape, method.target_modules) if method.dora else 0,
+        biases=count_outputs(shape, biases_of(shape, method)),
+        in_full=shape.vocabulary * shape.hidden * len(set(method.modules_to_save)),
+    )
+
+
+def biases_of(shape: Architecture, method: LoraMethod) -> tuple[str, ...]:
+    """Projections of which the bias learns."""
+    match method.biases:
+        case "none":
+            return ()
+        case "targets":
+            return tuple(name for name in shape.biased if name in method.target_modules)
+        case "all":
+            return shape.biased
 
 
 def count_outputs(shape: Architecture, targets: Iterable[str]) -> int:

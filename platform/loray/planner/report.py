@@ -84,7 +84,7 @@ def forecast_for(
         flops=tokens * flops_per_token(spec, shape),
         num_checkpoints=checkpoints,
         checkpoint_bytes=checkpoints
-        * checkpoint_bytes(spec, learned, WIDTH[spec.base_model.dtype]),
+        * checkpoint_bytes(spec, shape, learned, WIDTH[spec.base_model.dtype]),
         device_bytes=device,
         notes=tuple(_notes(spec, shape, moments, device)),
     )
@@ -97,9 +97,11 @@ def flops_per_token(spec: RunSpec, shape: Architecture) -> float:
     forward where activations are recomputed. Attention between tokens is left out: at 2,048 tokens
     it adds 3% to an 8B Llama. Source: arXiv:2204.02311, appendix B.
     """
-    weights = count_base(shape).linear + shape.hidden * shape.vocabulary
+    head = shape.hidden * shape.vocabulary
+    weights = count_base(shape).linear + head
     passes = 2 + (spec.method.kind == "full") + spec.train.gradient_checkpointing
-    return 2.0 * passes * weights
+    learns_head = spec.method.kind == "lora" and "lm_head" in spec.method.modules_to_save
+    return 2.0 * (passes * weights + (head if learns_head else 0))
 
 
 def _notes(

@@ -16,6 +16,8 @@ from loray.spec.train import BaseModelSpec, LoraMethod, Method, TrainSpec
 
 WHERE = {"resources", "storage", "tracking"}
 """The blocks that say where a run happens and who hears of it, never what it makes."""
+WHOLE = ("plain", "zero-0", "zero-1", "zero-2")
+"""Strategies, by their names in `spec.compatibility`, in which every worker holds all weights."""
 
 
 class ResourceSpec(StrictModel):
@@ -110,6 +112,7 @@ class RunSpec(StrictModel):
             self._gates_look_at_what_is_measured(),
             self._parts_go_together(),
             self._pissa_is_not_quantized(),
+            self._eva_passes_data_through_the_whole_model(),
             self._two_rates_need_two_factors(),
             self._the_optimizer_has_its_device_and_strategy(),
             self._what_is_trained_can_be_served(),
@@ -163,6 +166,17 @@ class RunSpec(StrictModel):
                 "it computes something else over the quantized base; use quantization: none, or "
                 "another init",
                 reads=("base_model.quantization",),
+            )
+
+    def _eva_passes_data_through_the_whole_model(self) -> Iterator[Finding]:
+        strategy = cell_of(self)["strategy"]
+        if self.method.kind == "lora" and self.method.init == "eva" and strategy not in WHOLE:
+            yield Finding(
+                "method.init",
+                f"found eva, but train.strategy is {strategy}: no worker holds the whole model, "
+                f"through which eva passes data before the first step; use one of "
+                f"{', '.join(WHOLE)}, or another init",
+                reads=("train.strategy",),
             )
 
     def _two_rates_need_two_factors(self) -> Iterator[Finding]:

@@ -64,9 +64,17 @@ class LoraMethod(StrictModel):
     """Multiply by alpha / sqrt(rank), which keeps high ranks learning. Source: arXiv:2312.03732."""
     dora: bool = False
     """Learn a magnitude for each output of a module, too. Source: arXiv:2402.09353, sec. 4."""
-    init: Literal["kaiming", "gaussian", "pissa"] = "kaiming"
+    biases: Literal["none", "targets", "all"] = "none"
+    """Which of the base's biases learn, too: those of `targets`, or all of them; PEFT's `bias` of
+    none, lora_only and all. Of the known families only Qwen2 has any, on q, k and v."""
+    modules_to_save: tuple[Literal["embed_tokens", "lm_head"], ...] = ()
+    """What learns in full beside the adapter, and is saved with it: the embedding, the output
+    projection. Refused where the base ties them together."""
+    init: Literal["kaiming", "gaussian", "eva", "pissa"] = "kaiming"
     """How A begins: uniform as in a linear layer, or normal with deviation 1 / rank, B at zero.
 
+    `eva`: A holds the directions in which the module's inputs are largest, over the first tokens of
+    the data; B is zero, and ranks stay as they are. Source: arXiv:2410.07170, sec. 3.
     `pissa`: A and B are the principal part of the weights; saved as a LoRA of twice the rank.
     Source: arXiv:2404.02948, sec. 3.
     """

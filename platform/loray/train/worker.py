@@ -13,6 +13,7 @@ from loray.errors import TrainingError
 from loray.spec.run import RunSpec
 from loray.train.audit import row_faults
 from loray.train.batches import BatchSizes, open_tokens
+from loray.train.begin import begin_at_inputs
 from loray.train.checkpoint import CheckpointStore
 from loray.train.continuing import act_on, begin_as_before, resume, save
 from loray.train.engine import learning_parameters, make_engine
@@ -105,9 +106,10 @@ def prepare(task: WorkerTask) -> Run:
     device = str(ray.train.torch.get_device())
     worker, workers = context.get_world_rank(), context.get_world_size()
     torch.set_num_threads(spec.resources.cpus_per_worker)
-    store = CheckpointStore(task.checkpoints)
+    store, tokens = CheckpointStore(task.checkpoints), open_tokens(task.tokens)
     learner = build_learner(spec, device=device)
     begin_as_before(learner, spec, store)
+    begin_at_inputs(learner, spec, tokens)
     vitals = Vitals(learner)
     module = AnswerLoss(causal_lm(learner))
     engine = make_engine(module, spec, workers=workers, device=device)
@@ -119,7 +121,7 @@ def prepare(task: WorkerTask) -> Run:
         store=store,
         guard=Guard(spec.train.guard),
         journal=Journal(),
-        tokens=open_tokens(task.tokens),
+        tokens=tokens,
         sizes=BatchSizes(spec.train.batch.global_size, spec.train.batch.micro_size, workers),
         worker=worker,
         beginning=engine.weights(),
