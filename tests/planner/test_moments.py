@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from loray.planner.loading import file_bytes
 from loray.planner.memory import count_learned, train_memory, weight_bytes
-from loray.planner.moments import Moment, file_bytes, largest, worker_moments
+from loray.planner.moments import Moment, largest, worker_moments
 from loray.planner.report import forecast_for
 from tests.planner.shapes import SHAPES, spec
 

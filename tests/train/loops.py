@@ -18,12 +18,12 @@ class Looped(NamedTuple):
 def build(spec: RunSpec, *, workers: int = 1) -> Looped:
     """A learner and its engine, before the first step."""
     from loray.train.engine import make_engine
-    from loray.train.learner import build_learner, causal_lm
+    from loray.train.learner import begin_learner, causal_lm
     from loray.train.loop import AnswerLoss
 
-    learner = build_learner(spec, device="cpu")
+    learner, read = begin_learner(spec, device="cpu")
     module = AnswerLoss(causal_lm(learner))
-    engine = make_engine(module, spec, workers=workers, device="cpu")
+    engine = make_engine(module, spec, workers=workers, device="cpu", complete=read)
     return Looped([], learner, engine)
 
 

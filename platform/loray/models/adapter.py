@@ -10,11 +10,13 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file, save_file
+from torch import nn
 from transformers import PreTrainedModel
 
 from loray.errors import ModelError
 from loray.models import pissa
 from loray.models.adapter_files import AdapterConfig, check_adapter_folder
+from loray.models.deferred import is_unread
 from loray.spec.train import LoraMethod
 
 CONFIG_NAME = "adapter_config.json"
@@ -36,7 +38,8 @@ class AdapterFiles:
 def attach_adapter(model: PreTrainedModel, method: LoraMethod) -> PeftModel:
     """`model` with an adapter that learns, random numbers from torch's global generator.
 
-    B starts at zero; with PiSSA both start as parts of the base's weights, which are changed.
+    B starts at zero; with PiSSA both start as parts of the base's weights, which are changed; of
+    weights that are not read yet, `begin_principal` sees to that.
 
     The adapter's weights take the base's type of computation; the optimizer keeps its own
     float32 copy where that type is narrower.
@@ -59,7 +62,7 @@ def attach_adapter(model: PreTrainedModel, method: LoraMethod) -> PeftModel:
     adapted = get_peft_model(model, config, autocast_adapter_dtype=False)
     assert isinstance(adapted, PeftModel)  # noqa: S101 (mixed models are not asked for)
     if method.init == "pissa":
-        pissa.take_principal(lora_layers(adapted))
+        begin_principal(adapted, adapted)
     for name, parameter in adapted.named_parameters():
         if MAGNITUDE in name and not bool(parameter.all()):
             raise ModelError(
@@ -70,10 +73,29 @@ def attach_adapter(model: PreTrainedModel, method: LoraMethod) -> PeftModel:
     return adapted
 
 
-def lora_layers(model: PeftModel) -> Iterator[tuple[str, LoraLayer]]:
-    """The adapted layers, by their dotted names in the base model."""
+def begin_principal(model: PeftModel, part: nn.Module) -> None:
+    """Begin PiSSA in the layers of `part` that have their weights, once.
+
+    Raises:
+        ModelError: the rank is too high.
+    """
+    pissa.take_principal(
+        (name, layer)
+        for name, layer in lora_layers(model, part)
+        if has_weights(layer) and pissa.principal(layer) is None
+    )
+
+
+def has_weights(layer: LoraLayer) -> bool:
+    """Whether the frozen weights under a layer are read."""
+    return not is_unread(layer.get_base_layer().get_parameter("weight"))
+
+
+def lora_layers(model: PeftModel, part: nn.Module | None = None) -> Iterator[tuple[str, LoraLayer]]:
+    """The adapted layers, or those in a part, by their dotted names in the base model."""
+    inside = set((model if part is None else part).modules())
     for name, module in model.get_base_model().named_modules():
-        if isinstance(module, LoraLayer):
+        if module in inside and isinstance(module, LoraLayer):
             yield name, module
 
 
