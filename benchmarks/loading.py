@@ -4,9 +4,10 @@
 
 A random Llama of 1.03B parameters, stored in bfloat16. Workers are processes of one gloo group and
 do what a worker does before its first step: load, put an adapter on, measure the frozen weights,
-share them out. Each looks every 5 ms at what it holds (RssAnon, RssFile), from when all libraries
-are imported. Freed memory goes back at once (MALLOC_MMAP_THRESHOLD_=65536). `--whole`: every
-worker loads the whole base first. Linux only.
+share them out. Measured is the largest resident size (VmHWM) from when all libraries are imported,
+and the most of it that was no page of a file (RssAnon, looked at every 5 ms). Freed memory goes
+back at once (MALLOC_MMAP_THRESHOLD_=65536). `--whole`: every worker loads the whole base first.
+Linux only.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import time
 from pathlib import Path
 
 import memory
+from memory_worker import KIB, forget, high_water
 
 from loray.planner.memory import MIB
 from loray.planner.moments import worker_moments
@@ -33,7 +35,6 @@ STRATEGIES = {
     "zero-3": {"kind": "deepspeed", "zero_stage": 3},
 }
 SECONDS_BETWEEN = 0.005
-KIB = 1024
 
 
 def main() -> None:
@@ -153,8 +154,8 @@ class Look:
     """A thread that watches what this process holds."""
 
     def __init__(self) -> None:
-        self._begin = sum(resident())
-        self._peak = self._anonymous = 0
+        forget()
+        self._begin, self._anonymous = high_water(), 0
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self._thread.start()
@@ -164,25 +165,22 @@ class Look:
         self._is_over.set()
         self._thread.join()
         return {
-            "peak": self._peak,
+            "peak": high_water(),
             "anonymous": self._anonymous,
             "begin": self._begin,
-            "held": sum(resident()),
+            "held": resident(),
         }
 
     def _watch(self) -> None:
         while not self._is_over.wait(SECONDS_BETWEEN):
-            anonymous, files = resident()
-            self._peak = max(self._peak, anonymous + files)
-            self._anonymous = max(self._anonymous, anonymous)
+            self._anonymous = max(self._anonymous, resident("RssAnon"))
 
 
-def resident() -> tuple[int, int]:
-    """Anonymous memory and pages of files that are resident in this process, bytes."""
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    sizes = dict(line.split(":", 1) for line in lines)
-    anonymous, files = (int(sizes[name].split()[0]) for name in ("RssAnon", "RssFile"))
-    return anonymous * KIB, files * KIB
+def resident(field: str = "VmRSS") -> int:
+    """What is resident of this process, bytes; `RssAnon` leaves out pages of files."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    line = next(line for line in status.splitlines() if line.startswith(field))
+    return int(line.split()[1]) * KIB
 
 
 if __name__ == "__main__":

@@ -61,16 +61,20 @@ def _by_parts(spec: RunSpec, shape: Architecture) -> tuple[Sizes, Sizes]:
     """
     layer, outside = _part_bytes(spec, shape)
     share = (shape.layers * layer + outside) / spec.resources.workers
-    read = float(_largest(shape) * _stored_width(shape))
-    made = _made_bytes(spec, shape)
-    device: Sizes = {"weights": share, "adapter": _adapter_bytes(spec, shape)}
-    device["part"] = max(layer, outside)
-    if not spec.resources.gpus_per_worker:
-        return {**device, "buffers": max(read, made), "reserve": RESERVE_BYTES["cpu"]}, {}
-    host: Sizes = {"buffers": read, "reserve": HOST_RESERVE}
+    on_gpu = bool(spec.resources.gpus_per_worker)
+    device = {
+        "weights": share,
+        "adapter": _adapter_bytes(spec, shape),
+        "part": max(layer, outside),
+        "buffers": max(_read_bytes(spec, shape, on_gpu=on_gpu), _norm_bytes(spec, shape)),
+        "reserve": RESERVE_BYTES["gpu" if on_gpu else "cpu"],
+    }
+    if not on_gpu:
+        return device, {}
+    host = {"buffers": float(_largest(shape) * _stored_width(shape)), "reserve": HOST_RESERVE}
     if "parameters" in offloaded(spec):
         host["parameters"], device["weights"] = share, 0.0
-    return {**device, "buffers": made, "reserve": RESERVE_BYTES["gpu"]}, host
+    return device, host
 
 
 def file_bytes(shape: Architecture) -> float:
@@ -99,16 +103,24 @@ def _adapter_bytes(spec: RunSpec, shape: Architecture) -> float:
     return float(count_learned(spec, shape) * num_copies(spec) * width)
 
 
-def _made_bytes(spec: RunSpec, shape: Architecture) -> float:
-    """The largest weight in the type of computation, or in float64 while its norm is taken."""
-    model, width = spec.base_model, WIDTH[spec.base_model.dtype]
-    is_packed = model.quantization == "nf4"
-    is_made = is_packed or model.dtype != shape.stored_type
-    made = float(_largest(shape) * width) if is_made else 0.0
+def _read_bytes(spec: RunSpec, shape: Architecture, *, on_gpu: bool) -> float:
+    """The largest weight beside its place: as it is stored, and as it is before it is packed."""
+    model = spec.base_model
+    width, stored = WIDTH[model.dtype], 0 if on_gpu else _stored_width(shape)
+    is_cast = model.dtype != shape.stored_type
+    plain = float(_largest(shape) * stored) if is_cast else 0.0
+    if model.quantization == "none":
+        return plain
+    return max(plain, float(largest_projection(shape) * (stored + (width if is_cast else 0))))
+
+
+def _norm_bytes(spec: RunSpec, shape: Architecture) -> float:
+    """The largest projection in float64, unpacked before, while the vitals take its norm."""
     if spec.method.kind == "full":
-        return made
-    measured = NORM_BYTES + (width if is_packed else 0)
-    return max(made, float(largest_projection(shape) * measured))
+        return 0.0
+    is_packed = spec.base_model.quantization == "nf4"
+    width = WIDTH[spec.base_model.dtype] if is_packed else 0
+    return float(largest_projection(shape) * (NORM_BYTES + width))
 
 
 def _largest(shape: Architecture) -> int:
