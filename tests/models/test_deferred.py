@@ -125,6 +125,22 @@ def test_a_checkpoint_of_many_files_is_read_through_its_index(tmp_path: Path) ->
     assert_same(found.model, load_base(base))
 
 
+@pytest.mark.parametrize("shard", ["5GB", "60KB"])
+@pytest.mark.parametrize("revision", [None, "a" * 40])
+def test_a_hub_id_is_read_from_the_local_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shard: str, revision: str | None
+) -> None:
+    folder = tmp_path / "models--org--small"
+    write(folder / "snapshots" / ("a" * 40), shard=shard, **MODELS["llama-3"])
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text("a" * 40, encoding="utf-8")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    base = BaseModelSpec(path="org/small", revision=revision, quantization="none")
+    found = deferred(base)
+    found.read(found.model)
+    assert_same(found.model, load_base(base))
+
+
 @pytest.mark.parametrize("quantization", ["none", "nf4"])
 def test_what_is_not_read_yet_takes_no_memory(tmp_path: Path, quantization: str) -> None:
     found = deferred(spec(write(tmp_path, **MODELS["llama-tied"]), quantization))

@@ -36,7 +36,7 @@ class Unread:
     """In the file, which is the model's own."""
     dtype: torch.dtype
     """What the model computes in; 4-bit weights are made from it."""
-    shape: torch.Size
+    shape: tuple[int, ...]
 
 
 class DeferredBase:
@@ -126,9 +126,16 @@ def _empty(model: PreTrainedModel, device: str) -> dict[nn.Parameter, Unread]:
             new = _packed_zero(module, device) if is_packed else _zero(weight, device)
             new._is_hf_initialized = True  # type: ignore[attr-defined]  # noqa: SLF001 (leave it alone)
             made[weight] = new
-            found[new] = Unread(name, weight.dtype, weight.shape)
+            found[new] = Unread(name, weight.dtype, _shape_of(module, weight))
         setattr(module, attribute, made[weight])
     return found
+
+
+def _shape_of(module: nn.Module, weight: nn.Parameter) -> tuple[int, ...]:
+    """A 4-bit weight has the shape of what is in the file, whatever it should be."""
+    if hasattr(weight, "quant_state"):
+        return (cast("int", module.out_features), cast("int", module.in_features))
+    return tuple(weight.shape)
 
 
 def _zero(weight: nn.Parameter, device: str) -> nn.Parameter:
@@ -228,10 +235,10 @@ def _check_shapes(spec: BaseModelSpec, unread: Iterable[Unread], files: dict[str
         with safe_open(file, framework="pt") as source:
             for weight in weights:
                 found = tuple(source.get_slice(weight.name).get_shape())
-                if found != tuple(weight.shape):
+                if found != weight.shape:
                     raise ModelError(
                         f"{weight.name} of {spec.path!r} has the shape {found} in {file.name}; "
-                        f"wanted {tuple(weight.shape)}, by config.json; fetch or save it again"
+                        f"wanted {weight.shape}, by config.json; fetch or save it again"
                     )
 
 
