@@ -69,7 +69,7 @@ def settings(model: Path, workers: int) -> dict[str, RunSpec]:
             base = memory.Setting(
                 SHAPE, "r16", dtype, 256, quantization=quantization, strategy="plain"
             )
-            document = base.spec(model).model_dump(mode="json", exclude_unset=True)
+            document = base.spec(model).model_dump(exclude_unset=True)
             document["train"]["strategy"] = strategy
             document["train"]["batch"] = {"global_size": workers, "micro_size": 1}
             document["resources"] = {"workers": workers}
