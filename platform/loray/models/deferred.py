@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from safetensors import safe_open
@@ -22,6 +22,9 @@ from transformers.utils.hub import cached_file, get_checkpoint_shard_files
 from loray.errors import ModelError
 from loray.models.load import compute_as_asked, pretrained
 from loray.spec.train import BaseModelSpec
+
+if TYPE_CHECKING:
+    from bitsandbytes.nn.modules import Linear4bit
 
 LOG = logging.getLogger(__name__)
 NAMED_AT_MOST = 3
@@ -143,7 +146,7 @@ def _zero(weight: nn.Parameter, device: str) -> nn.Parameter:
     return nn.Parameter(zero.expand(weight.shape), requires_grad=False)
 
 
-def _packed_zero(linear: nn.Module, device: str) -> nn.Parameter:
+def _packed_zero(linear: "Linear4bit", device: str) -> nn.Parameter:
     """The same in the form of 4-bit weights: two in a byte, in a column."""
     from bitsandbytes.nn.modules import Params4bit  # noqa: PLC0415 (seconds, and a log of its own)
 
