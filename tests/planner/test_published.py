@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from loray.planner.forms import moment_bytes
+from loray.planner.loading import file_bytes
 from loray.planner.memory import (
     MIB,
     NF4_BITS,
@@ -25,7 +26,6 @@ from loray.planner.memory import (
     train_memory,
     weight_bytes,
 )
-from loray.planner.moments import file_bytes
 from loray.planner.parameters import (
     Architecture,
     count_adapter,

@@ -22,14 +22,14 @@ def build(spec: RunSpec, tokens: str | None = None, *, workers: int = 1) -> Loop
     from loray.train.batches import open_tokens
     from loray.train.begin import begin_at_inputs
     from loray.train.engine import make_engine
-    from loray.train.learner import build_learner, causal_lm
+    from loray.train.learner import begin_learner, causal_lm
     from loray.train.loop import AnswerLoss
 
-    learner = build_learner(spec, device="cpu")
+    learner, read = begin_learner(spec, device="cpu")
     if tokens is not None:
         begin_at_inputs(learner, spec, open_tokens(tokens))
     module = AnswerLoss(causal_lm(learner))
-    engine = make_engine(module, spec, workers=workers, device="cpu")
+    engine = make_engine(module, spec, workers=workers, device="cpu", complete=read)
     return Looped([], learner, engine, [])
 
 

@@ -134,7 +134,8 @@ def _tell(run: RunSpec, taken: "Forecast") -> None:
     _show_memory(f"one worker, on {where}", [(m.name, m.device) for m in taken.moments])
     if run.resources.gpus_per_worker:
         _show_memory("beside the GPU", [(m.name, m.host) for m in taken.moments])
-        say("mapped files are pages that the kernel takes back when memory is short")
+        if any("mapped files" in moment.host for moment in taken.moments):
+            say("mapped files are pages that the kernel takes back when memory is short")
     else:
         say("glibc may keep as much again as the activations take, after they are freed")
     say(f"serving replica: {in_units(sum(taken.serving.values()))}")

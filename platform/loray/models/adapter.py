@@ -9,12 +9,15 @@ from typing import Literal, cast
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
+from peft.utils import ModulesToSaveWrapper
 from safetensors.torch import load_file, save_file
+from torch import nn
 from transformers import PreTrainedModel
 
 from loray.errors import ModelError
 from loray.models import pissa
 from loray.models.adapter_files import AdapterConfig, check_adapter_folder
+from loray.models.deferred import is_unread
 from loray.spec.train import LoraMethod
 
 CONFIG_NAME = "adapter_config.json"
@@ -40,8 +43,9 @@ class AdapterFiles:
 def attach_adapter(model: PreTrainedModel, method: LoraMethod) -> PeftModel:
     """`model` with an adapter that learns, random numbers from torch's global generator.
 
-    B starts at zero; with PiSSA both start as parts of the base's weights, which are changed. EVA's
-    A is still to be filled from the data (`models.eva`).
+    B starts at zero; with PiSSA both start as parts of the base's weights, which are changed; of
+    weights that are not read yet, `begin_principal` sees to that. EVA's A is still to be filled
+    from the data (`models.eva`).
 
     The adapter's weights take the base's type of computation; the optimizer keeps its own
     float32 copy where that type is narrower.
@@ -73,7 +77,7 @@ def attach_adapter(model: PreTrainedModel, method: LoraMethod) -> PeftModel:
     adapted = get_peft_model(model, config, autocast_adapter_dtype=False)
     assert isinstance(adapted, PeftModel)  # noqa: S101 (mixed models are not asked for)
     if method.init == "pissa":
-        pissa.take_principal(lora_layers(adapted))
+        begin_principal(adapted, adapted)
     if method.biases != "none" and not any(_learning_biases(adapted)):
         raise ModelError(
             f"method.biases is {method.biases}, but the base model has no bias there; use biases: "
@@ -95,10 +99,40 @@ def _learning_biases(model: PeftModel) -> Iterator[str]:
             yield name
 
 
-def lora_layers(model: PeftModel) -> Iterator[tuple[str, LoraLayer]]:
-    """The adapted layers, by their dotted names in the base model."""
+def begin_principal(model: PeftModel, part: nn.Module) -> None:
+    """Begin PiSSA in the layers of `part` that have their weights, once.
+
+    Raises:
+        ModelError: the rank is too high.
+    """
+    pissa.take_principal(
+        (name, layer)
+        for name, layer in lora_layers(model, part)
+        if has_weights(layer) and pissa.principal(layer) is None
+    )
+
+
+def begin_in_full(part: nn.Module) -> None:
+    """Let modules that learn in full (`modules_to_save`) begin as the base's, once that is read."""
+    for module in part.modules():
+        if not isinstance(module, ModulesToSaveWrapper):
+            continue
+        own, frozen = module.modules_to_save["default"], module.original_module
+        for mine, read in zip(own.parameters(), frozen.parameters(), strict=True):
+            if is_unread(mine) and not is_unread(read):
+                mine.data = read.detach().clone()
+
+
+def has_weights(layer: LoraLayer) -> bool:
+    """Whether the frozen weights under a layer are read."""
+    return not is_unread(layer.get_base_layer().get_parameter("weight"))
+
+
+def lora_layers(model: PeftModel, part: nn.Module | None = None) -> Iterator[tuple[str, LoraLayer]]:
+    """The adapted layers, or those in a part, by their dotted names in the base model."""
+    inside = set((model if part is None else part).modules())
     for name, module in model.get_base_model().named_modules():
-        if isinstance(module, LoraLayer):
+        if module in inside and isinstance(module, LoraLayer):
             yield name, module
 
 

@@ -1,6 +1,7 @@
 """Load a base model, in one way for training, evaluation and serving."""
 
 import logging
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
@@ -20,10 +21,24 @@ def load_base(spec: BaseModelSpec, *, device: str = "cpu") -> PreTrainedModel:
     Raises:
         ModelError: there is no such model, its files cannot be read, or it cannot be held in NF4.
     """
+    model: PreTrainedModel = pretrained(spec, device=device)
+    if spec.quantization == "nf4" and device == "cpu":
+        compute_as_asked(model, spec.path)
+        _let_go_of_files(model)
+    model.requires_grad_(requires_grad=False)
+    return model.eval()  # type: ignore[no-any-return]
+
+
+def pretrained(spec: BaseModelSpec, *, device: str, **options: object) -> Any:  # noqa: ANN401
+    """What transformers' `from_pretrained` gives for `spec` and, besides, `options`.
+
+    Raises:
+        ModelError: there is no such model, or its files cannot be read.
+    """
     # bitsandbytes warns at import that the optional package `kernels` is absent; nothing needs it.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        return AutoModelForCausalLM.from_pretrained(
             spec.path,
             revision=spec.revision or "main",
             dtype=DTYPES[spec.dtype],
@@ -31,16 +46,13 @@ def load_base(spec: BaseModelSpec, *, device: str = "cpu") -> PreTrainedModel:
             quantization_config=_quantization(spec),
             use_safetensors=True,
             trust_remote_code=False,
+            **options,
         )
     except (OSError, ValueError) as error:
         raise ModelError(
             f"base_model.path {spec.path!r} cannot be loaded: {error}; wanted a folder with "
             "config.json and safetensors weights, or a hub id that is already in the local cache"
         ) from error
-    if spec.quantization == "nf4" and device == "cpu":
-        _settle_on_cpu(model, spec.path)
-    model.requires_grad_(requires_grad=False)
-    return model.eval()  # type: ignore[no-any-return]
 
 
 def stop_at(model: PreTrainedModel, end_token: int) -> None:
@@ -56,13 +68,16 @@ def stop_at(model: PreTrainedModel, end_token: int) -> None:
         config.eos_token_id = sorted({end_token, *(i for i in ids if i is not None)})
 
 
-def _settle_on_cpu(model: PreTrainedModel, path: str) -> None:
-    """Make bitsandbytes compute on a CPU what was asked, or refuse.
+def compute_as_asked(model: PreTrainedModel, path: str) -> None:
+    """Make bitsandbytes compute in NF4 on a CPU what was asked, or refuse.
 
     `loray.planner.legal` says which rows it misreads. On a CPU with AVX512-BF16 it would pack the
     weights anew at the first pass in evaluation mode, and compute in bfloat16 whatever was asked.
+
+    Raises:
+        ModelError: a layer's rows are of such a length.
     """
-    from bitsandbytes.nn.modules import Linear4bit, Params4bit  # noqa: PLC0415 (not before its log is quiet)
+    from bitsandbytes.nn.modules import Linear4bit  # noqa: PLC0415 (not before its log is quiet)
 
     for name, module in model.named_modules():
         if not isinstance(module, Linear4bit):
@@ -74,6 +89,12 @@ def _settle_on_cpu(model: PreTrainedModel, path: str) -> None:
                 f"misreads rows that are no multiple of {NF4_BLOCK}; use quantization: none or a "
                 "GPU"
             )
+
+
+def _let_go_of_files(model: PreTrainedModel) -> None:
+    """Keep no view of a mapped file."""
+    from bitsandbytes.nn.modules import Params4bit  # noqa: PLC0415
+
     for parameter in model.parameters():  # a single view of a mapped file keeps all of it resident
         if not isinstance(parameter, Params4bit):
             parameter.data = parameter.data.clone()

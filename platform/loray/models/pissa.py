@@ -93,7 +93,7 @@ def take_up(tensors: dict[str, Tensor], layers: Named, prefix: str) -> None:
     for name, layer in layers:
         begun = principal(layer)
         if begun is None:
-            return
+            continue
         rank, scaling = begun[0].shape[0], layer.scaling["default"]
         a = tensors[f"{prefix}{name}.lora_A.weight"][rank:].to(begun[0])
         b = -tensors[f"{prefix}{name}.lora_B.weight"][:, rank:].to(begun[1])

@@ -7,25 +7,18 @@ from dataclasses import dataclass
 
 from loray.planner.activations import WIDTH
 from loray.planner.forms import count_begun, moment_bytes
+from loray.planner.loading import HOST_RESERVE, loading_sizes
 from loray.planner.memory import (
-    GIB,
     MASTER_BYTES,
-    RESERVE_BYTES,
     SUM_BYTES,
     count_learned,
     held_weights,
-    largest_projection,
     optimizer_bytes,
     train_memory,
-    weight_bytes,
 )
-from loray.planner.parameters import Architecture, count_base
+from loray.planner.parameters import Architecture
 from loray.planner.sharing import offloaded, sharing_of
 from loray.spec.run import RunSpec
-
-STORED_WIDTH = {"float32": 4, "float16": 2, "bfloat16": 2}
-HOST_RESERVE = 2.0 * GIB
-"""Python with torch's CUDA libraries, Ray and pinned buffers; an estimate, not measured."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +52,7 @@ def worker_moments(spec: RunSpec, shape: Architecture) -> tuple[Moment, ...]:
     """What a training worker needs while it loads, at the peak of a step, and while it saves."""
     on_gpu = bool(spec.resources.gpus_per_worker)
     learned = count_learned(spec, shape)
-    loading = _loading(spec, shape, on_gpu=on_gpu)
+    loading = Moment("loading", *loading_sizes(spec, shape))
     step = train_memory(spec, shape).components
     resting = {
         "weights": step["weights"],
@@ -71,7 +64,7 @@ def worker_moments(spec: RunSpec, shape: Architecture) -> tuple[Moment, ...]:
     saving = _saved_bytes(spec, shape, learned)
     if not on_gpu:
         return (
-            Moment("loading", loading, {}),
+            loading,
             Moment("step", step, {}),
             Moment("checkpoint", {**resting, "checkpoint": saving}, {}),
         )
@@ -80,30 +73,11 @@ def worker_moments(spec: RunSpec, shape: Architecture) -> tuple[Moment, ...]:
         "reserve": HOST_RESERVE,
         **_offloaded_bytes(spec, shape, learned),
     }
-    files = {"mapped files": file_bytes(shape), "reserve": HOST_RESERVE}
     return (
-        Moment("loading", loading, files),
+        loading,
         Moment("step", step, {**host, "vitals": _vitals_bytes(spec, learned)}),
         Moment("checkpoint", resting, {**host, "checkpoint": saving}),
     )
-
-
-def _loading(spec: RunSpec, shape: Architecture, *, on_gpu: bool) -> dict[str, float]:
-    """The weights as they will stay, and what they are made from.
-
-    Files are mapped, not read: weights that stay on a CPU as they are stored are the files' pages.
-    A GPU gets one tensor after another.
-    """
-    model = spec.base_model
-    found = {
-        "weights": weight_bytes(model, shape),
-        "reserve": RESERVE_BYTES["gpu" if on_gpu else "cpu"],
-    }
-    if on_gpu:
-        largest = max(largest_projection(shape), shape.vocabulary * shape.hidden)
-        return {**found, "buffers": float(largest * WIDTH[model.dtype])}
-    stays = model.quantization == "none" and model.dtype == shape.stored_type
-    return {**found, "files": 0.0 if stays else file_bytes(shape)}
 
 
 def _vitals_bytes(spec: RunSpec, learned: int) -> float:
@@ -120,11 +94,6 @@ def _offloaded_bytes(spec: RunSpec, shape: Architecture, learned: int) -> dict[s
         "parameters": held_weights(spec, shape),
     }
     return {name: size for name, size in found.items() if name in waiting}
-
-
-def file_bytes(shape: Architecture) -> float:
-    """The base model's weights on disk."""
-    return float(count_base(shape).total * STORED_WIDTH.get(shape.stored_type, 4))
 
 
 def _saved_bytes(spec: RunSpec, shape: Architecture, learned: int) -> float:

@@ -259,3 +259,14 @@ class TrainSpec(StrictModel):
     """Steps between checkpoints; the last step always makes one."""
     vitals_every: Count = 20
     """Steps between records of the weight-norm ratio and gradient statistics of every module."""
+
+    @property
+    def shares_weights(self) -> bool:
+        """Whether a worker holds only a share of every weight, frozen ones too."""
+        match self.strategy:
+            case DeepSpeedStrategy(zero_stage=stage):
+                return stage == 3
+            case FsdpStrategy():
+                return True
+            case PlainStrategy():
+                return False

@@ -6,22 +6,22 @@ import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 
 from loray.artifacts.scratch import scratch_folder
+from loray.models.adapter import WEIGHTS_NAME
 from loray.spec.run import RunSpec
 from loray.train.audit import suspect_rows
 from loray.train.checkpoint import GUARD_NAME, STATE_NAME, Checkpoint, CheckpointStore
 from loray.train.guard import GuardState, Judgement
-from loray.train.learner import Learner, save_learned, take_up
+from loray.train.learner import Tensors, begins_with_principal, save_learned
 from loray.train.running import Run, tell
 
 
-def begin_as_before(learner: Learner, spec: RunSpec, store: CheckpointStore) -> None:
-    """Give a PiSSA run that goes on the rest that it began with, before it is shared out."""
-    if spec.method.kind != "lora" or spec.method.init != "pissa":
-        return
-    if (checkpoint := newest(store)) is not None:
-        with scratch_folder("checkpoint") as folder:
-            store.fetch(checkpoint, folder)
-            take_up(learner, folder)
+def adapter_before(spec: RunSpec, store: CheckpointStore) -> Tensors | None:
+    """The newest checkpoint's adapter, where a run must `take_up` what it began with (PiSSA)."""
+    if not begins_with_principal(spec) or (checkpoint := newest(store)) is None:
+        return None
+    with scratch_folder("checkpoint") as folder:
+        store.fetch(checkpoint, folder)
+        return load_file(folder / WEIGHTS_NAME)
 
 
 def newest(store: CheckpointStore) -> Checkpoint | None:

@@ -1,6 +1,7 @@
 """The seam between the loop and what shards, averages and steps."""
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 import torch
 from torch import nn
@@ -8,10 +9,23 @@ from torch import nn
 from loray.models.load import DTYPES
 from loray.spec.run import RunSpec
 from loray.spec.train import DeepSpeedStrategy, FsdpStrategy, OptimizerSpec, PlainStrategy
-from loray.train.batches import Batch, BatchSizes
+from loray.train.batches import Batch
 from loray.train.moments import ADAM_STATES
 
-__all__ = ["ADAM_STATES", "Engine", "adam_over", "learning_parameters", "make_engine"]
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+__all__ = [
+    "ADAM_STATES",
+    "Complete",
+    "Engine",
+    "adam_over",
+    "learning_parameters",
+    "make_engine",
+    "parts_of",
+]
+Complete: TypeAlias = Callable[[nn.Module], None]
+"""What a part of a model needs before it is shared out between workers; called for each in turn."""
 
 
 class Engine(Protocol):
@@ -42,32 +56,59 @@ class Engine(Protocol):
         """Continue from a `state` that any number of workers wrote; from `weights`, anew."""
 
 
-def make_engine(module: nn.Module, spec: RunSpec, *, workers: int, device: str) -> Engine:
-    """The engine of the spec's strategy around an `AnswerLoss` module."""
+def is_complete(part: nn.Module) -> None:
+    """A `Complete` that has nothing to do: all weights are there."""
+
+
+def make_engine(
+    module: nn.Module,
+    spec: RunSpec,
+    *,
+    workers: int,
+    device: str,
+    complete: Complete = is_complete,
+) -> Engine:
+    """The engine of the spec's strategy around an `AnswerLoss` module.
+
+    Args:
+        complete: gives a part its weights before it is shared out, if the strategy does that.
+    """
     match spec.train.strategy:
         case DeepSpeedStrategy():
-            from loray.train.zero import ZeroEngine  # noqa: PLC0415 (seconds, and a log of its own)
-            from loray.train.zero3 import LAST_STAGE, Zero3Engine  # noqa: PLC0415
+            from loray.train.zero import ZeroEngine, config_of  # noqa: PLC0415 (seconds, and a log of its own)
 
-            batch, stage = spec.train.batch, spec.train.strategy.zero_stage
-            sizes = BatchSizes(batch.global_size, batch.micro_size, workers)
-            return (Zero3Engine if stage == LAST_STAGE else ZeroEngine)(
-                module,
-                spec.train,
-                spec.train.strategy,
-                accumulation=sizes.passes,
-                bf16=spec.base_model.dtype == "bfloat16",
-                device=device,
-            )
+            config = config_of(spec, workers=workers)
+            if not spec.train.shares_weights:
+                return ZeroEngine(module, spec.train, config, device=device)
+            from loray.train.zero3 import Zero3Engine, share_out  # noqa: PLC0415
+
+            share_out(module, config, complete)
+            return Zero3Engine(module, spec.train, config, device=device)
         case FsdpStrategy():
             from loray.train.fsdp import FsdpEngine  # noqa: PLC0415
 
-            dtype = DTYPES[spec.base_model.dtype]
-            return FsdpEngine(module, spec.train, workers=workers, dtype=dtype, device=device)
+            return FsdpEngine(
+                module,
+                spec.train,
+                workers=workers,
+                dtype=DTYPES[spec.base_model.dtype],
+                device=device,
+                complete=complete,
+            )
         case PlainStrategy():
             from loray.train.plain import PlainEngine  # noqa: PLC0415
 
             return PlainEngine(module, spec.train, device=device)
+
+
+def parts_of(module: nn.Module) -> tuple[nn.Module, ...]:
+    """What is shared out in turn: the decoder's layers, which come first, and what is left.
+
+    Args:
+        module: an `AnswerLoss`.
+    """
+    model = cast("PreTrainedModel", module.model)
+    return (*cast("nn.ModuleList", model.get_decoder().layers), module)
 
 
 def learning_parameters(module: nn.Module) -> dict[str, nn.Parameter]:

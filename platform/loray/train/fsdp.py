@@ -5,9 +5,6 @@ together while it computes. What learns is kept in float32 and computed with in 
 the other engines do it; gradients are averaged in float32.
 """
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, cast
-
 import torch
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
@@ -16,10 +13,13 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from loray.spec.train import TrainSpec
 from loray.train.batches import Batch
-from loray.train.engine import ADAM_STATES, adam_over, learning_parameters
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+from loray.train.engine import (
+    ADAM_STATES,
+    Complete,
+    adam_over,
+    learning_parameters,
+    parts_of,
+)
 
 
 class FsdpEngine:
@@ -28,7 +28,14 @@ class FsdpEngine:
     shards_weights = True
 
     def __init__(
-        self, module: nn.Module, train: TrainSpec, *, workers: int, dtype: torch.dtype, device: str
+        self,
+        module: nn.Module,
+        train: TrainSpec,
+        *,
+        workers: int,
+        dtype: torch.dtype,
+        device: str,
+        complete: Complete,
     ) -> None:
         self._module = module
         self._max_norm = train.max_grad_norm
@@ -37,7 +44,8 @@ class FsdpEngine:
         policy = MixedPrecisionPolicy(
             param_dtype=dtype, reduce_dtype=torch.float32, cast_forward_inputs=False
         )
-        for part in (*_layers(module), module):
+        for part in parts_of(module):
+            complete(part)
             for parameter in learning_parameters(part).values():  # of what is not yet shared out
                 if not isinstance(parameter, DTensor):
                     parameter.data = parameter.data.float()
@@ -110,12 +118,6 @@ class FsdpEngine:
         return distribute_tensor(
             full.to(self._device), like.device_mesh, like.placements, src_data_rank=None
         )
-
-
-def _layers(module: nn.Module) -> Iterable[nn.Module]:
-    """The decoder's layers, which are put together one at a time."""
-    model = cast("PreTrainedModel", module.model)
-    return cast("nn.ModuleList", model.get_decoder().layers)
 
 
 def _whole(tensor: torch.Tensor) -> torch.Tensor:

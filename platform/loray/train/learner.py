@@ -6,24 +6,27 @@ from typing import TypeAlias, assert_never, cast
 
 import torch
 from peft import PeftModel, get_peft_model_state_dict
-from safetensors.torch import load_file
+from torch import nn
 from transformers import PreTrainedModel
 
 from loray.errors import TrainingError
 from loray.models import pissa
 from loray.models.adapter import (
     PREFIX,
-    WEIGHTS_NAME,
     attach_adapter,
+    begin_in_full,
+    begin_principal,
     lora_layers,
     read_adapter,
     save_adapter,
     saved_form,
 )
 from loray.models.chat import load_tokenizer
+from loray.models.deferred import defer_base
 from loray.models.load import DTYPES, load_base
 from loray.spec.run import RunSpec
 from loray.spec.train import BaseModelSpec, FullMethod, LoraMethod
+from loray.train.engine import Complete, is_complete
 from loray.train.vitals import trained_modules
 
 Learner = PeftModel | PreTrainedModel
@@ -32,7 +35,35 @@ Tensors: TypeAlias = dict[str, torch.Tensor]
 
 def build_learner(spec: RunSpec, *, device: str) -> Learner:
     """The base model with what learns on it; equal on every worker by `spec.seed`."""
-    base = load_base(spec.base_model, device=device)
+    return _learner_on(load_base(spec.base_model, device=device), spec)
+
+
+def begin_learner(spec: RunSpec, *, device: str) -> tuple[Learner, Complete]:
+    """The same for `make_engine`, and what gives a part of it the weights that it lacks.
+
+    Under a strategy that shares weights out every part lacks them, so that no worker ever holds
+    the whole base; under the others none does.
+    """
+    base = defer_base(spec.base_model, device=device) if spec.train.shares_weights else None
+    if base is None:
+        return build_learner(spec, device=device), is_complete
+    learner = _learner_on(base.model, spec)
+
+    def read(part: nn.Module) -> None:
+        base.read(part)
+        begin_in_full(part)
+        if isinstance(learner, PeftModel) and begins_with_principal(spec):
+            begin_principal(learner, part)
+
+    return learner, read
+
+
+def begins_with_principal(spec: RunSpec) -> bool:
+    """Whether the adapter begins as parts of the frozen weights (PiSSA)."""
+    return spec.method.kind == "lora" and spec.method.init == "pissa"
+
+
+def _learner_on(base: PreTrainedModel, spec: RunSpec) -> Learner:
     if spec.train.gradient_checkpointing:
         base.gradient_checkpointing_enable({"use_reentrant": False})
     torch.manual_seed(spec.seed)
@@ -100,10 +131,14 @@ def save_learned(
         )
 
 
-def take_up(learner: Learner, folder: Path) -> None:
-    """Give the frozen weights what they were when `save_learned` wrote into `folder` (PiSSA)."""
+def take_up(learner: Learner, tensors: Tensors, part: nn.Module | None = None) -> None:
+    """Give the frozen weights what they were when `save_learned` wrote `tensors` (PiSSA).
+
+    Args:
+        part: of which only; weights that are not read yet are left alone.
+    """
     if isinstance(learner, PeftModel):
-        pissa.take_up(load_file(folder / WEIGHTS_NAME), lora_layers(learner), PREFIX)
+        pissa.take_up(tensors, lora_layers(learner, part), PREFIX)
 
 
 def check_trained(learner: Learner, weights: Mapping[str, torch.Tensor]) -> None:

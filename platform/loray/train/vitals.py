@@ -27,7 +27,7 @@ from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
-from loray.models.adapter import lora_layers
+from loray.models.adapter import has_weights, lora_layers
 from loray.models.dora import dense_weight
 from loray.models.pissa import principal
 from loray.train.engine import Engine
@@ -65,14 +65,24 @@ class ModuleVitals(GradientVitals):
 class Vitals:
     """Measures every adapted module.
 
-    The norms of the frozen weights are taken once, before a strategy shares them out.
+    The norms of the frozen weights are taken once, before a strategy shares them out: at once, or
+    by `weigh` where they are read part by part.
     """
 
     def __init__(self, model: nn.Module) -> None:
         self._layers = dict(lora_layers(model)) if isinstance(model, PeftModel) else {}
-        self._base_norms = {name: _base_norm(layer) for name, layer in self._layers.items()}
+        self._base_norms: dict[str, float] = {}
         self._before: Weights = {}
         self._gradients: dict[str, GradientVitals] = {}
+        self.weigh(model)
+
+    def weigh(self, part: nn.Module) -> None:
+        """Take the norms of the frozen weights in `part`, of those that are read."""
+        inside = {id(module) for module in part.modules()}
+        for name, layer in self._layers.items():
+            is_new = id(layer) in inside and name not in self._base_norms
+            if is_new and has_weights(layer):
+                self._base_norms[name] = _base_norm(layer)
 
     def look(self, engine: Engine) -> None:
         """Keep gradients' statistics and the weights, between `backward` and `step`.

@@ -8,6 +8,7 @@ import ray.train
 import ray.train.torch
 import torch
 import torch.distributed as dist
+from torch import nn
 
 from loray.errors import TrainingError
 from loray.spec.run import RunSpec
@@ -15,13 +16,13 @@ from loray.train.audit import row_faults
 from loray.train.batches import BatchSizes, open_tokens
 from loray.train.begin import begin_at_inputs
 from loray.train.checkpoint import CheckpointStore
-from loray.train.continuing import act_on, begin_as_before, resume, save
+from loray.train.continuing import act_on, adapter_before, resume, save
 from loray.train.engine import learning_parameters, make_engine
 from loray.train.export import Exporter
 from loray.train.findings import dead_modules
 from loray.train.guard import FIRST, Guard
 from loray.train.journal import Journal
-from loray.train.learner import Learner, build_learner, causal_lm, check_trained
+from loray.train.learner import Learner, begin_learner, causal_lm, check_trained, take_up
 from loray.train.loop import AnswerLoss, learning_rate_at, loss_on, train_step
 from loray.train.metrics import metrics_of
 from loray.train.rates import RateRange, is_over
@@ -107,12 +108,21 @@ def prepare(task: WorkerTask) -> Run:
     worker, workers = context.get_world_rank(), context.get_world_size()
     torch.set_num_threads(spec.resources.cpus_per_worker)
     store, tokens = CheckpointStore(task.checkpoints), open_tokens(task.tokens)
-    learner = build_learner(spec, device=device)
-    begin_as_before(learner, spec, store)
+    learner, read = begin_learner(spec, device=device)
+    if (before := adapter_before(spec, store)) is not None:
+        take_up(learner, before)
     begin_at_inputs(learner, spec, tokens)
     vitals = Vitals(learner)
+
+    def complete(part: nn.Module) -> None:
+        """All that needs the weights of a part in full; they are shared out next."""
+        read(part)
+        if before is not None:
+            take_up(learner, before, part)
+        vitals.weigh(part)
+
     module = AnswerLoss(causal_lm(learner))
-    engine = make_engine(module, spec, workers=workers, device=device)
+    engine = make_engine(module, spec, workers=workers, device=device, complete=complete)
     return Run(
         task=task,
         learner=learner,

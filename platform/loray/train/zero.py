@@ -1,5 +1,7 @@
 """DeepSpeed ZeRO 0, 1 and 2; `zero3` has what is different at stage 3. Source: arXiv:1910.02054."""
 
+from typing import Any, TypeAlias
+
 import deepspeed
 import torch
 import torch.distributed as dist
@@ -12,10 +14,13 @@ from deepspeed.utils import (
 )
 from torch import nn
 
+from loray.spec.run import RunSpec
 from loray.spec.train import DeepSpeedStrategy, TrainSpec
-from loray.train.batches import Batch
+from loray.train.batches import Batch, BatchSizes
 from loray.train.engine import ADAM_STATES, adam_over, learning_parameters
 
+Config: TypeAlias = dict[str, Any]
+"""What DeepSpeed is given to read."""
 OFFLOAD_KEYS = {"optimizer": "offload_optimizer", "parameters": "offload_param"}
 
 
@@ -24,30 +29,19 @@ class ZeroEngine:
 
     shards_weights = False
 
-    def __init__(
-        self,
-        module: nn.Module,
-        train: TrainSpec,
-        strategy: DeepSpeedStrategy,
-        *,
-        accumulation: int,
-        bf16: bool,
-        device: str,
-    ) -> None:
+    def __init__(self, module: nn.Module, train: TrainSpec, config: Config, *, device: str) -> None:
         self._parameters = learning_parameters(module)
-        self._accumulation = accumulation
+        self._accumulation: int = config["gradient_accumulation_steps"]
         self._passes = 0
         self._device = device
         optimizer = adam_over(dict(self._parameters), train.optimizer)
-        _use_plain_collectives()
+        use_plain_collectives()
         self._engine, self._optimizer, _, _ = deepspeed.initialize(
-            model=module,
-            optimizer=optimizer,
-            config=_config(train, strategy, accumulation=accumulation, bf16=bf16),
+            model=module, optimizer=optimizer, config=config
         )
         self._adam = optimizer
         # Float32 copies of the weights, sharded or not, that DeepSpeed moves in their stead.
-        self._has_copies = strategy.zero_stage > 0 or bf16
+        self._has_copies: bool = config["zero_optimization"]["stage"] > 0 or is_bfloat16(config)
         if len(optimizer.param_groups) > 1:
             # ZeRO looks for the moments of all groups once it has stepped the first one.
             self._prime_adam(0)
@@ -133,12 +127,15 @@ class ZeroEngine:
             self._optimizer._lazy_init_hp_params_optimizer_state()  # noqa: SLF001
 
 
-def _config(
-    train: TrainSpec, strategy: DeepSpeedStrategy, *, accumulation: int, bf16: bool
-) -> dict[str, object]:
+def config_of(spec: RunSpec, *, workers: int) -> Config:
+    """DeepSpeed's configuration for the strategy of a spec."""
+    train, batch = spec.train, spec.train.batch
+    sizes = BatchSizes(batch.global_size, batch.micro_size, workers)
+    strategy = train.strategy
+    assert isinstance(strategy, DeepSpeedStrategy)  # noqa: S101 (`make_engine` asks for no other)
     return {
-        "train_micro_batch_size_per_gpu": train.batch.micro_size,
-        "gradient_accumulation_steps": accumulation,
+        "train_micro_batch_size_per_gpu": batch.micro_size,
+        "gradient_accumulation_steps": sizes.passes,
         "gradient_clipping": train.max_grad_norm,
         "zero_optimization": {
             "stage": strategy.zero_stage,
@@ -147,12 +144,17 @@ def _config(
         },
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,  # it would be compiled on each new machine
-        "bf16": {"enabled": bf16},
+        "bf16": {"enabled": spec.base_model.dtype == "bfloat16"},
         "steps_per_print": 1_000_000_000,
     }
 
 
-def _use_plain_collectives() -> None:
+def is_bfloat16(config: Config) -> bool:
+    """Whether the model computes in bfloat16."""
+    return bool(config["bf16"]["enabled"])
+
+
+def use_plain_collectives() -> None:
     """Start DeepSpeed's communication on the process group that Ray Train made.
 
     On the CPU, DeepSpeed would first compile a shared-memory all-reduce, which needs g++ and about

@@ -4,6 +4,7 @@ A worker holds one slice of each weight, all of a size, the last one filled up; 
 are put together while it computes.
 """
 
+import deepspeed
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F  # noqa: N812 (its name everywhere)
@@ -13,10 +14,22 @@ from deepspeed.utils import (
 )
 from torch import nn
 
-from loray.train.engine import ADAM_STATES
-from loray.train.zero import ZeroEngine
+from loray.train.engine import ADAM_STATES, Complete, parts_of
+from loray.train.zero import Config, ZeroEngine, is_bfloat16, use_plain_collectives
 
-LAST_STAGE = 3
+
+def share_out(module: nn.Module, config: Config, complete: Complete) -> None:
+    """Leave each worker its slice of every weight of an `AnswerLoss`, one part after another.
+
+    DeepSpeed finds the weights shared out, and takes them to be in the type of computation.
+    """
+    use_plain_collectives()
+    for part in parts_of(module):
+        complete(part)
+        for parameter in part.parameters():
+            if is_bfloat16(config) and parameter.is_floating_point():
+                parameter.data = parameter.data.bfloat16()
+        deepspeed.zero.Init(module=part, config_dict_or_path=config)
 
 
 class Zero3Engine(ZeroEngine):

@@ -1,0 +1,132 @@
+"""What a worker's device and its host hold while the base model is loaded.
+
+Where every worker holds all weights, transformers maps the files. Where weights are shared out
+(ZeRO 3, FSDP2), a worker reads one part after another, a decoder layer or what is outside of the
+layers, and keeps its share before it reads the next. `docs/measurements/memory.md` has both
+measured.
+"""
+
+from loray.planner.activations import WIDTH
+from loray.planner.forms import count_begun
+from loray.planner.memory import (
+    GIB,
+    MASTER_BYTES,
+    NF4_BITS,
+    RESERVE_BYTES,
+    count_learned,
+    largest_projection,
+    weight_bytes,
+)
+from loray.planner.parameters import Architecture, count_base
+from loray.planner.sharing import offloaded
+from loray.spec.run import RunSpec
+
+Sizes = dict[str, float]
+"""Bytes by what they hold."""
+STORED_WIDTH = {"float32": 4, "float16": 2, "bfloat16": 2}
+HOST_RESERVE = 2.0 * GIB
+"""Python with torch's CUDA libraries, Ray and pinned buffers; an estimate, not measured."""
+NORM_BYTES = 8
+"""A weight as the vitals take its norm, float64."""
+
+
+def loading_sizes(spec: RunSpec, shape: Architecture) -> tuple[Sizes, Sizes]:
+    """What the device holds, and what its host does; without a GPU the second is empty."""
+    if spec.train.shares_weights:
+        return _by_parts(spec, shape)
+    return _whole(spec, shape)
+
+
+def _whole(spec: RunSpec, shape: Architecture) -> tuple[Sizes, Sizes]:
+    """The weights as they will stay, and what they are made from.
+
+    Files are mapped, not read: weights that stay on a CPU as they are stored are the files' pages.
+    A GPU gets one tensor after another.
+    """
+    model = spec.base_model
+    weights = weight_bytes(model, shape)
+    if spec.resources.gpus_per_worker:
+        buffers = float(_largest(shape) * WIDTH[model.dtype])
+        on_device = {"weights": weights, "buffers": buffers, "reserve": RESERVE_BYTES["gpu"]}
+        return on_device, {"mapped files": file_bytes(shape), "reserve": HOST_RESERVE}
+    stays = model.quantization == "none" and model.dtype == shape.stored_type
+    files = 0.0 if stays else file_bytes(shape)
+    return {"weights": weights, "files": files, "reserve": RESERVE_BYTES["cpu"]}, {}
+
+
+def _by_parts(spec: RunSpec, shape: Architecture) -> tuple[Sizes, Sizes]:
+    """A share of every part, the largest part in full, and a weight of it on its way there.
+
+    Adapters are there in full before anything is shared out.
+    """
+    layer, outside = _part_bytes(spec, shape)
+    share = (shape.layers * layer + outside) / spec.resources.fewest_workers
+    on_gpu = bool(spec.resources.gpus_per_worker)
+    device = {
+        "weights": share,
+        "adapter": _adapter_bytes(spec, shape),
+        "part": max(layer, outside),
+        "buffers": max(_read_bytes(spec, shape, on_gpu=on_gpu), _norm_bytes(spec, shape)),
+        "reserve": RESERVE_BYTES["gpu" if on_gpu else "cpu"],
+    }
+    if not on_gpu:
+        return device, {}
+    host = {"buffers": float(_largest(shape) * _stored_width(shape)), "reserve": HOST_RESERVE}
+    if "parameters" in offloaded(spec):
+        host["parameters"], device["weights"] = share, 0.0
+    return device, host
+
+
+def file_bytes(shape: Architecture) -> float:
+    """The base model's weights on disk."""
+    return float(count_base(shape).total * _stored_width(shape))
+
+
+def _part_bytes(spec: RunSpec, shape: Architecture) -> tuple[float, float]:
+    """A decoder layer; all that is outside of the layers, the layers' norms and biases with it.
+
+    FSDP2 makes what learns float32 before it cuts it up.
+    """
+    count, width = count_base(shape), WIDTH[spec.base_model.dtype]
+    if spec.method.kind == "full" and spec.train.strategy.kind == "fsdp":
+        width = MASTER_BYTES
+    bits = NF4_BITS if spec.base_model.quantization == "nf4" else 8 * width
+    return count.linear * bits / 8 / shape.layers, float(count.other * width)
+
+
+def _adapter_bytes(spec: RunSpec, shape: Architecture) -> float:
+    """What PEFT puts on the base: in its type, but on 4-bit weights in float32."""
+    if spec.method.kind == "full":
+        return 0.0
+    is_packed = spec.base_model.quantization == "nf4"
+    width = MASTER_BYTES if is_packed else WIDTH[spec.base_model.dtype]
+    return float((count_learned(spec, shape) + count_begun(spec, shape)) * width)
+
+
+def _read_bytes(spec: RunSpec, shape: Architecture, *, on_gpu: bool) -> float:
+    """The largest weight beside its place: as it is stored, and as it is before it is packed."""
+    model = spec.base_model
+    width, stored = WIDTH[model.dtype], 0 if on_gpu else _stored_width(shape)
+    is_cast = model.dtype != shape.stored_type
+    plain = float(_largest(shape) * stored) if is_cast else 0.0
+    if model.quantization == "none":
+        return plain
+    return max(plain, float(largest_projection(shape) * (stored + (width if is_cast else 0))))
+
+
+def _norm_bytes(spec: RunSpec, shape: Architecture) -> float:
+    """The largest projection in float64, unpacked before, while the vitals take its norm."""
+    if spec.method.kind == "full":
+        return 0.0
+    is_packed = spec.base_model.quantization == "nf4"
+    width = WIDTH[spec.base_model.dtype] if is_packed else 0
+    return float(largest_projection(shape) * (NORM_BYTES + width))
+
+
+def _largest(shape: Architecture) -> int:
+    """Numbers in the largest weight."""
+    return max(largest_projection(shape), shape.vocabulary * shape.hidden)
+
+
+def _stored_width(shape: Architecture) -> int:
+    return STORED_WIDTH.get(shape.stored_type, 4)

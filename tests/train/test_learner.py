@@ -1,0 +1,123 @@
+"""A learner whose base is read part by part is the one whose base is loaded whole."""
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from loray.quickstart.initialise import write_random_model
+from loray.spec.run import RunSpec
+from tests.train.parted import WORKERS, Found, compare_all, run
+from tests.train.sequences import make_rows, make_spec, write_tokens
+
+STRATEGIES: dict[str, Any] = {
+    "fsdp": {"kind": "fsdp"},
+    "zero-3": {"kind": "deepspeed", "zero_stage": 3},
+}
+KINDS: dict[str, dict[str, Any]] = {
+    "float32": {"base_model__quantization": "none"},
+    "nf4-bfloat16": {"base_model__dtype": "bfloat16"},
+    "pissa": {"base_model__quantization": "none", "method__init": "pissa"},
+    "full-bfloat16": {
+        "base_model__quantization": "none",
+        "base_model__dtype": "bfloat16",
+        "method": {"kind": "full"},
+    },
+}
+CASES = [f"{name} {kind}" for name, kind in product(STRATEGIES, KINDS)]
+LAYERS = 4
+
+
+def spec_of(case: str, model: Path, workers: int = 1) -> RunSpec:
+    name, kind = case.split()
+    return make_spec(
+        model,
+        train__strategy=STRATEGIES[name],
+        train__batch={"global_size": 4, "micro_size": 1},
+        resources={"workers": workers},
+        **KINDS[kind],
+    )
+
+
+@pytest.fixture(scope="module")
+def deep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four layers, each larger than what is outside of them, stored in bfloat16."""
+    folder = tmp_path_factory.mktemp("deep")
+    write_random_model(folder, hidden_size=64, intermediate=128, layers=LAYERS, dtype="bfloat16")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return write_tokens(tmp_path_factory.mktemp("rows"), make_rows(40))
+
+
+def assert_equal(mine: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> None:
+    assert mine.keys() == theirs.keys()
+    assert mine
+    for name, tensor in theirs.items():
+        assert torch.equal(mine[name], tensor), name
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("case", CASES)
+def test_one_worker_begins_and_learns_the_same_bit_for_bit(
+    deep: Path, tokens: str, case: str
+) -> None:
+    spec = spec_of(case, deep)
+    whole, parted = (run(spec, tokens, is_whole=is_whole, workers=1) for is_whole in (True, False))
+    assert_the_same(whole, parted)
+    assert_by_parts(parted, workers=1, grown=growth_of(case))
+
+
+def assert_the_same(whole: Found, parted: Found) -> None:
+    assert_equal(parted.beginning, whole.beginning)
+    assert parted.losses == whole.losses
+    assert parted.losses[0] != parted.losses[-1]
+    assert_equal(parted.learned, whole.learned)
+    assert parted.norms == whole.norms
+
+
+def growth_of(case: str) -> int:
+    """How much larger a share is than that part of the weights was: FSDP2 learns in float32."""
+    return 2 if case == "fsdp full-bfloat16" else 1
+
+
+def assert_by_parts(parted: Found, *, workers: int, grown: int) -> None:
+    """At most a share of what was read before, a part, and the adapter were ever held.
+
+    A part is a decoder layer or what is outside of them; 1% is for what does not divide.
+    """
+    assert len(parted.held) == LAYERS + 1
+    read = 0
+    for held, part in zip(parted.held, parted.parts, strict=True):
+        assert held < 1.01 * (grown * read / workers + part + parted.adapter)
+        read += part
+
+
+@pytest.fixture(scope="module")
+def compared(
+    tmp_path_factory: pytest.TempPathFactory, deep: Path, tokens: str
+) -> dict[str, list[Found]]:
+    specs = {case: spec_of(case, deep, WORKERS) for case in CASES}
+    return compare_all(specs, tokens, tmp_path_factory.mktemp("compared"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_two_workers_begin_and_learn_the_same_bit_for_bit(
+    compared: dict[str, list[Found]], case: str
+) -> None:
+    assert_the_same(*compared[case])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_no_worker_ever_holds_more_than_its_share_and_a_part(
+    compared: dict[str, list[Found]], case: str
+) -> None:
+    whole, parted = compared[case]
+    assert_by_parts(parted, workers=WORKERS, grown=growth_of(case))
+    assert max(parted.held) < 0.75 * growth_of(case) * max(whole.held)
