@@ -201,23 +201,24 @@ def test_a_dora_is_not_cut(tmp_path: Path) -> None:
         truncate_adapter(folder, tmp_path / "cut", dict.fromkeys(MODULES, 2))
 
 
-def test_biases_go_along_as_they_are(tmp_path: Path) -> None:
+def test_biases_and_modules_in_full_go_along_as_they_are(tmp_path: Path) -> None:
     from tests.adapters import MODULES, change, write_adapter
 
-    biases = {
+    beside = {
+        "base_model.model.lm_head.weight": np.ones((20, 8), np.float32) / 7,
         f"base_model.model.{MODULES[0]}.base_layer.bias": np.arange(8, dtype=np.float32) / 3,
         "base_model.model.model.layers.0.self_attn.k_proj.bias": np.ones(4, np.float32),
     }
-    folder = write_adapter(tmp_path / "biased", tensors=biases)
-    change(folder, bias="all")
+    folder = write_adapter(tmp_path / "biased", tensors=beside)
+    change(folder, bias="all", modules_to_save=["lm_head"])
     spectra = adapter_spectra(folder)
     assert [found.module for found in spectra] == sorted(MODULES)
     cut = truncate_adapter(folder, tmp_path / "cut", ranks_at_most(spectra, 2))
     assert cut.ranks == (4, 2)
     config = check_adapter_folder(tmp_path / "cut")
-    assert (config.bias, config.r) == ("all", 2)
+    assert (config.bias, config.modules_to_save, config.r) == ("all", ("lm_head",), 2)
     before, after = ({t.name: t for t in read_others(f)} for f in (folder, tmp_path / "cut"))
-    assert before.keys() == biases.keys()
+    assert before.keys() == beside.keys()
     assert before == after
 
 
