@@ -203,7 +203,7 @@ def test_adapters_and_moments_are_those_of_the_qlora_paper(
     targets = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj")
     learned = count_adapter(model, targets, 64)
     assert learned == layers * 18 * hidden * 64
-    assert adapter_bytes(spec(), learned) / MIB == adapter_mib
+    assert adapter_bytes(spec(), learned, learned) / MIB == adapter_mib
     assert learned * moment_bytes(spec()) / MIB == adam_mib
 
 

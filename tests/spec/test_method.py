@@ -89,3 +89,14 @@ def test_8_bit_moments_are_refused_where_they_cannot_be_saved_or_held():
             parse_run_spec(SPEC, overrides=list(changes))
     for changes in ([kind("adamw_8bit"), plain], [kind("paged_adamw_8bit"), plain, gpu]):
         assert parse_run_spec(SPEC, overrides=changes)
+
+
+def test_a_pipeline_needs_two_workers_who_read_the_same_sequences():
+    pipeline = "train.strategy={kind: pipeline}"
+    with pytest.raises(SpecError, match="of which every worker holds one stage; use 2 or more"):
+        parse_run_spec(SPEC, overrides=[pipeline])
+    wide = [pipeline, "resources.workers=3", "train.batch.micro_size=4"]
+    run = parse_run_spec(SPEC, overrides=wide)
+    assert (run.replicas, run.sequences_per_pass, run.accumulation_steps) == (1, 4, 4)
+    with pytest.raises(SpecError, match="found 6, but a pipeline x micro_size 4 = 4 sequences"):
+        parse_run_spec(SPEC, overrides=[*wide, "train.batch.global_size=6"])

@@ -13,6 +13,9 @@ class Looped(NamedTuple):
     losses: list[float]
     learner: Any
     engine: Any
+    vitals: Any
+    results: list[Any]
+    """Of each step."""
 
 
 def build(spec: RunSpec, *, workers: int = 1) -> Looped:
@@ -20,11 +23,13 @@ def build(spec: RunSpec, *, workers: int = 1) -> Looped:
     from loray.train.engine import make_engine
     from loray.train.learner import build_learner, causal_lm
     from loray.train.loop import AnswerLoss
+    from loray.train.vitals import Vitals
 
     learner = build_learner(spec, device="cpu")
+    vitals = Vitals(learner)
     module = AnswerLoss(causal_lm(learner))
     engine = make_engine(module, spec, workers=workers, device="cpu")
-    return Looped([], learner, engine)
+    return Looped([], learner, engine, vitals, [])
 
 
 def step_through(
@@ -33,30 +38,31 @@ def step_through(
     tokens: str,
     steps: range,
     *,
-    place: tuple[int, int] = (0, 1),
+    worker: int = 0,
     look: Any = None,
 ) -> None:
     """Do some steps and add their losses.
 
     Args:
-        place: this worker, and how many there are.
-        look: called between `backward` and `step`.
+        worker: this one's number.
+        look: called between `accumulate` and `step`.
     """
     from loray.train.batches import BatchSizes, micro_batches, open_tokens
     from loray.train.loop import learning_rate_at, train_step
 
     opened, batch = open_tokens(tokens), spec.train.batch
-    worker, workers = place
-    sizes = BatchSizes(batch.global_size, batch.micro_size, workers=workers)
+    readers = looped.engine.replicas
+    sizes = BatchSizes(batch.global_size, batch.micro_size, workers=readers)
     for step in steps:
         result = train_step(
             looped.engine,
-            micro_batches(opened, step=step, seed=spec.seed, sizes=sizes, worker=worker),
+            micro_batches(opened, step=step, seed=spec.seed, sizes=sizes, worker=worker % readers),
             learning_rate=learning_rate_at(step, train=spec.train),
             dropout_seed=step,
             look_at_gradients=look,
         )
         looped.losses.append(result.loss)
+        looped.results.append(result)
 
 
 def weights_of(learner: Any) -> dict[str, torch.Tensor]:

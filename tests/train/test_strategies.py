@@ -20,7 +20,11 @@ WEIGHT_TOLERANCE = 1e-4
 
 
 LORA = {"method": "lora", "quantization": "none", "dtype": "float32", "offload": "none"}
-SHARDED = ("fsdp", "zero-3")
+SHARDED = ("fsdp", "pipeline", "zero-3")
+FULL = {"method": "full", "quantization": "none", "dtype": "float32", "offload": "none"}
+
+
+CROSSINGS = [("plain", "pipeline"), ("pipeline", "plain")]
 
 
 def name_of(cell: Cell) -> str:
@@ -59,12 +63,19 @@ def pissa_job(name: str, model: Path) -> Job:
     )
 
 
+def crossing_job(first: str, then: str, model: Path) -> Job:
+    """Every weight learns, the tied embedding too, under one strategy and then another."""
+    one, other = (spec_of(FULL | {"strategy": name}, model) for name in (first, then))
+    return Job(f"{first}-then-{then}", one, again_from=7, again_under=other)
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, model: Path) -> dict[str, Trained]:
     folder = tmp_path_factory.mktemp("strategies")
     tokens = write_tokens(folder, make_rows(40))
     jobs = [job_of(cell, model) for cell in LEGAL]
     jobs += [pissa_job(name, model) for name in ("plain", *SHARDED)]
+    jobs += [crossing_job(*names, model) for names in CROSSINGS]
     return train_all(jobs, tokens, folder)
 
 
@@ -113,3 +124,13 @@ def test_pissa_with_recomputed_activations_agrees_and_resumes(
     for name, tensor in found.learned.items():
         torch.testing.assert_close(tensor, plain.learned[name], rtol=0, atol=WEIGHT_TOLERANCE)
         assert torch.equal(found.again[name], tensor)
+
+
+@pytest.mark.parametrize("names", CROSSINGS, ids="-then-".join)
+def test_a_state_of_one_strategy_goes_on_under_another(
+    trained: dict[str, Trained], names: tuple[str, str]
+) -> None:
+    found = trained["-then-".join(names)]
+    assert found.again.keys() == found.learned.keys()
+    for name, tensor in found.again.items():
+        torch.testing.assert_close(tensor, found.learned[name], rtol=0, atol=WEIGHT_TOLERANCE)

@@ -7,6 +7,7 @@ from loray.planner.parameters import (
     module_name,
     read_architecture,
 )
+from loray.planner.stages import parts_of
 from loray.spec.run import RunSpec
 from loray.spec.train import NF4_BLOCK, BaseModelSpec, LoraMethod
 
@@ -25,6 +26,7 @@ def check_runnable(spec: RunSpec) -> None:
         shape = read_architecture(spec.base_model)
     except ModelError:
         return
+    parts_of(spec, shape)  # refuses more stages than layers
     if spec.method.kind == "lora":
         _check_patterns(spec.method, shape)
         _check_principal(spec.method, shape)
@@ -35,7 +37,7 @@ def check_runnable(spec: RunSpec) -> None:
 def _check_patterns(method: LoraMethod, shape: Architecture) -> None:
     names = [
         f".{module_name(layer, name)}"
-        for layer in range(shape.layers)
+        for layer in shape.layer_numbers
         for name in method.target_modules
     ]
     for pattern in method.patterns:
@@ -50,7 +52,7 @@ def _check_patterns(method: LoraMethod, shape: Architecture) -> None:
 def _check_principal(method: LoraMethod, shape: Architecture) -> None:
     if method.init != "pissa":
         return
-    for layer in range(shape.layers):
+    for layer in shape.layer_numbers:
         for name in method.target_modules:
             module, most = module_name(layer, name), min(shape.linear_shapes[name])
             if method.rank_of(module) > most:

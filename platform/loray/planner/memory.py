@@ -28,6 +28,7 @@ from loray.planner.parameters import (
     count_method,
 )
 from loray.planner.sharing import offloaded, put_together_bytes, sharing_of
+from loray.planner.stages import Part, parts_of
 from loray.spec.run import RunSpec
 from loray.spec.train import NF4_BLOCK, BaseModelSpec, LoraMethod
 
@@ -83,11 +84,18 @@ class WorkerMemory:
 
 
 def train_memory(spec: RunSpec, shape: Architecture) -> WorkerMemory:
-    """What one training worker needs at the peak of a step."""
+    """What one training worker needs at the peak of a step; of a pipeline's the one with most."""
+    whole = count_learned(spec, shape)
+    found = (_worker_memory(spec, part, whole) for part in parts_of(spec, shape))
+    return max(found, key=lambda memory: memory.total)
+
+
+def _worker_memory(spec: RunSpec, part: Part, whole: int) -> WorkerMemory:
+    """What a worker needs that computes with `part`, of a model of which `whole` numbers learn."""
+    shape, on_gpu = part.shape, bool(spec.resources.gpus_per_worker)
     learned = count_learned(spec, shape)
-    on_gpu = bool(spec.resources.gpus_per_worker)
     peak = max(
-        _passes(spec, shape, learned),
+        _passes(spec, part, learned),
         _reduction(spec, learned),
         _update(spec, shape, learned),
         key=lambda moment: sum(moment.values()),
@@ -95,24 +103,27 @@ def train_memory(spec: RunSpec, shape: Architecture) -> WorkerMemory:
     on_host = offloaded(spec)
     return WorkerMemory(
         weights=0.0 if "parameters" in on_host else held_weights(spec, shape),
-        adapter=adapter_bytes(spec, learned),
+        adapter=adapter_bytes(spec, learned, whole),
         optimizer=0.0 if "optimizer" in on_host else optimizer_bytes(spec, learned),
-        beginning=0.0 if on_gpu else float(learned * MASTER_BYTES),
+        beginning=0.0 if on_gpu else float(whole * MASTER_BYTES),
         reserve=RESERVE_BYTES["gpu" if on_gpu else "cpu"],
         **peak,
     )
 
 
-def _passes(spec: RunSpec, shape: Architecture, learned: int) -> dict[str, float]:
+def _passes(spec: RunSpec, part: Part, learned: int) -> dict[str, float]:
     """Where the loss begins to go back: there are gradients of earlier micro-batches only."""
+    shape, in_flight = part.shape, part.in_flight
+    at_once = 1 if spec.train.gradient_checkpointing else in_flight
     held = learned * SUM_BYTES / sharing_of(spec).gradients
     width, tokens = WIDTH[spec.base_model.dtype], tokens_per_pass(spec)
     on_gpu = spec.resources.gpus_per_worker
     return {
         "gradients": held if spec.accumulation_steps > 1 else 0.0,
-        "activations": activation_bytes(spec, shape)
-        + dora_activation_bytes(spec, shape, tokens, width),
+        "activations": activation_bytes(spec, shape, in_flight)
+        + at_once * dora_activation_bytes(spec, shape, tokens, width),
         "buffers": (_bucket_bytes(spec, learned) if on_gpu else 0.0)
+        + part.received * tokens * shape.hidden * width
         + _unpacked(spec, shape)
         + dora_norm_bytes(spec, shape, width)
         + put_together_bytes(spec, shape, weight_bytes(spec.base_model, shape)),
@@ -168,7 +179,7 @@ def weight_bytes(model: BaseModelSpec, shape: Architecture) -> float:
 
 
 def held_weights(spec: RunSpec, shape: Architecture) -> float:
-    """A worker's share of it, which is all of it but under ZeRO 3 and FSDP2.
+    """A worker's share of it, which is all of `shape` but under ZeRO 3 and FSDP2.
 
     What learns under FSDP2 is there as the optimizer's float32 weights only.
     """
@@ -178,17 +189,21 @@ def held_weights(spec: RunSpec, shape: Architecture) -> float:
     return weight_bytes(spec.base_model, shape) / sharing_of(spec).weights
 
 
-def adapter_bytes(spec: RunSpec, learned: int) -> float:
+def adapter_bytes(spec: RunSpec, learned: int, whole: int) -> float:
     """The adapter in the type of computation, and of PiSSA what it began as.
 
     Full training has none, and FSDP2 makes it of the float32 weights, layer by layer.
+
+    Args:
+        learned: numbers of it that this worker computes with.
+        whole: all of them; every worker has what they began as.
     """
     if not isinstance(spec.method, LoraMethod):
         return 0.0
     width, kept = WIDTH[spec.base_model.dtype], learned / sharing_of(spec).weights
     if spec.train.strategy.kind == "fsdp" and width != MASTER_BYTES:
         kept = 0.0
-    begun = learned * (num_copies(spec) - 1)
+    begun = whole * (num_copies(spec) - 1)
     return float((kept + begun) * width)
 
 
@@ -210,7 +225,8 @@ def gradient_bytes(spec: RunSpec, learned: int) -> float:
     and optimizer at stage 2 in bfloat16, 4 P + 16 P / n at stage 1.
     """
     shared, width = sharing_of(spec), WIDTH[spec.base_model.dtype]
-    if _zero_stage(spec) == 0 and (width == SUM_BYTES or spec.train.strategy.kind == "fsdp"):
+    sums_at_once = width == SUM_BYTES or spec.train.strategy.kind in ("fsdp", "pipeline")
+    if _zero_stage(spec) == 0 and sums_at_once:
         return learned * SUM_BYTES / shared.gradients  # they are summed where they come
     if "optimizer" in offloaded(spec):  # shared ones go to the host as they come
         return float(learned * width) if shared.gradients == 1 else 0.0
@@ -244,7 +260,8 @@ def largest_projection(shape: Architecture) -> int:
 def _largest_learned(spec: RunSpec, shape: Architecture) -> int:
     """Numbers in the largest tensor that learns."""
     if spec.method.kind == "full":
-        return max(shape.vocabulary * shape.hidden, largest_projection(shape))
+        matrix = shape.vocabulary * shape.hidden * (shape.has_embedding or shape.has_head)
+        return max(matrix, largest_projection(shape))
     return spec.method.max_rank * max(shape.hidden, shape.intermediate)
 
 

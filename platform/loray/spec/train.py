@@ -172,7 +172,19 @@ class FsdpStrategy(StrictModel):
     kind: Literal["fsdp"]
 
 
-Strategy = Annotated[DeepSpeedStrategy | FsdpStrategy | PlainStrategy, Field(discriminator="kind")]
+class PipelineStrategy(StrictModel):
+    """Every worker holds some of the layers; micro-batches follow one another through them (1F1B).
+
+    Source: arXiv:2104.04473, sec. 2.2.
+    """
+
+    kind: Literal["pipeline"]
+
+
+Strategy = Annotated[
+    DeepSpeedStrategy | FsdpStrategy | PipelineStrategy | PlainStrategy,
+    Field(discriminator="kind"),
+]
 
 
 class OptimizerSpec(StrictModel):

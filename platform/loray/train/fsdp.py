@@ -5,7 +5,7 @@ together while it computes. What learns is kept in float32 and computed with in 
 the other engines do it; gradients are averaged in float32.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -17,6 +17,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from loray.spec.train import TrainSpec
 from loray.train.batches import Batch
 from loray.train.engine import ADAM_STATES, adam_over, learning_parameters
+from loray.train.passes import Passes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -30,7 +31,8 @@ class FsdpEngine:
     def __init__(
         self, module: nn.Module, train: TrainSpec, *, workers: int, dtype: torch.dtype, device: str
     ) -> None:
-        self._module = module
+        self._passes = Passes(module, device)
+        self.replicas = workers
         self._max_norm = train.max_grad_norm
         self._device = device
         mesh = init_device_mesh(torch.device(device).type, (workers,))
@@ -45,17 +47,16 @@ class FsdpEngine:
         self._parameters = learning_parameters(module)
         self._adam = adam_over(dict(self._parameters), train.optimizer)
 
-    def loss_sum(self, batch: Batch) -> torch.Tensor:
-        """Forward pass: summed loss of this worker's micro-batch, shape ()."""
-        on_device = batch.to(self._device)
-        loss: torch.Tensor = self._module(
-            on_device.input_ids, on_device.labels, on_device.positions
-        )
-        return loss
+    def accumulate(self, window: Sequence[Batch], scale: float) -> float:
+        """Forward and backward over a step's micro-batches; returns their summed loss, nats.
 
-    def backward(self, loss: torch.Tensor) -> None:
-        """Add the averaged gradient of `loss` to those of the step, each worker its share."""
-        torch.autograd.backward(loss)
+        Gradients are averaged as they come, each worker keeps its share.
+        """
+        return self._passes.accumulate(window, scale, torch.autograd.backward)
+
+    def losses(self, window: Sequence[Batch]) -> list[float]:
+        """Forward passes only: each micro-batch's summed loss, nats; nothing is learned."""
+        return self._passes.losses(window)
 
     def step(self, learning_rate: float) -> float:
         """Clip, move the weights, clear gradients; returns the norm before clipping."""
@@ -70,7 +71,7 @@ class FsdpEngine:
         return float(_whole(norm))
 
     def gradient(self, parameter: nn.Parameter) -> torch.Tensor:
-        """The averaged gradient between `backward` and `step`; every worker must ask."""
+        """The averaged gradient between `accumulate` and `step`; every worker must ask."""
         if parameter.grad is None:
             return torch.zeros(parameter.shape, device=self._device)
         return _whole(parameter.grad)

@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 import torch
+import torch.distributed as dist
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import nn
@@ -65,7 +66,8 @@ class ModuleVitals(GradientVitals):
 class Vitals:
     """Measures every adapted module.
 
-    The norms of the frozen weights are taken once, before a strategy shares them out.
+    The norms of the frozen weights are taken once, before a strategy shares them out. Where it
+    leaves a worker only some of the modules, each measures its own, and all get all records.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -75,12 +77,12 @@ class Vitals:
         self._gradients: dict[str, GradientVitals] = {}
 
     def look(self, engine: Engine) -> None:
-        """Keep gradients' statistics and the weights, between `backward` and `step`.
+        """Keep gradients' statistics and the weights, between `accumulate` and `step`.
 
         Every worker must look.
         """
         self._before = self._weights(engine)
-        for name, layer in self._layers.items():
+        for name, layer in self._held().items():
             gradient = torch.cat([engine.gradient(p).flatten() for p in _parameters(layer)])
             self._gradients[name] = GradientVitals(
                 grad_norm=float(gradient.norm()),
@@ -90,8 +92,16 @@ class Vitals:
     def records(self, engine: Engine, *, step: int) -> list[Record]:
         """Records of all modules, after `look` and the engine's `step`; every worker must ask."""
         before, after, self._before = self._before, self._weights(engine), {}
-        found = [self._measure(name, before, after) for name in self._layers]
-        return [{"step": step, **asdict(one)} for one in found]
+        found = {name: self._measure(name, before, after) for name in self._held()}
+        if len(found) < len(self._layers):
+            found = _from_all_workers(found)
+        return [{"step": step, **asdict(found[name])} for name in self._layers]
+
+    def _held(self) -> dict[str, LoraLayer]:
+        """The modules that are on this worker."""
+        return {
+            name: layer for name, layer in self._layers.items() if not _parameters(layer)[0].is_meta
+        }
 
     def _measure(self, name: str, before: Weights, after: Weights) -> ModuleVitals:
         layer = self._layers[name]
@@ -114,6 +124,12 @@ class Vitals:
     def _weights(self, engine: Engine) -> Weights:
         """As the optimizer holds them: float32, on the CPU, where room is cheap."""
         return engine.weights() if self._layers else {}
+
+
+def _from_all_workers(found: dict[str, ModuleVitals]) -> dict[str, ModuleVitals]:
+    everyone: list[dict[str, ModuleVitals]] = [{}] * dist.get_world_size()
+    dist.all_gather_object(everyone, found)
+    return {name: vitals for some in everyone for name, vitals in some.items()}
 
 
 def factors_of(weights: Weights, module: str, layer: LoraLayer) -> Factors:

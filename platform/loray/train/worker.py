@@ -109,6 +109,7 @@ def prepare(task: WorkerTask) -> Run:
     vitals = Vitals(learner)
     module = AnswerLoss(causal_lm(learner))
     engine = make_engine(module, spec, workers=workers, device=device)
+    batch = spec.train.batch
     return Run(
         task=task,
         learner=learner,
@@ -118,7 +119,7 @@ def prepare(task: WorkerTask) -> Run:
         guard=Guard(spec.train.guard),
         journal=Journal(),
         tokens=open_tokens(task.tokens),
-        sizes=BatchSizes(spec.train.batch.global_size, spec.train.batch.micro_size, workers),
+        sizes=BatchSizes(batch.global_size, batch.micro_size, engine.replicas),
         worker=worker,
         beginning=engine.weights(),
     )

@@ -1,5 +1,7 @@
 """DeepSpeed ZeRO 0, 1 and 2; `zero3` has what is different at stage 3. Source: arXiv:1910.02054."""
 
+from collections.abc import Sequence
+
 import deepspeed
 import torch
 import torch.distributed as dist
@@ -15,6 +17,7 @@ from torch import nn
 from loray.spec.train import DeepSpeedStrategy, TrainSpec
 from loray.train.batches import Batch
 from loray.train.engine import ADAM_STATES, adam_over, learning_parameters
+from loray.train.passes import Passes
 
 OFFLOAD_KEYS = {"optimizer": "offload_optimizer", "parameters": "offload_param"}
 
@@ -36,8 +39,9 @@ class ZeroEngine:
     ) -> None:
         self._parameters = learning_parameters(module)
         self._accumulation = accumulation
-        self._passes = 0
+        self._num_passes = 0
         self._device = device
+        self.replicas = dist.get_world_size()
         optimizer = adam_over(dict(self._parameters), train.optimizer)
         _use_plain_collectives()
         self._engine, self._optimizer, _, _ = deepspeed.initialize(
@@ -45,6 +49,7 @@ class ZeroEngine:
             optimizer=optimizer,
             config=_config(train, strategy, accumulation=accumulation, bf16=bf16),
         )
+        self._passes = Passes(self._engine, device)
         self._adam = optimizer
         # Float32 copies of the weights, sharded or not, that DeepSpeed moves in their stead.
         self._has_copies = strategy.zero_stage > 0 or bf16
@@ -52,20 +57,13 @@ class ZeroEngine:
             # ZeRO looks for the moments of all groups once it has stepped the first one.
             self._prime_adam(0)
 
-    def loss_sum(self, batch: Batch) -> torch.Tensor:
-        """Forward pass: summed loss of this worker's micro-batch, shape ()."""
-        on_device = batch.to(self._device)
-        loss: torch.Tensor = self._engine(
-            on_device.input_ids, on_device.labels, on_device.positions
-        )
-        return loss
+    def accumulate(self, window: Sequence[Batch], scale: float) -> float:
+        """Forward and backward over a step's micro-batches; returns their summed loss, nats."""
+        return self._passes.accumulate(window, scale, self._backward)
 
-    def backward(self, loss: torch.Tensor) -> None:
-        """Add the gradient of `loss`; the divisor is the loop's, not the accumulation count."""
-        self._passes += 1
-        self._engine.backward(loss, scale_wrt_gas=False)
-        if self._passes % self._accumulation:
-            self._engine.step()  # counts the micro-batch; the weights do not move yet
+    def losses(self, window: Sequence[Batch]) -> list[float]:
+        """Forward passes only: each micro-batch's summed loss, nats; nothing is learned."""
+        return self._passes.losses(window)
 
     def step(self, learning_rate: float) -> float:
         """Clip, move the weights, clear gradients; returns the norm before clipping."""
@@ -75,7 +73,7 @@ class ZeroEngine:
         return float(self._engine.get_global_grad_norm() or 0.0)
 
     def gradient(self, parameter: nn.Parameter) -> torch.Tensor:
-        """The averaged gradient between `backward` and `step`; every worker must ask."""
+        """The averaged gradient between `accumulate` and `step`; every worker must ask."""
         found = safe_get_full_grad(parameter)
         return torch.zeros_like(parameter) if found is None else found.float()
 
@@ -114,6 +112,13 @@ class ZeroEngine:
                     safe_set_full_optimizer_state(parameter, moment, key)
                 else:
                     self._adam.state[parameter][key].copy_(moment)
+
+    def _backward(self, loss: torch.Tensor) -> None:
+        """Add the gradient of `loss`; the divisor is the loop's, not the accumulation count."""
+        self._num_passes += 1
+        self._engine.backward(loss, scale_wrt_gas=False)
+        if self._num_passes % self._accumulation:
+            self._engine.step()  # counts the micro-batch; the weights do not move yet
 
     def _prime_adam(self, steps_done: int) -> None:
         """Give Adam the moments that it otherwise makes at its first step."""
