@@ -42,7 +42,7 @@ def make(kind: str) -> Any:
 
     torch.manual_seed(0)
     config = AutoConfig.for_model(kind.rsplit(maxsplit=1)[-1], **(COMMON | KINDS[kind]))
-    return AutoModelForCausalLM.from_config(config, attn_implementation="sdpa")
+    return AutoModelForCausalLM.from_config(config)
 
 
 def stages_of(kind: str, stages: int) -> list[tuple[Any, nn.Module]]:
