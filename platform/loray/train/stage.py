@@ -77,7 +77,7 @@ def keep_stage(model: PreTrainedModel, parts: tuple[Parts, ...], stage: int) -> 
     # The weights that go are kept until all are replaced: what is freed gives its id to another.
     replaced: dict[int, tuple[nn.Parameter, nn.Parameter]] = {}
     for other in others:
-        other.forward = _passed_on  # type: ignore[method-assign]
+        other.forward = _passed_on
         for module in other.modules():
             _empty(module, held, replaced)
     return Stage(cast("nn.Module", model.get_decoder()), is_first=stage == 0)
