@@ -178,9 +178,8 @@ class PipelineEngine:
         """Some tensors of stage `owner`, shaped as `like`, on the CPU."""
         if owner == self._stage:
             flat = torch.cat([mine[key].flatten() for key in keys]).to(self._device)
-            dist.broadcast(flat, src=owner)
-            return {key: mine[key] for key in keys}
-        flat = torch.empty(sum(tensor.numel() for tensor in like), device=self._device)
+        else:
+            flat = torch.empty(sum(tensor.numel() for tensor in like), device=self._device)
         dist.broadcast(flat, src=owner)
-        parts = laid_out(flat.cpu(), like)
-        return {key: part.clone() for key, part in zip(keys, parts, strict=True)}
+        parts = zip(keys, laid_out(flat.cpu(), like), strict=True)
+        return {key: mine[key] if key in mine else part.clone() for key, part in parts}
