@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +54,8 @@ class Setting:
     accumulation: int = 1
     packing: bool = False
     recompute: bool = False
+    workers: int = 1
+    """The largest of them is measured; but for a pipeline, one tells as much."""
 
     def spec(self, model: Path) -> RunSpec:
         """What `loray apply` would read."""
@@ -60,8 +63,8 @@ class Setting:
         if self.learns != "full":
             rank = int(self.learns[1:])
             method = {"kind": "lora", "rank": rank, "alpha": 2 * rank}
-        strategy: dict[str, object] = {"kind": "plain"}
-        if self.strategy != "plain":
+        strategy: dict[str, object] = {"kind": self.strategy}
+        if self.strategy.startswith("zero"):
             strategy = {"kind": "deepspeed", "zero_stage": int(self.strategy[-1])}
         size = {"global_size": self.micro_size * self.accumulation, "micro_size": self.micro_size}
         return RunSpec.model_validate(
@@ -84,6 +87,7 @@ class Setting:
                     "gradient_checkpointing": self.recompute,
                 },
                 "serve": {"max_rank": 256},
+                "resources": {"workers": self.workers},
             }
         )
 
@@ -94,6 +98,7 @@ class Setting:
             *(["packed"] if self.packing else []),
             *(["recomputed"] if self.recompute else []),
             *([f"{self.accumulation} micro-batches"] if self.accumulation > 1 else []),
+            *([f"{self.workers} workers"] if self.workers > 1 else []),
         ]
         return f"{self.shape} | {self.learns} | {base}{self.dtype} | {', '.join(extra)}"
 
@@ -107,6 +112,9 @@ SETTINGS = (
     Setting("50M", "r256", "float32", 256, 4, accumulation=2),
     Setting("50M", "full", "float32", 256, 2, strategy="plain"),
     Setting("50M", "full", "bfloat16", 256, 2),
+    Setting("50M", "r16", "float32", 256, 2, strategy="plain", accumulation=4),
+    Setting("50M", "r16", "float32", 256, 2, strategy="pipeline", accumulation=4, workers=2),
+    Setting("50M", "full", "float32", 256, 2, strategy="pipeline", accumulation=4, workers=2),
     Setting("135M", "r16", "bfloat16", 256, 2, quantization="nf4"),
     Setting("135M", "r16", "float32", 256, 2, recompute=True),
     Setting("135M", "full", "float32", 128, strategy="plain", accumulation=2),
@@ -159,15 +167,19 @@ def compare(setting: Setting, model: Path, *, keep: bool) -> dict[str, object]:
 
 
 def measure(spec: RunSpec, folder: Path, *, keep: bool) -> dict[str, int]:
-    """Largest resident size by moment, bytes."""
+    """Largest resident size by moment, bytes, of the worker where it is largest."""
     file = folder / "spec.json"
     file.write_text(spec.model_dump_json(exclude_unset=True), encoding="utf-8")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     if not keep:
         environment["MALLOC_MMAP_THRESHOLD_"] = "65536"
+    workers = spec.resources.workers
+    environment |= {"WORLD_SIZE": str(workers), "MASTER_PORT": str(29_000 + os.getpid() % 1000)}
     command = [sys.executable, str(HERE / "memory_worker.py"), str(file)]
-    found: dict[str, int] = json.loads(run(command, environment).splitlines()[-1])
-    return found
+    with ThreadPoolExecutor(workers) as pool:
+        told = pool.map(lambda at: run(command, {**environment, "RANK": str(at)}), range(workers))
+        found = [json.loads(text.splitlines()[-1]) for text in told]
+    return {moment: max(sizes[moment] for sizes in found) for moment in found[0]}
 
 
 def write_model(folder: Path, name: str) -> None:

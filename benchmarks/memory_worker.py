@@ -1,6 +1,8 @@
 """What a worker of Ray Train does, in a process of its own, and the largest that it was meanwhile.
 
-    python memory_worker.py SPEC_JSON        prints a line of JSON, bytes; run by `memory.py`
+    python memory_worker.py SPEC_JSON        prints a line of JSON, bytes
+
+`memory.py` runs it, and says which worker of how many it is (RANK, WORLD_SIZE, MASTER_PORT).
 
 Loads, takes steps over full sequences of which every token is a target, and gathers and writes a
 checkpoint, by the worker's own parts in its own order. Linux only: it reads and resets VmHWM.
@@ -19,8 +21,7 @@ STEPS = 2
 
 def main(spec_file: str) -> None:
     """Measure."""
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(29_000 + os.getpid() % 1000)}
-    os.environ |= {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "DS_ACCELERATOR": "cpu"}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "LOCAL_RANK": "0", "DS_ACCELERATOR": "cpu"}
     import torch  # noqa: PLC0415 (the environment first)
     import torch.distributed as dist  # noqa: PLC0415
     from safetensors.torch import save_file  # noqa: PLC0415
@@ -33,14 +34,15 @@ def main(spec_file: str) -> None:
     from loray.train.worker import train  # noqa: F401, PLC0415 (for all that it brings with it)
 
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", rank=0, world_size=1)
+    dist.init_process_group("gloo")
+    workers = dist.get_world_size()
     spec = RunSpec.model_validate_json(Path(spec_file).read_text(encoding="utf-8"))
     found = {}
     learner = build_learner(spec, device="cpu")
     found["loading"] = high_water()
     forget()
     vitals = Vitals(learner)
-    engine = make_engine(AnswerLoss(causal_lm(learner)), spec, workers=1, device="cpu")
+    engine = make_engine(AnswerLoss(causal_lm(learner)), spec, workers=workers, device="cpu")
     beginning = engine.weights()
     loss_on(engine, batches(spec))
     for step in range(STEPS):
@@ -56,9 +58,10 @@ def main(spec_file: str) -> None:
     forget()
     with tempfile.TemporaryDirectory() as name:
         state = engine.state()
-        weights = {key: value for key, value in state.items() if key.startswith("weight/")}
-        save_learned(learner, spec, Path(name), weights)
-        save_file(state, Path(name) / "state.safetensors")
+        if dist.get_rank() == 0:
+            weights = {key: value for key, value in state.items() if key.startswith("weight/")}
+            save_learned(learner, spec, Path(name), weights)
+            save_file(state, Path(name) / "state.safetensors")
     found["checkpoint"] = high_water()
     del beginning, state
     print(json.dumps(found))

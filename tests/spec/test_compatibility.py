@@ -39,6 +39,7 @@ def parsed(cell: Cell):
             f"base_model.quantization={cell['quantization']}",
             f"base_model.dtype={cell['dtype']}",
             f"train.strategy={{{inline(strategy_of(cell))}}}",
+            "resources.workers=2",
         ],
     )
 
@@ -77,7 +78,7 @@ def test_the_paths_of_the_axes_are_those_of_the_schema():
 
 def test_the_docs_show_the_table_as_it_is():
     text = (ROOT / "docs" / "concepts" / "training.md").read_text(encoding="utf-8")
-    name, said = r"`((?:plain|fsdp|zero-)[^`]*)`", " ".join([r"(.+?) \|"] * 3)
+    name, said = r"`((?:plain|fsdp|pipeline|zero-)[^`]*)`", " ".join([r"(.+?) \|"] * 3)
     line = re.compile(rf"^\| {name} \| {said}$", re.MULTILINE)
     rows = {
         name: dict(zip(AXES["method"], said, strict=True)) for name, *said in line.findall(text)

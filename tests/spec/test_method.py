@@ -104,3 +104,14 @@ def test_eva_is_refused_where_no_worker_holds_the_whole_model(strategy, name):
     assert "use one of plain, zero-0, zero-1, zero-2" in str(refused.value)
     for legal in ([eva], [eva, "train.strategy={kind: plain}"], [eva, "method.dora=true"]):
         assert parse_run_spec(SPEC, overrides=legal)
+
+
+def test_a_pipeline_needs_two_workers_who_read_the_same_sequences():
+    pipeline = "train.strategy={kind: pipeline}"
+    with pytest.raises(SpecError, match="of which every worker holds one stage; use 2 or more"):
+        parse_run_spec(SPEC, overrides=[pipeline])
+    wide = [pipeline, "resources.workers=3", "train.batch.micro_size=4"]
+    run = parse_run_spec(SPEC, overrides=wide)
+    assert (run.replicas, run.sequences_per_pass, run.accumulation_steps) == (1, 4, 4)
+    with pytest.raises(SpecError, match="found 6, but a pipeline x micro_size 4 = 4 sequences"):
+        parse_run_spec(SPEC, overrides=[*wide, "train.batch.global_size=6"])

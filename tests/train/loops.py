@@ -13,8 +13,14 @@ class Looped(NamedTuple):
     losses: list[float]
     learner: Any
     engine: Any
-    norms: list[float]
-    """Of the gradient, at each step."""
+    vitals: Any
+    results: list[Any]
+    """Of each step."""
+
+    @property
+    def norms(self) -> list[float]:
+        """Of the gradient, at each step."""
+        return [result.grad_norm for result in self.results]
 
 
 def build(spec: RunSpec, tokens: str | None = None, *, workers: int = 1) -> Looped:
@@ -24,13 +30,20 @@ def build(spec: RunSpec, tokens: str | None = None, *, workers: int = 1) -> Loop
     from loray.train.engine import make_engine
     from loray.train.learner import begin_learner, causal_lm
     from loray.train.loop import AnswerLoss
+    from loray.train.vitals import Vitals
 
     learner, read = begin_learner(spec, device="cpu")
     if tokens is not None:
         begin_at_inputs(learner, spec, open_tokens(tokens))
+    vitals = Vitals(learner)
+
+    def complete(part: Any) -> None:
+        read(part)
+        vitals.weigh(part)
+
     module = AnswerLoss(causal_lm(learner))
-    engine = make_engine(module, spec, workers=workers, device="cpu", complete=read)
-    return Looped([], learner, engine, [])
+    engine = make_engine(module, spec, workers=workers, device="cpu", complete=complete)
+    return Looped([], learner, engine, vitals, [])
 
 
 def step_through(
@@ -39,31 +52,31 @@ def step_through(
     tokens: str,
     steps: range,
     *,
-    place: tuple[int, int] = (0, 1),
+    worker: int = 0,
     look: Any = None,
 ) -> None:
     """Do some steps and add their losses.
 
     Args:
-        place: this worker, and how many there are.
-        look: called between `backward` and `step`.
+        worker: this one's number.
+        look: called between `accumulate` and `step`.
     """
     from loray.train.batches import BatchSizes, micro_batches, open_tokens
     from loray.train.loop import learning_rate_at, train_step
 
     opened, batch = open_tokens(tokens), spec.train.batch
-    worker, workers = place
-    sizes = BatchSizes(batch.global_size, batch.micro_size, workers=workers)
+    readers = looped.engine.replicas
+    sizes = BatchSizes(batch.global_size, batch.micro_size, workers=readers)
     for step in steps:
         result = train_step(
             looped.engine,
-            micro_batches(opened, step=step, seed=spec.seed, sizes=sizes, worker=worker),
+            micro_batches(opened, step=step, seed=spec.seed, sizes=sizes, worker=worker % readers),
             learning_rate=learning_rate_at(step, train=spec.train),
             dropout_seed=step,
             look_at_gradients=look,
         )
         looped.losses.append(result.loss)
-        looped.norms.append(result.grad_norm)
+        looped.results.append(result)
 
 
 def weights_of(learner: Any) -> dict[str, torch.Tensor]:

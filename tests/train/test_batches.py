@@ -2,6 +2,7 @@ import itertools
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,3 +81,18 @@ def test_padding_is_a_row_of_its_own_without_targets(tmp_path: Path) -> None:
 def test_an_empty_token_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="quarantine"):
         open_tokens(write_tokens(tmp_path, []))
+
+
+def test_micro_batches_below_each_other_are_padded_as_one_batch_of_all_rows() -> None:
+    from loray.train.batches import joined
+
+    names = ("input_ids", "labels", "positions")
+    rows = [{name: np.array(row[name]) for name in names} for row in make_rows(5)]
+    found, whole = joined([collate([row]) for row in rows]), collate(rows)
+    assert found.num_tokens == whole.num_tokens
+    assert found.num_targets == whole.num_targets
+    for name in names:
+        assert getattr(found, name).equal(getattr(whole, name)), name
+    twice = joined([collate(rows[:2]), collate(rows[2:])])
+    assert twice.input_ids.equal(whole.input_ids)
+    assert twice.labels.equal(whole.labels)

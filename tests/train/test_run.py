@@ -72,7 +72,9 @@ def test_one_worker_and_two_give_the_same_loss_curve(
 
 
 @pytest.mark.parametrize(
-    "strategy", [{"kind": "fsdp"}, {"kind": "deepspeed", "zero_stage": 3}], ids=["fsdp", "zero-3"]
+    "strategy",
+    [{"kind": "fsdp"}, {"kind": "deepspeed", "zero_stage": 3}, {"kind": "pipeline"}],
+    ids=["fsdp", "zero-3", "pipeline"],
 )
 def test_workers_that_hold_a_share_of_each_weight_leave_the_same_adapter(
     two_workers: tuple[Path, list[float]],
@@ -99,7 +101,7 @@ def test_workers_that_hold_a_share_of_each_weight_leave_the_same_adapter(
         [json.loads(line) for line in (folder / "vitals.jsonl").read_text().splitlines()]
         for folder in (out, whole)
     )
-    for name in ("weight_norm_ratio", "grad_norm"):
+    for name in ("weight_norm_ratio", "update_ratio", "grad_norm", "grad_sparsity"):
         assert [v[name] for v in mine] == pytest.approx([v[name] for v in theirs], rel=1e-3)
 
 
@@ -135,6 +137,24 @@ def test_a_killed_worker_changes_no_bit_of_the_adapter(
     assert killed
     assert losses == two_workers[1]
     assert digest(out, 24) == digest(two_workers[0], 24)
+
+
+def test_a_killed_stage_of_a_pipeline_changes_no_bit_of_the_adapter(
+    model: Path, dataset: Path, tmp_path: Path
+) -> None:
+    spec = make_spec(
+        model,
+        resources={"workers": 2},
+        train__batch=BATCH,
+        train__steps=12,
+        train__strategy={"kind": "pipeline"},
+    )
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    losses = train(spec, dataset, whole)
+    with killing("RayTrainWorker", out) as killed:
+        assert train(spec, dataset, out) == losses
+    assert killed
+    assert digest(out, 12) == digest(whole, 12)
 
 
 def test_a_killed_controller_ends_the_run_and_the_next_attempt_goes_on(

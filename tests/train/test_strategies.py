@@ -21,10 +21,12 @@ WEIGHT_TOLERANCE = 1e-4
 
 
 LORA = {"method": "lora", "quantization": "none", "dtype": "float32", "offload": "none"}
-SHARDED = ("fsdp", "zero-3")
+SHARDED = ("fsdp", "pipeline", "zero-3")
 STRATEGIES = ("plain", "fsdp", "zero-0", "zero-1", "zero-2", "zero-3")
 NORM_TOLERANCE = 1e-4
 """Largest relative difference of a gradient's norm in float32."""
+FULL = {"method": "full", "quantization": "none", "dtype": "float32", "offload": "none"}
+CROSSINGS = [("plain", "pipeline"), ("pipeline", "plain")]
 
 
 def name_of(cell: Cell) -> str:
@@ -71,12 +73,19 @@ def uneven_job(name: str, model: Path) -> Job:
     return Job(f"uneven-{name}", spec.model_copy(update={"train": train}))
 
 
+def crossing_job(first: str, then: str, model: Path) -> Job:
+    """Every weight learns, the tied embedding too, under one strategy and then another."""
+    one, other = (spec_of(FULL | {"strategy": name}, model) for name in (first, then))
+    return Job(f"{first}-then-{then}", one, again_from=7, again_under=other)
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, model: Path) -> dict[str, Trained]:
     folder = tmp_path_factory.mktemp("strategies")
     tokens = write_tokens(folder, make_rows(40))
     jobs = [job_of(cell, model) for cell in LEGAL]
     jobs += [pissa_job(name, model) for name in ("plain", *SHARDED)]
+    jobs += [crossing_job(*names, model) for names in CROSSINGS]
     return train_all(jobs, tokens, folder)
 
 
@@ -140,3 +149,13 @@ def test_what_two_workers_cannot_share_evenly_teaches_the_same(model: Path, tmp_
         found = trained[f"uneven-{name}"]
         assert found.losses == pytest.approx(looped.losses, rel=LOSS_TOLERANCE["float32"]), name
         assert found.norms == pytest.approx(looped.norms, rel=NORM_TOLERANCE), name
+
+
+@pytest.mark.parametrize("names", CROSSINGS, ids="-then-".join)
+def test_a_state_of_one_strategy_goes_on_under_another(
+    trained: dict[str, Trained], names: tuple[str, str]
+) -> None:
+    found = trained["-then-".join(names)]
+    assert found.again.keys() == found.learned.keys()
+    for name, tensor in found.again.items():
+        torch.testing.assert_close(tensor, found.learned[name], rtol=0, atol=WEIGHT_TOLERANCE)

@@ -77,6 +77,7 @@ def _what_if(
 ) -> None:
     """What the spec would take on other devices than these, from its text alone."""
     from loray.planner.devices import UTILIZATION, parse_devices
+    from loray.planner.stages import busy_share
     from loray.spec.load import load_run_spec
 
     if device_gib is not None:
@@ -89,7 +90,7 @@ def _what_if(
     )
     run = load_run_spec(spec, [*overrides, *wide])
     taken = forecast_or_reason(run, kind.gib)
-    hours = None if isinstance(taken, str) else kind.hours(taken.flops, count)
+    hours = None if isinstance(taken, str) else kind.hours(taken.flops, count) / busy_share(run)
     if as_json:
         emit_json({"name": run.name, "forecast": _document(taken), "hours": hours})
         return

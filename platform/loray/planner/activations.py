@@ -19,19 +19,22 @@ LOGIT_BYTES = 12
 """Of a logit where the loss goes back: log-probability, its gradient, the logit's; all float32."""
 
 
-def activation_bytes(spec: RunSpec, shape: Architecture) -> float:
+def activation_bytes(spec: RunSpec, shape: Architecture, in_flight: int = 1) -> float:
     """What a micro-batch of full sequences takes at its peak, every token a target.
 
     That is where the loss begins to go back: every layer's activations and the logits. Recomputing
     keeps the layers' inputs only, and then one layer at a time whole, long after the logits.
+
+    Args:
+        in_flight: micro-batches of which a stage of a pipeline keeps the layers' at once.
     """
     width, tokens = WIDTH[spec.base_model.dtype], tokens_per_pass(spec)
-    logits = LOGIT_BYTES * shape.vocabulary
-    last_norm = 4 * shape.hidden
+    logits = LOGIT_BYTES * shape.vocabulary if shape.has_head else 0
+    last_norm = 4 * shape.hidden if shape.has_head else 0
     layer = kept_by_layer(spec, shape)
     if not spec.train.gradient_checkpointing:
-        return tokens * (shape.layers * layer + last_norm + logits)
-    inputs = shape.layers * shape.hidden * width
+        return tokens * (in_flight * shape.layers * layer + last_norm + logits)
+    inputs = in_flight * shape.layers * shape.hidden * width
     gradients = 3 * shape.intermediate * width  # of gate, up and their product
     return tokens * (inputs + last_norm + max(logits, layer + gradients))
 
@@ -81,7 +84,7 @@ def _of_adapter(method: LoraMethod, spec: RunSpec, shape: Architecture) -> int:
     width, total = WIDTH[spec.base_model.dtype], 0
     mask = 1 if spec.resources.gpus_per_worker else width  # a byte in the fused kernel
     for name in method.target_modules:
-        rank = max(method.rank_of(module_name(layer, name)) for layer in range(shape.layers))
+        rank = max(method.rank_of(module_name(layer, name)) for layer in shape.layer_numbers)
         dropped = shape.linear_shapes[name][0] * (width + mask) if method.dropout else 0
         total += rank * width + dropped
     return total

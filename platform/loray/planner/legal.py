@@ -7,6 +7,7 @@ from loray.planner.parameters import (
     biases_of,
     module_name,
 )
+from loray.planner.stages import split_layers
 from loray.spec.run import RunSpec
 from loray.spec.train import NF4_BLOCK, BaseModelSpec, LoraMethod
 
@@ -24,6 +25,8 @@ def check_runnable(spec: RunSpec) -> None:
         shape = architecture_for(spec.base_model)
     except ModelError:
         return
+    if spec.train.strategy.kind == "pipeline":
+        split_layers(shape.layers, spec.resources.workers)  # refuses more stages than layers
     if spec.method.kind == "lora":
         _check_patterns(spec.method, shape)
         _check_biases(spec.method, shape)
@@ -36,7 +39,7 @@ def check_runnable(spec: RunSpec) -> None:
 def _check_patterns(method: LoraMethod, shape: Architecture) -> None:
     names = [
         f".{module_name(layer, name)}"
-        for layer in range(shape.layers)
+        for layer in shape.layer_numbers
         for name in method.target_modules
     ]
     for pattern in method.patterns:
@@ -72,7 +75,7 @@ def _check_principal(method: LoraMethod, shape: Architecture) -> None:
     """PiSSA begins with singular values of the weight, EVA with directions of its inputs."""
     if method.init not in ("pissa", "eva"):
         return
-    for layer in range(shape.layers):
+    for layer in shape.layer_numbers:
         for name in method.target_modules:
             module, (inputs, outputs) = module_name(layer, name), shape.linear_shapes[name]
             most, of = min(inputs, outputs), "singular values"

@@ -30,6 +30,7 @@ from loray.planner.parameters import (
     count_method,
 )
 from loray.planner.sharing import offloaded, put_together_bytes, sharing_of
+from loray.planner.stages import Part, parts_of
 from loray.spec.run import RunSpec
 from loray.spec.train import NF4_BLOCK, BaseModelSpec, LoraMethod
 
@@ -85,11 +86,17 @@ class WorkerMemory:
 
 
 def train_memory(spec: RunSpec, shape: Architecture) -> WorkerMemory:
-    """What one training worker needs at the peak of a step."""
+    """What one training worker needs at the peak of a step; of a pipeline's the one with most."""
+    found = (_worker_memory(spec, part, shape) for part in parts_of(spec, shape))
+    return max(found, key=lambda memory: memory.total)
+
+
+def _worker_memory(spec: RunSpec, part: Part, whole: Architecture) -> WorkerMemory:
+    """What a worker needs that computes with `part` of the model `whole`."""
+    shape, on_gpu = part.shape, bool(spec.resources.gpus_per_worker)
     learned = count_learned(spec, shape)
-    on_gpu = bool(spec.resources.gpus_per_worker)
     peak = max(
-        _passes(spec, shape, learned),
+        _passes(spec, part, learned),
         _reduction(spec, learned),
         _update(spec, shape, learned),
         key=lambda moment: sum(moment.values()),
@@ -97,24 +104,27 @@ def train_memory(spec: RunSpec, shape: Architecture) -> WorkerMemory:
     on_host = offloaded(spec)
     return WorkerMemory(
         weights=0.0 if "parameters" in on_host else held_weights(spec, shape),
-        adapter=adapter_bytes(spec, shape),
+        adapter=adapter_bytes(spec, shape, whole),
         optimizer=0.0 if "optimizer" in on_host else optimizer_bytes(spec, learned),
-        beginning=0.0 if on_gpu else float(learned * MASTER_BYTES),
+        beginning=0.0 if on_gpu else float(count_learned(spec, whole) * MASTER_BYTES),
         reserve=RESERVE_BYTES["gpu" if on_gpu else "cpu"],
         **peak,
     )
 
 
-def _passes(spec: RunSpec, shape: Architecture, learned: int) -> dict[str, float]:
+def _passes(spec: RunSpec, part: Part, learned: int) -> dict[str, float]:
     """Where the loss begins to go back: there are gradients of earlier micro-batches only."""
+    shape, in_flight = part.shape, part.in_flight
+    at_once = 1 if spec.train.gradient_checkpointing else in_flight
     held = learned * SUM_BYTES / sharing_of(spec).gradients
     width, tokens = WIDTH[spec.base_model.dtype], tokens_per_pass(spec)
     on_gpu = spec.resources.gpus_per_worker
     return {
         "gradients": held if spec.accumulation_steps > 1 else 0.0,
-        "activations": activation_bytes(spec, shape)
-        + dora_activation_bytes(spec, shape, tokens, width),
+        "activations": activation_bytes(spec, shape, in_flight)
+        + at_once * dora_activation_bytes(spec, shape, tokens, width),
         "buffers": (_bucket_bytes(spec, learned) if on_gpu else 0.0)
+        + part.received * tokens * shape.hidden * width
         + _unpacked(spec, shape)
         + dora_norm_bytes(spec, shape, width)
         + put_together_bytes(spec, shape, weight_bytes(spec.base_model, shape)),
@@ -170,7 +180,7 @@ def weight_bytes(model: BaseModelSpec, shape: Architecture) -> float:
 
 
 def held_weights(spec: RunSpec, shape: Architecture) -> float:
-    """A worker's share of it, which is all of it but under ZeRO 3 and FSDP2.
+    """A worker's share of it, which is all of `shape` but under ZeRO 3 and FSDP2.
 
     What learns under FSDP2 is there as the optimizer's float32 weights only.
     """
@@ -180,11 +190,15 @@ def held_weights(spec: RunSpec, shape: Architecture) -> float:
     return weight_bytes(spec.base_model, shape) / sharing_of(spec).weights
 
 
-def adapter_bytes(spec: RunSpec, shape: Architecture) -> float:
+def adapter_bytes(spec: RunSpec, shape: Architecture, whole: Architecture) -> float:
     """The adapter in the type of computation, and of PiSSA what it began as.
 
     Full training has none, and FSDP2 makes it of the float32 weights, layer by layer. Biases that
     learn are the base's own, and counted there.
+
+    Args:
+        shape: what this worker computes with.
+        whole: all of the model; every worker has what its adapter began as.
     """
     if not isinstance(spec.method, LoraMethod):
         return 0.0
@@ -192,7 +206,7 @@ def adapter_bytes(spec: RunSpec, shape: Architecture) -> float:
     kept = (parts.total - parts.biases) / sharing_of(spec).weights
     if spec.train.strategy.kind == "fsdp" and width != MASTER_BYTES:
         kept = 0.0
-    return float((kept + count_begun(spec, shape)) * width)
+    return float((kept + count_begun(spec, whole)) * width)
 
 
 def optimizer_bytes(spec: RunSpec, learned: int) -> float:
@@ -213,7 +227,8 @@ def gradient_bytes(spec: RunSpec, learned: int) -> float:
     and optimizer at stage 2 in bfloat16, 4 P + 16 P / n at stage 1.
     """
     shared, width = sharing_of(spec), WIDTH[spec.base_model.dtype]
-    if _zero_stage(spec) == 0 and (width == SUM_BYTES or spec.train.strategy.kind == "fsdp"):
+    sums_at_once = width == SUM_BYTES or spec.train.strategy.kind in ("fsdp", "pipeline")
+    if _zero_stage(spec) == 0 and sums_at_once:
         return learned * SUM_BYTES / shared.gradients  # they are summed where they come
     if "optimizer" in offloaded(spec):  # shared ones go to the host as they come
         return float(learned * width) if shared.gradients == 1 else 0.0
@@ -246,10 +261,15 @@ def largest_projection(shape: Architecture) -> int:
 def _largest_learned(spec: RunSpec, shape: Architecture) -> int:
     """Numbers in the largest tensor that learns."""
     if spec.method.kind == "full":
-        return max(shape.vocabulary * shape.hidden, largest_projection(shape))
-    if spec.method.modules_to_save:
-        return shape.vocabulary * shape.hidden
+        return max(_matrix(shape), largest_projection(shape))
+    if spec.method.modules_to_save and _matrix(shape):
+        return _matrix(shape)
     return spec.method.max_rank * max(shape.hidden, shape.intermediate)
+
+
+def _matrix(shape: Architecture) -> int:
+    """Numbers in the embedding or the output projection, if it has either."""
+    return shape.vocabulary * shape.hidden * (shape.has_embedding or shape.has_head)
 
 
 def serve_memory(spec: RunSpec, shape: Architecture) -> dict[str, float]:

@@ -37,6 +37,16 @@ class Architecture:
     """q and k are normalised per head (Qwen3)."""
     stored_type: str = "bfloat16"
     """Of the numbers in its files."""
+    first_layer: int = 0
+    """The number of its first layer; a stage of a pipeline may begin later."""
+    has_embedding: bool = True
+    has_head: bool = True
+    """The last norm and the output projection, which only the last stage of a pipeline has."""
+
+    @property
+    def layer_numbers(self) -> range:
+        """The numbers of its layers in the whole model."""
+        return range(self.first_layer, self.first_layer + self.layers)
 
     @property
     def linear_shapes(self) -> dict[str, tuple[int, int]]:
@@ -92,10 +102,14 @@ def count_base(shape: Architecture) -> BaseCount:
     linears = shape.linear_shapes
     biases = sum(linears[name][1] for name in shape.biased)
     norms = 2 * shape.hidden + (2 * shape.head_size if shape.has_head_norms else 0)
-    embeddings = shape.vocabulary * shape.hidden * (1 if shape.is_tied else 2)
+    is_one = shape.is_tied and shape.has_embedding and shape.has_head
+    matrices = 1 if is_one else shape.has_embedding + shape.has_head
+    last_norm = shape.hidden if shape.has_head else 0
     return BaseCount(
         linear=shape.layers * sum(inputs * outputs for inputs, outputs in linears.values()),
-        other=embeddings + shape.layers * (norms + biases) + shape.hidden,
+        other=shape.vocabulary * shape.hidden * matrices
+        + shape.layers * (norms + biases)
+        + last_norm,
     )
 
 
@@ -121,14 +135,17 @@ def adapter_parts(shape: Architecture, method: LoraMethod) -> AdapterCount:
     linears = shape.linear_shapes
     factors = sum(
         method.rank_of(module_name(layer, name)) * sum(linears[name])
-        for layer in range(shape.layers)
+        for layer in shape.layer_numbers
         for name in method.target_modules
     )
+    is_there = {"embed_tokens": shape.has_embedding, "lm_head": shape.has_head}
     return AdapterCount(
         factors=factors,
         magnitudes=count_outputs(shape, method.target_modules) if method.dora else 0,
         biases=count_outputs(shape, biases_of(shape, method)),
-        in_full=shape.vocabulary * shape.hidden * len(set(method.modules_to_save)),
+        in_full=shape.vocabulary
+        * shape.hidden
+        * sum(is_there[name] for name in set(method.modules_to_save)),
     )
 
 

@@ -36,7 +36,7 @@ def nearest_that_fits(spec: RunSpec, shape: Architecture, device: float) -> str 
     """
     for changes in _by_price(tuple(_savings(spec))):
         changed = _with(spec, changes)
-        if changed is None:
+        if changed is None or _has_too_many_stages(changed, shape):
             continue
         if largest(worker_moments(changed, shape)).device_total <= device:
             return "set " + ", ".join(f"{saving.path}={_text(saving.value)}" for saving in changes)
@@ -91,6 +91,10 @@ def _sharing(spec: RunSpec) -> Iterator[Saving]:
     while workers <= most:
         yield Saving(path, workers, price=1 + workers / 100)
         workers *= 2
+
+
+def _has_too_many_stages(spec: RunSpec, shape: Architecture) -> bool:
+    return spec.train.strategy.kind == "pipeline" and spec.resources.workers > shape.layers
 
 
 def _text(value: object) -> str:

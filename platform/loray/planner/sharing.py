@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from loray.planner.activations import WIDTH
 from loray.planner.parameters import Architecture, count_base
 from loray.spec.run import RunSpec
-from loray.spec.train import DeepSpeedStrategy, FsdpStrategy, PlainStrategy
+from loray.spec.train import (
+    DeepSpeedStrategy,
+    FsdpStrategy,
+    PipelineStrategy,
+    PlainStrategy,
+)
 
 LIVE_NUMBERS = 1_000_000_000
 """Most numbers of weights that ZeRO 3 holds put together (`stage3_max_live_parameters`)."""
@@ -34,7 +39,7 @@ def sharing_of(spec: RunSpec) -> Sharing:
     """
     workers, strategy = spec.resources.fewest_workers, spec.train.strategy
     match strategy:
-        case PlainStrategy():
+        case PlainStrategy() | PipelineStrategy():  # `loray.planner.stages` cuts the model itself
             return Sharing()
         case FsdpStrategy():
             return Sharing(workers, workers, workers)

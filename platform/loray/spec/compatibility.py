@@ -18,7 +18,7 @@ AXES: Mapping[str, tuple[str, ...]] = {
     "method": ("lora", "dora", "full"),
     "quantization": ("none", "nf4"),
     "dtype": ("float32", "bfloat16"),
-    "strategy": ("plain", "fsdp", "zero-0", "zero-1", "zero-2", "zero-3"),
+    "strategy": ("plain", "fsdp", "pipeline", "zero-0", "zero-1", "zero-2", "zero-3"),
     "offload": ("none", "optimizer", "parameters", "optimizer+parameters"),
 }
 PATHS: Mapping[str, str] = {
@@ -87,7 +87,7 @@ RULES = (
         "use zero_stage: 3, or offload: [optimizer]",
     ),
     Rule(
-        {"offload": OFFLOADED, "strategy": ("plain", "fsdp")},
+        {"offload": OFFLOADED, "strategy": ("plain", "fsdp", "pipeline")},
         "this strategy offloads nothing",
         "use strategy: {kind: deepspeed, zero_stage: 3}, or drop offload",
     ),

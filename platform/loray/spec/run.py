@@ -95,20 +95,27 @@ class RunSpec(StrictModel):
     """Who else hears of the training's numbers while it runs."""
 
     @property
+    def replicas(self) -> int:
+        """Groups of workers that read different sequences; the workers of a pipeline are one."""
+        return 1 if self.train.strategy.kind == "pipeline" else self.resources.workers
+
+    @property
     def sequences_per_pass(self) -> int:
-        """Sequences that all workers together take through the model at once."""
-        return self.resources.workers * self.train.batch.micro_size
+        """Sequences that all replicas together take through the model at once."""
+        return self.replicas * self.train.batch.micro_size
 
     @property
     def accumulation_steps(self) -> int:
-        """Micro-batches a worker sums up before the optimizer moves, while workers are fewest."""
-        batch = self.train.batch
-        return -(-batch.global_size // (self.resources.fewest_workers * batch.micro_size))
+        """Micro-batches a replica sums up before the optimizer moves, while workers are fewest."""
+        batch, is_one = self.train.batch, self.train.strategy.kind == "pipeline"
+        replicas = 1 if is_one else self.resources.fewest_workers
+        return -(-batch.global_size // (replicas * batch.micro_size))
 
     @model_validator(mode="after")
     def _blocks_agree(self) -> Self:
         rules = (
             self._global_batch_splits_evenly(),
+            self._a_pipeline_has_stages(),
             self._gates_look_at_what_is_measured(),
             self._parts_go_together(),
             self._pissa_is_not_quantized(),
@@ -126,11 +133,22 @@ class RunSpec(StrictModel):
         below = wanted - wanted % per_pass
         if below != wanted:
             nearest = f"{below} or {below + per_pass}" if below else f"{per_pass}"
+            is_pipeline = self.train.strategy.kind == "pipeline"
+            what = "a pipeline" if is_pipeline else f"{self.resources.workers} worker(s)"
             yield Finding(
                 "train.batch.global_size",
-                f"found {wanted}, but {self.resources.workers} worker(s) x micro_size "
+                f"found {wanted}, but {what} x micro_size "
                 f"{self.train.batch.micro_size} = {per_pass} sequences a pass; use {nearest}",
-                reads=("resources.workers", "train.batch.micro_size"),
+                reads=("resources.workers", "train.batch.micro_size", "train.strategy.kind"),
+            )
+
+    def _a_pipeline_has_stages(self) -> Iterator[Finding]:
+        if self.train.strategy.kind == "pipeline" and self.resources.fewest_workers == 1:
+            yield Finding(
+                "resources.workers" if self.resources.workers == 1 else "resources.min_workers",
+                "found 1, but train.strategy.kind is pipeline, of which every worker holds one "
+                "stage; use 2 or more, at most the base model's layers, or strategy: {kind: plain}",
+                reads=("train.strategy.kind",),
             )
 
     def _gates_look_at_what_is_measured(self) -> Iterator[Finding]:

@@ -180,7 +180,19 @@ class FsdpStrategy(StrictModel):
     kind: Literal["fsdp"]
 
 
-Strategy = Annotated[DeepSpeedStrategy | FsdpStrategy | PlainStrategy, Field(discriminator="kind")]
+class PipelineStrategy(StrictModel):
+    """Every worker holds some of the layers; micro-batches follow one another through them (1F1B).
+
+    Source: arXiv:2104.04473, sec. 2.2.
+    """
+
+    kind: Literal["pipeline"]
+
+
+Strategy = Annotated[
+    DeepSpeedStrategy | FsdpStrategy | PipelineStrategy | PlainStrategy,
+    Field(discriminator="kind"),
+]
 
 
 class OptimizerSpec(StrictModel):
@@ -262,11 +274,11 @@ class TrainSpec(StrictModel):
 
     @property
     def shares_weights(self) -> bool:
-        """Whether a worker holds only a share of every weight, frozen ones too."""
+        """Whether a worker holds only a slice of every weight, frozen ones too."""
         match self.strategy:
             case DeepSpeedStrategy(zero_stage=stage):
                 return stage == 3
             case FsdpStrategy():
                 return True
-            case PlainStrategy():
+            case PipelineStrategy() | PlainStrategy():
                 return False

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
-import torch
 import torch.distributed as dist
 
 from loray.artifacts.diagnosis import Diagnosis, SuspectRow
@@ -93,8 +92,10 @@ def suspect_rows(
     rows = [row for n in numbers[worker :: sizes.workers] for row in rows_of(tokens, n)]
     spare = next(iter(rows_of(tokens, numbers[0])))
     costs = _costs(engine, [row for row in rows if len(row.targets)], spare)
-    shares: list[tuple[list[SuspectRow], list[tuple[str, float]]]] = [([], [])] * sizes.workers
-    dist.all_gather_object(shares, (list(_faults(rows)), costs))
+    gathered: list[tuple[list[SuspectRow], list[tuple[str, float]]]]
+    gathered = [([], [])] * dist.get_world_size()
+    dist.all_gather_object(gathered, (list(_faults(rows)), costs))
+    shares = gathered[: sizes.workers]  # the other workers of a pipeline took the same rows
     faulty = [row for found, _ in shares for row in found]
     known = {row.id for row in faulty}
     costly = _costly([cost for _, found in shares for cost in found if cost[0] not in known])
@@ -145,8 +146,7 @@ def _costs(engine: Engine, rows: Sequence[Row], spare: Row) -> list[tuple[str, f
     return costs
 
 
-@torch.no_grad()
 def _cost(engine: Engine, row: Row) -> float:
     """Mean loss of a row by itself, nats a target token."""
     batch = collate([row.tokens])
-    return float(engine.loss_sum(batch)) / max(batch.num_targets, 1)
+    return sum(engine.losses([batch])) / max(batch.num_targets, 1)

@@ -8,12 +8,13 @@ make as many passes; where micro-batches do not go round, some make a spare one 
 Shapes: `B` sequences of a micro-batch, `T` tokens of the longest of them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812 (its name everywhere)
 
 from loray.artifacts.tokens import TokenParts
 from loray.errors import DatasetError
@@ -122,6 +123,7 @@ class BatchSizes:
     global_size: int
     micro_size: int
     workers: int
+    """Those that read different sequences; the workers of a pipeline all read the same."""
 
     @property
     def passes(self) -> int:
@@ -160,4 +162,26 @@ def collate(sequences: list[dict[str, np.ndarray]]) -> Batch:
         torch.from_numpy(labels),
         torch.from_numpy(positions),
         num_tokens=sum(len(s["input_ids"]) for s in sequences),
+    )
+
+
+def joined(window: Sequence[Batch]) -> Batch:
+    """Micro-batches of one size below each other, padded to the longest as `collate` pads."""
+    width = max(batch.input_ids.shape[1] for batch in window)
+    wide = [_widened(batch, width - batch.input_ids.shape[1]) for batch in window]
+    return Batch(
+        torch.cat([batch.input_ids for batch in wide]),
+        torch.cat([batch.labels for batch in wide]),
+        torch.cat([batch.positions for batch in wide]),
+        num_tokens=sum(batch.num_tokens for batch in wide),
+    )
+
+
+def _widened(batch: Batch, more: int) -> Batch:
+    padding = torch.arange(more).expand(len(batch.positions), more)
+    return replace(
+        batch,
+        input_ids=F.pad(batch.input_ids, (0, more)),
+        labels=F.pad(batch.labels, (0, more), value=IGNORED),
+        positions=torch.cat([batch.positions, padding], dim=1),
     )

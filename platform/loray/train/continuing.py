@@ -83,7 +83,7 @@ def act_on(judgement: Judgement, run: Run) -> int | None:
         judgement.suspects,
         seed=run.task.spec.seed,
         sizes=run.sizes,
-        worker=run.worker,
+        worker=run.reader,
     )
     tell(run, diagnosis.naming(rows))
     return back_to

@@ -1,6 +1,6 @@
 """The seam between the loop and what shards, averages and steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 import torch
@@ -8,7 +8,13 @@ from torch import nn
 
 from loray.models.load import DTYPES
 from loray.spec.run import RunSpec
-from loray.spec.train import DeepSpeedStrategy, FsdpStrategy, OptimizerSpec, PlainStrategy
+from loray.spec.train import (
+    DeepSpeedStrategy,
+    FsdpStrategy,
+    OptimizerSpec,
+    PipelineStrategy,
+    PlainStrategy,
+)
 from loray.train.batches import Batch
 from loray.train.moments import ADAM_STATES
 
@@ -33,18 +39,29 @@ class Engine(Protocol):
 
     shards_weights: bool
     """Whether a worker holds only its share of what learns."""
+    replicas: int
+    """Groups of workers that read different sequences: each worker is one, a pipeline is one."""
 
-    def loss_sum(self, batch: Batch) -> torch.Tensor:
-        """Forward pass: summed loss of this worker's micro-batch, shape ()."""
+    def accumulate(self, window: Sequence[Batch], scale: float) -> float:
+        """Forward and backward over a step's micro-batches of this replica.
 
-    def backward(self, loss: torch.Tensor) -> None:
-        """Add the gradient of `loss`; workers' gradients are averaged."""
+        The gradient is that of `scale` times the loss, averaged over the replicas.
+
+        Returns:
+            the summed loss, nats; the same on every worker of the replica.
+        """
+
+    def losses(self, window: Sequence[Batch]) -> list[float]:
+        """Forward passes only: each micro-batch's summed loss, nats; nothing is learned."""
 
     def step(self, learning_rate: float) -> float:
         """Clip, move the weights, clear gradients; returns the norm before clipping."""
 
     def gradient(self, parameter: nn.Parameter) -> torch.Tensor:
-        """The averaged gradient between `backward` and `step`; every worker must ask."""
+        """The averaged gradient between `accumulate` and `step`; every worker that has it must ask.
+
+        A stage of a pipeline leaves the parameters of the others on the meta device.
+        """
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Weights in float32, in full, by name; every worker must ask."""
@@ -95,6 +112,11 @@ def make_engine(
                 device=device,
                 complete=complete,
             )
+        case PipelineStrategy():
+            from loray.train.pipeline import PipelineEngine  # noqa: PLC0415
+
+            dtype = DTYPES[spec.base_model.dtype]
+            return PipelineEngine(module, spec.train, stages=workers, dtype=dtype, device=device)
         case PlainStrategy():
             from loray.train.plain import PlainEngine  # noqa: PLC0415
 

@@ -5,6 +5,8 @@ together while it computes. What learns is kept in float32 and computed with in 
 the other engines do it; gradients are averaged in float32.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
@@ -20,6 +22,7 @@ from loray.train.engine import (
     learning_parameters,
     parts_of,
 )
+from loray.train.passes import Passes
 
 
 class FsdpEngine:
@@ -37,7 +40,8 @@ class FsdpEngine:
         device: str,
         complete: Complete,
     ) -> None:
-        self._module = module
+        self._passes = Passes(module, device)
+        self.replicas = workers
         self._max_norm = train.max_grad_norm
         self._device = device
         mesh = init_device_mesh(torch.device(device).type, (workers,))
@@ -53,17 +57,16 @@ class FsdpEngine:
         self._parameters = learning_parameters(module)
         self._adam = adam_over(dict(self._parameters), train.optimizer)
 
-    def loss_sum(self, batch: Batch) -> torch.Tensor:
-        """Forward pass: summed loss of this worker's micro-batch, shape ()."""
-        on_device = batch.to(self._device)
-        loss: torch.Tensor = self._module(
-            on_device.input_ids, on_device.labels, on_device.positions
-        )
-        return loss
+    def accumulate(self, window: Sequence[Batch], scale: float) -> float:
+        """Forward and backward over a step's micro-batches; returns their summed loss, nats.
 
-    def backward(self, loss: torch.Tensor) -> None:
-        """Add the averaged gradient of `loss` to those of the step, each worker its share."""
-        torch.autograd.backward(loss)
+        Gradients are averaged as they come, each worker keeps its share.
+        """
+        return self._passes.accumulate(window, scale, torch.autograd.backward)
+
+    def losses(self, window: Sequence[Batch]) -> list[float]:
+        """Forward passes only: each micro-batch's summed loss, nats; nothing is learned."""
+        return self._passes.losses(window)
 
     def step(self, learning_rate: float) -> float:
         """Clip, move the weights, clear gradients; returns the norm before clipping."""
@@ -78,7 +81,7 @@ class FsdpEngine:
         return float(_whole(norm))
 
     def gradient(self, parameter: nn.Parameter) -> torch.Tensor:
-        """The averaged gradient between `backward` and `step`; every worker must ask."""
+        """The averaged gradient between `accumulate` and `step`; every worker must ask."""
         if parameter.grad is None:
             return torch.zeros(parameter.shape, device=self._device)
         return _whole(parameter.grad)

@@ -40,6 +40,10 @@ class AnswerLoss(nn.Module):
         hidden = decoder(
             input_ids=input_ids, position_ids=positions, use_cache=False
         ).last_hidden_state
+        return self.loss_of(hidden, labels)
+
+    def loss_of(self, hidden: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The same of what the decoder gives: `hidden` (B, T, hidden size), after its last norm."""
         is_target = labels[:, 1:] != IGNORED
         logits = self.model.get_output_embeddings()(hidden[:, :-1][is_target])
         return F.cross_entropy(logits.float(), labels[:, 1:][is_target], reduction="sum")
@@ -56,24 +60,20 @@ def train_step(
     """One optimizer step over this worker's micro-batches.
 
     Every target token of the global batch weighs the same, however the sequences were dealt out:
-    the loss sum is divided by the global count, and multiplied by the number of workers because
+    the loss sum is divided by the global count, and multiplied by the number of replicas because
     the engine averages gradients over them. `look_at_gradients` runs before the weights move.
     """
     torch.manual_seed(dropout_seed)  # makes dropout a function of the step: nothing to checkpoint
     window = list(batches)
-    num_targets = global_sum(sum(batch.num_targets for batch in window))
-    num_tokens = global_sum(sum(batch.num_tokens for batch in window))
-    scale = dist.get_world_size() / max(num_targets, 1.0)
-    loss_sum = 0.0
-    for batch in window:
-        loss = engine.loss_sum(batch)
-        engine.backward(loss * scale)
-        loss_sum += loss.item()
+    num_targets = over_replicas(engine, sum(batch.num_targets for batch in window))
+    num_tokens = over_replicas(engine, sum(batch.num_tokens for batch in window))
+    scale = engine.replicas / max(num_targets, 1.0)
+    loss_sum = engine.accumulate(window, scale)
     if look_at_gradients is not None:
         look_at_gradients()
     grad_norm = engine.step(learning_rate)
     return StepResult(
-        loss=global_sum(loss_sum) / max(num_targets, 1.0),
+        loss=over_replicas(engine, loss_sum) / max(num_targets, 1.0),
         num_targets=int(num_targets),
         num_tokens=int(num_tokens),
         grad_norm=grad_norm,
@@ -81,21 +81,21 @@ def train_step(
     )
 
 
-@torch.no_grad()
 def loss_on(engine: Engine, batches: Iterable[Batch]) -> float:
     """Mean loss per target token over all workers' micro-batches, nats; nothing is learned."""
     window = list(batches)
-    loss = global_sum(sum(engine.loss_sum(batch).item() for batch in window))
-    return loss / max(global_sum(sum(batch.num_targets for batch in window)), 1.0)
+    loss = over_replicas(engine, sum(engine.losses(window)))
+    num_targets = over_replicas(engine, sum(batch.num_targets for batch in window))
+    return loss / max(num_targets, 1.0)
 
 
-def global_sum(value: float) -> float:
-    """Sum of `value` over all workers, in float64."""
+def over_replicas(engine: Engine, value: float) -> float:
+    """Sum of `value` over the replicas, in float64; all workers of one have the same."""
     total = torch.tensor(value, dtype=torch.float64)
     if dist.get_backend() == "nccl":
         total = total.cuda()
     dist.all_reduce(total)
-    return float(total.item())
+    return float(total.item()) / (dist.get_world_size() // engine.replicas)
 
 
 def learning_rate_at(step: int, *, train: TrainSpec) -> float:

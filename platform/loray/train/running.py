@@ -37,11 +37,16 @@ class Run:
     beginning: dict[str, torch.Tensor]
     """What learns, as it was before the first step."""
 
+    @property
+    def reader(self) -> int:
+        """Whose sequences this worker reads: its own ones, or those of all of its pipeline."""
+        return self.worker % self.sizes.workers
+
 
 def batches_of(run: Run, data_step: int) -> Iterator[Batch]:
     """This worker's micro-batches of a step of the data."""
     return micro_batches(
-        run.tokens, step=data_step, seed=run.task.spec.seed, sizes=run.sizes, worker=run.worker
+        run.tokens, step=data_step, seed=run.task.spec.seed, sizes=run.sizes, worker=run.reader
     )
 
 

@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 import torch
+import torch.distributed as dist
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import nn
@@ -66,7 +67,8 @@ class Vitals:
     """Measures every adapted module.
 
     The norms of the frozen weights are taken once, before a strategy shares them out: at once, or
-    by `weigh` where they are read part by part.
+    by `weigh` where they are read part by part. Where a strategy leaves a worker only some of the
+    modules, each measures its own, and all get all records.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -85,12 +87,12 @@ class Vitals:
                 self._base_norms[name] = _base_norm(layer)
 
     def look(self, engine: Engine) -> None:
-        """Keep gradients' statistics and the weights, between `backward` and `step`.
+        """Keep gradients' statistics and the weights, between `accumulate` and `step`.
 
         Every worker must look.
         """
         self._before = self._weights(engine)
-        for name, layer in self._layers.items():
+        for name, layer in self._held().items():
             gradient = torch.cat([engine.gradient(p).flatten() for p in _parameters(layer)])
             self._gradients[name] = GradientVitals(
                 grad_norm=float(gradient.norm()),
@@ -100,8 +102,16 @@ class Vitals:
     def records(self, engine: Engine, *, step: int) -> list[Record]:
         """Records of all modules, after `look` and the engine's `step`; every worker must ask."""
         before, after, self._before = self._before, self._weights(engine), {}
-        found = [self._measure(name, before, after) for name in self._layers]
-        return [{"step": step, **asdict(one)} for one in found]
+        found = {name: self._measure(name, before, after) for name in self._held()}
+        if len(found) < len(self._layers):
+            found = _from_all_workers(found)
+        return [{"step": step, **asdict(found[name])} for name in self._layers]
+
+    def _held(self) -> dict[str, LoraLayer]:
+        """The modules that are on this worker."""
+        return {
+            name: layer for name, layer in self._layers.items() if not _parameters(layer)[0].is_meta
+        }
 
     def _measure(self, name: str, before: Weights, after: Weights) -> ModuleVitals:
         layer = self._layers[name]
@@ -124,6 +134,12 @@ class Vitals:
     def _weights(self, engine: Engine) -> Weights:
         """As the optimizer holds them: float32, on the CPU, where room is cheap."""
         return engine.weights() if self._layers else {}
+
+
+def _from_all_workers(found: dict[str, ModuleVitals]) -> dict[str, ModuleVitals]:
+    everyone: list[dict[str, ModuleVitals]] = [{}] * dist.get_world_size()
+    dist.all_gather_object(everyone, found)
+    return {name: vitals for some in everyone for name, vitals in some.items()}
 
 
 def factors_of(weights: Weights, module: str, layer: LoraLayer) -> Factors:

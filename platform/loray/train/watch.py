@@ -59,7 +59,7 @@ class Watch:
             yield batch
 
     def look(self) -> None:
-        """Measure gradients and weights, between `backward` and `step`."""
+        """Measure gradients and weights, between `accumulate` and `step`."""
         if self._is_recorded:
             began = time.perf_counter()
             self._vitals.look(self._engine)

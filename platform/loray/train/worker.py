@@ -123,6 +123,7 @@ def prepare(task: WorkerTask) -> Run:
 
     module = AnswerLoss(causal_lm(learner))
     engine = make_engine(module, spec, workers=workers, device=device, complete=complete)
+    batch = spec.train.batch
     return Run(
         task=task,
         learner=learner,
@@ -132,7 +133,7 @@ def prepare(task: WorkerTask) -> Run:
         guard=Guard(spec.train.guard),
         journal=Journal(),
         tokens=tokens,
-        sizes=BatchSizes(spec.train.batch.global_size, spec.train.batch.micro_size, workers),
+        sizes=BatchSizes(batch.global_size, batch.micro_size, engine.replicas),
         worker=worker,
         beginning=engine.weights(),
     )

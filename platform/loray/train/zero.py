@@ -1,5 +1,6 @@
 """DeepSpeed ZeRO 0, 1 and 2; `zero3` has what is different at stage 3. Source: arXiv:1910.02054."""
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import deepspeed
@@ -18,6 +19,7 @@ from loray.spec.run import RunSpec
 from loray.spec.train import DeepSpeedStrategy, TrainSpec
 from loray.train.batches import Batch, BatchSizes
 from loray.train.engine import ADAM_STATES, adam_over, learning_parameters
+from loray.train.passes import Passes
 
 Config: TypeAlias = dict[str, Any]
 """What DeepSpeed is given to read."""
@@ -32,13 +34,15 @@ class ZeroEngine:
     def __init__(self, module: nn.Module, train: TrainSpec, config: Config, *, device: str) -> None:
         self._parameters = learning_parameters(module)
         self._accumulation: int = config["gradient_accumulation_steps"]
-        self._passes = 0
+        self._num_passes = 0
         self._device = device
+        self.replicas = dist.get_world_size()
         optimizer = adam_over(dict(self._parameters), train.optimizer)
         use_plain_collectives()
         self._engine, self._optimizer, _, _ = deepspeed.initialize(
             model=module, optimizer=optimizer, config=config
         )
+        self._passes = Passes(self._engine, device)
         self._adam = optimizer
         # Float32 copies of the weights, sharded or not, that DeepSpeed moves in their stead.
         self._has_copies: bool = config["zero_optimization"]["stage"] > 0 or is_bfloat16(config)
@@ -46,20 +50,13 @@ class ZeroEngine:
             # ZeRO looks for the moments of all groups once it has stepped the first one.
             self._prime_adam(0)
 
-    def loss_sum(self, batch: Batch) -> torch.Tensor:
-        """Forward pass: summed loss of this worker's micro-batch, shape ()."""
-        on_device = batch.to(self._device)
-        loss: torch.Tensor = self._engine(
-            on_device.input_ids, on_device.labels, on_device.positions
-        )
-        return loss
+    def accumulate(self, window: Sequence[Batch], scale: float) -> float:
+        """Forward and backward over a step's micro-batches; returns their summed loss, nats."""
+        return self._passes.accumulate(window, scale, self._backward)
 
-    def backward(self, loss: torch.Tensor) -> None:
-        """Add the gradient of `loss`; the divisor is the loop's, not the accumulation count."""
-        self._passes += 1
-        self._engine.backward(loss, scale_wrt_gas=False)
-        if self._passes % self._accumulation:
-            self._engine.step()  # counts the micro-batch; the weights do not move yet
+    def losses(self, window: Sequence[Batch]) -> list[float]:
+        """Forward passes only: each micro-batch's summed loss, nats; nothing is learned."""
+        return self._passes.losses(window)
 
     def step(self, learning_rate: float) -> float:
         """Clip, move the weights, clear gradients; returns the norm before clipping."""
@@ -75,7 +72,7 @@ class ZeroEngine:
         return float(nn.utils.get_total_norm(gradients))
 
     def gradient(self, parameter: nn.Parameter) -> torch.Tensor:
-        """The averaged gradient between `backward` and `step`; every worker must ask."""
+        """The averaged gradient between `accumulate` and `step`; every worker must ask."""
         found = safe_get_full_grad(parameter)
         return torch.zeros_like(parameter) if found is None else found.float()
 
@@ -114,6 +111,13 @@ class ZeroEngine:
                     safe_set_full_optimizer_state(parameter, moment, key)
                 else:
                     self._adam.state[parameter][key].copy_(moment)
+
+    def _backward(self, loss: torch.Tensor) -> None:
+        """Add the gradient of `loss`; the divisor is the loop's, not the accumulation count."""
+        self._num_passes += 1
+        self._engine.backward(loss, scale_wrt_gas=False)
+        if self._num_passes % self._accumulation:
+            self._engine.step()  # counts the micro-batch; the weights do not move yet
 
     def _prime_adam(self, steps_done: int) -> None:
         """Give Adam the moments that it otherwise makes at its first step."""
