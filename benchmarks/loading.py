@@ -78,7 +78,7 @@ def settings(model: Path, workers: int) -> dict[str, RunSpec]:
 
 
 def measure(title: str, spec: RunSpec, folder: Path, *, is_whole: bool) -> dict[str, object]:
-    """Start the workers, and print the line of the largest."""
+    """Start the workers; prints what is planned (by parts), and what the largest was."""
     (folder / "spec.json").write_text(spec.model_dump_json(exclude_unset=True), encoding="utf-8")
     (folder / "group").unlink(missing_ok=True)
     environment = {
@@ -101,8 +101,8 @@ def measure(title: str, spec: RunSpec, folder: Path, *, is_whole: bool) -> dict[
     found = [json.loads(worker.communicate()[0].splitlines()[-1]) for worker in workers]
     largest = max(found, key=lambda one: one["peak"])
     planned = worker_moments(spec, read_architecture(spec.base_model))[0].device_total
-    cells = [planned, *(largest[key] for key in ("peak", "anonymous", "begin", "held"))]
-    sizes = " | ".join(f"{size / MIB:,.0f}" for size in cells)
+    cells = [largest[key] for key in ("peak", "anonymous", "begin", "held")]
+    sizes = " | ".join(f"{size / MIB:,.0f}" for size in ([] if is_whole else [planned]) + cells)
     print(f"| {title} | {sizes} | {largest['seconds']:.0f} s |", flush=True)
     return {"setting": title, "whole": is_whole, "planned": planned, "workers": found}
 
