@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from loray.errors import ModelError
 from loray.models.load import load_base
@@ -74,3 +75,16 @@ def test_nf4_leaves_no_file_mapped_whose_weights_it_has_packed(tmp_path: Path):
     packed = load_base(BaseModelSpec(path=str(tmp_path), quantization="nf4"))
     assert file not in maps.read_text(encoding="utf-8")
     assert packed.get_input_embeddings().weight.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("quantization", ["none", "nf4"])
+def test_files_that_lack_a_weight_are_refused(tmp_path: Path, quantization: str):
+    """transformers would begin with random numbers there, and warn."""
+    path = write(tmp_path / "model", hidden=64)
+    file = tmp_path / "model" / "model.safetensors"
+    tensors = load_file(file)
+    del tensors["model.layers.0.mlp.up_proj.weight"]
+    save_file(tensors, file, metadata={"format": "pt"})
+    spec = BaseModelSpec(path=path, quantization=quantization, dtype="float32")
+    with pytest.raises(ModelError, match=r"lack model\.layers\.0\.mlp\.up_proj\.weight; wanted"):
+        load_base(spec)

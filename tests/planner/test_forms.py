@@ -117,7 +117,7 @@ def test_modules_in_full_are_counted_in_training_and_in_every_slot(
     assert learned == count_learned(spec, shape)
     extra = len(names) * 300 * 64
     assert learned == count_learned(plain, shape) + extra
-    assert adapter_bytes(spec, shape) == adapter_bytes(plain, shape) + 4 * extra
+    assert adapter_bytes(spec, shape, shape) == adapter_bytes(plain, shape, shape) + 4 * extra
     more = serve_memory(spec, shape)["slots"] - serve_memory(plain, shape)["slots"]
     assert more == spec.serve.slots * 4 * extra
 

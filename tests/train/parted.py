@@ -74,8 +74,8 @@ def run(
     )
     found.norms = dict(vitals._base_norms)
     found.beginning = engine.weights()
-    looped = Looped([], learner, engine)
-    step_through(looped, spec, tokens, range(STEPS), place=(worker, workers))
+    looped = Looped([], learner, engine, vitals, [])
+    step_through(looped, spec, tokens, range(STEPS), worker=worker)
     found.losses, found.learned = looped.losses, engine.weights()
     return found
 

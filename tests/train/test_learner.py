@@ -61,6 +61,7 @@ def assert_equal(mine: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor])
         assert torch.equal(mine[name], tensor), name
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("case", CASES)
 def test_one_worker_begins_and_learns_the_same_bit_for_bit(

@@ -20,15 +20,13 @@ from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 from transformers.utils.hub import cached_file, get_checkpoint_shard_files
 
 from loray.errors import ModelError
-from loray.models.load import compute_as_asked, pretrained
+from loray.models.load import compute_as_asked, pretrained, some_of
 from loray.spec.train import BaseModelSpec
 
 if TYPE_CHECKING:
     from bitsandbytes.nn.modules import Linear4bit
 
 LOG = logging.getLogger(__name__)
-NAMED_AT_MOST = 3
-"""Weights that an error names."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +78,7 @@ def defer_base(spec: BaseModelSpec, *, device: str = "cpu") -> DeferredBase | No
     if _is_quantized(spec):
         _tell_why_whole(spec, "its files hold quantized weights")
         return None
-    model, report = pretrained(
-        spec, device="meta", output_loading_info=True, ignore_mismatched_sizes=True
-    )
-    if report["missing_keys"]:
-        raise ModelError(
-            f"the files of {spec.path!r} lack {_some(report['missing_keys'])}; wanted every weight "
-            "of the model; fetch or save it again"
-        )
+    model = pretrained(spec, device="meta", ignore_mismatched_sizes=True)
     files = dict(_files(spec))
     if (reason := _unlike_the_files(model, files)) is not None:
         _tell_why_whole(spec, reason)
@@ -217,7 +208,7 @@ def _unlike_the_files(model: Any, files: dict[str, Path]) -> str | None:  # noqa
     if any(name in files and other in files for name, other in tied.items()):
         return "its files hold both of two weights that are tied"
     if unknown := [name for name in _names(model) if name not in files]:
-        return f"{_some(unknown)} has another name in its files"
+        return f"{some_of(unknown)} has another name in its files"
     if any(getattr(module, "source_cls", nn.Linear) is not nn.Linear for module in model.modules()):
         return "it holds weights transposed"
     return None
@@ -243,12 +234,6 @@ def _check_shapes(spec: BaseModelSpec, unread: Iterable[Unread], files: dict[str
                         f"{weight.name} of {spec.path!r} has the shape {found} in {file.name}; "
                         f"wanted {weight.shape}, by config.json; fetch or save it again"
                     )
-
-
-def _some(names: Iterable[str]) -> str:
-    first = sorted(names)
-    more = len(first) - NAMED_AT_MOST
-    return ", ".join(first[:NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
 
 
 def _tell_why_whole(spec: BaseModelSpec, reason: str) -> None:

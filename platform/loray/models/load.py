@@ -1,7 +1,7 @@
 """Load a base model, in one way for training, evaluation and serving."""
 
 import logging
-from typing import Any
+from collections.abc import Iterable
 
 import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
@@ -10,6 +10,8 @@ from loray.errors import ModelError
 from loray.spec.train import NF4_BLOCK, BaseModelSpec
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+NAMED_AT_MOST = 3
+"""Weights that an error names."""
 
 
 def load_base(spec: BaseModelSpec, *, device: str = "cpu") -> PreTrainedModel:
@@ -19,9 +21,10 @@ def load_base(spec: BaseModelSpec, *, device: str = "cpu") -> PreTrainedModel:
     as on GPU. Source: arXiv:2305.14314, sec. 3.
 
     Raises:
-        ModelError: there is no such model, its files cannot be read, or it cannot be held in NF4.
+        ModelError: there is no such model, its files cannot be read or lack a weight, or it cannot
+            be held in NF4.
     """
-    model: PreTrainedModel = pretrained(spec, device=device)
+    model = pretrained(spec, device=device)
     if spec.quantization == "nf4" and device == "cpu":
         compute_as_asked(model, spec.path)
         _let_go_of_files(model)
@@ -29,16 +32,17 @@ def load_base(spec: BaseModelSpec, *, device: str = "cpu") -> PreTrainedModel:
     return model.eval()  # type: ignore[no-any-return]
 
 
-def pretrained(spec: BaseModelSpec, *, device: str, **options: object) -> Any:  # noqa: ANN401
+def pretrained(spec: BaseModelSpec, *, device: str, **options: object) -> PreTrainedModel:
     """What transformers' `from_pretrained` gives for `spec` and, besides, `options`.
 
     Raises:
-        ModelError: there is no such model, or its files cannot be read.
+        ModelError: there is no such model, or its files cannot be read or lack a weight, which
+            transformers would draw at random.
     """
     # bitsandbytes warns at import that the optional package `kernels` is absent; nothing needs it.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     try:
-        return AutoModelForCausalLM.from_pretrained(
+        model, report = AutoModelForCausalLM.from_pretrained(
             spec.path,
             revision=spec.revision or "main",
             dtype=DTYPES[spec.dtype],
@@ -46,6 +50,7 @@ def pretrained(spec: BaseModelSpec, *, device: str, **options: object) -> Any:  
             quantization_config=_quantization(spec),
             use_safetensors=True,
             trust_remote_code=False,
+            output_loading_info=True,
             **options,
         )
     except (OSError, ValueError) as error:
@@ -53,6 +58,19 @@ def pretrained(spec: BaseModelSpec, *, device: str, **options: object) -> Any:  
             f"base_model.path {spec.path!r} cannot be loaded: {error}; wanted a folder with "
             "config.json and safetensors weights, or a hub id that is already in the local cache"
         ) from error
+    if report["missing_keys"]:
+        raise ModelError(
+            f"the files of {spec.path!r} lack {some_of(report['missing_keys'])}; wanted every "
+            "weight of the model; fetch or save it again"
+        )
+    return model  # type: ignore[no-any-return]
+
+
+def some_of(names: Iterable[str]) -> str:
+    """The first few names, and how many more there are."""
+    found = sorted(names)
+    more = len(found) - NAMED_AT_MOST
+    return ", ".join(found[:NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
 
 
 def stop_at(model: PreTrainedModel, end_token: int) -> None:
