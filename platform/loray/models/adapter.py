@@ -1,7 +1,7 @@
 """Attach, save and read LoRA adapters in PEFT's own layout."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -112,15 +112,25 @@ def begin_principal(model: PeftModel, part: nn.Module) -> None:
     )
 
 
-def begin_in_full(part: nn.Module) -> None:
-    """Let modules that learn in full (`modules_to_save`) begin as the base's, once that is read."""
-    for module in part.modules():
-        if not isinstance(module, ModulesToSaveWrapper):
-            continue
+def unread_in_full(part: nn.Module) -> list[ModulesToSaveWrapper]:
+    """Modules in `part` that learn in full (`modules_to_save`), of a base that is still to be read.
+
+    What learns was copied from it, and is no more than room for what will be read.
+    """
+    return [
+        module
+        for module in part.modules()
+        if isinstance(module, ModulesToSaveWrapper)
+        and any(is_unread(p) for p in module.original_module.parameters())
+    ]
+
+
+def begin_in_full(modules: Iterable[ModulesToSaveWrapper]) -> None:
+    """Let what learns in full begin as what was read since `unread_in_full`."""
+    for module in modules:
         own, frozen = module.modules_to_save["default"], module.original_module
         for mine, read in zip(own.parameters(), frozen.parameters(), strict=True):
-            if is_unread(mine) and not is_unread(read):
-                mine.data = read.detach().clone()
+            mine.data.copy_(read.data)
 
 
 def has_weights(layer: LoraLayer) -> bool:

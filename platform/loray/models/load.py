@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from typing import Any, cast
 
 import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
@@ -42,7 +43,7 @@ def pretrained(spec: BaseModelSpec, *, device: str, **options: object) -> PreTra
     # bitsandbytes warns at import that the optional package `kernels` is absent; nothing needs it.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             spec.path,
             revision=spec.revision or "main",
             dtype=DTYPES[spec.dtype],
@@ -58,12 +59,13 @@ def pretrained(spec: BaseModelSpec, *, device: str, **options: object) -> PreTra
             f"base_model.path {spec.path!r} cannot be loaded: {error}; wanted a folder with "
             "config.json and safetensors weights, or a hub id that is already in the local cache"
         ) from error
+    model, report = loaded
     if report["missing_keys"]:
         raise ModelError(
             f"the files of {spec.path!r} lack {some_of(report['missing_keys'])}; wanted every "
             "weight of the model; fetch or save it again"
         )
-    return model  # type: ignore[no-any-return]
+    return cast("PreTrainedModel", model)
 
 
 def some_of(names: Iterable[str]) -> str:

@@ -20,6 +20,7 @@ from loray.models.adapter import (
     read_adapter,
     save_adapter,
     saved_form,
+    unread_in_full,
 )
 from loray.models.chat import load_tokenizer
 from loray.models.deferred import defer_base
@@ -50,8 +51,9 @@ def begin_learner(spec: RunSpec, *, device: str) -> tuple[Learner, Complete]:
     learner = _learner_on(base.model, spec)
 
     def read(part: nn.Module) -> None:
+        in_full = unread_in_full(part)
         base.read(part)
-        begin_in_full(part)
+        begin_in_full(in_full)
         if isinstance(learner, PeftModel) and begins_with_principal(spec):
             begin_principal(learner, part)
 
