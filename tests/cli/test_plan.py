@@ -60,12 +60,11 @@ def test_a_plan_for_so_many_devices_is_for_so_many_workers(loray):
     assert "min_workers" not in said.out
 
 
-def test_a_base_model_that_cannot_be_counted_does_not_stop_the_plan(loray, workplace):
+def test_a_base_model_of_another_kind_is_refused_before_anything_starts(loray, workplace):
     (workplace / "base" / "config.json").write_text('{"model_type": "gpt2"}')
     said = loray("plan", "spec.yaml")
-    assert said.code == 0
-    assert "what it takes is not known" in said.out
-    assert "the planner counts llama" in said.out
+    assert said.code == 1
+    assert "found a base model of type 'gpt2'; loray knows how to count, train" in said.err
 
 
 def test_status_of_a_spec_that_never_ran_is_that_all_is_to_make(loray):

@@ -55,6 +55,20 @@ train: {{steps: 1}}
     check_runnable(parse_run_spec(text))
 
 
+def test_a_model_whose_logits_are_capped_is_refused_before_it_is_trained(tmp_path: Path):
+    (tmp_path / "config.json").write_text(
+        json.dumps(CONFIG | {"model_type": "gemma2", "final_logit_softcapping": 30.0})
+    )
+    text = f"""\
+name: capped
+base_model: {{path: {tmp_path}}}
+data: {{sources: [{{kind: jsonl, uri: x, fields: {{text: t}}}}]}}
+train: {{steps: 1}}
+"""
+    with pytest.raises(ModelError, match="'gemma2'; loray knows how to count, train and serve"):
+        check_runnable(parse_run_spec(text))
+
+
 def test_a_pattern_that_fits_no_module_of_the_base_is_refused(tmp_path: Path):
     fits = "method.patterns=[{modules: layers.0.mlp.up_proj, rank: 4}]"
     misses = "method.patterns=[{modules: layers.1.mlp.up_proj, rank: 4}]"

@@ -5,6 +5,7 @@ from loray.planner.families import architecture_for
 from loray.planner.parameters import (
     Architecture,
     biases_of,
+    config_path,
     module_name,
 )
 from loray.planner.stages import split_layers
@@ -15,8 +16,9 @@ from loray.spec.train import NF4_BLOCK, BaseModelSpec, LoraMethod
 def check_runnable(spec: RunSpec) -> None:
     """Refuse a spec that would start and then compute something else than it says.
 
-    Nothing is said of a base model that is neither on this disk nor among the known families, or of
-    a kind that cannot be counted.
+    Nothing is said of a base model that is neither on this disk nor among the known families. One
+    of another kind than these is refused: its logits may be more than the output projection (scaled
+    or capped), which neither the loss nor the engine would know.
 
     Raises:
         ModelError: what does not go together, and the nearest spec that does.
@@ -24,6 +26,8 @@ def check_runnable(spec: RunSpec) -> None:
     try:
         shape = architecture_for(spec.base_model)
     except ModelError:
+        if config_path(spec.base_model).is_file():
+            raise
         return
     if spec.train.strategy.kind == "pipeline":
         split_layers(shape.layers, spec.resources.workers)  # refuses more stages than layers

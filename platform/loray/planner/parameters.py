@@ -215,8 +215,8 @@ def architecture_of(config: Mapping[str, Any]) -> Architecture:
     kind = config.get("model_type")
     if kind not in KNOWN_TYPES:
         raise ModelError(
-            f"found a model of type {kind!r}; the planner counts {', '.join(KNOWN_TYPES)}; "
-            "use one of these"
+            f"found a base model of type {kind!r}; loray knows how to count, train and serve "
+            f"{', '.join(KNOWN_TYPES)}; use one of these"
         )
     heads = config["num_attention_heads"]
     return Architecture(
