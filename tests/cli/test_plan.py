@@ -54,10 +54,16 @@ def test_a_plan_for_gpus_shows_their_hosts_memory_and_the_hours(loray):
 
 def test_a_plan_for_so_many_devices_is_for_so_many_workers(loray):
     fewest = ("--set", "resources.workers=4", "--set", "resources.min_workers=2")
-    assert "planned for resources.min_workers, 2 of 4" in loray("plan", "spec.yaml", *fewest).out
+    assert "number of workers, 2 to 4, takes most" in loray("plan", "spec.yaml", *fewest).out
     said = loray("plan", "spec.yaml", "--device", "a100-80g:1", *fewest)
     assert said.code == 0
     assert "min_workers" not in said.out
+
+
+def test_what_cannot_run_is_refused_on_any_device(loray):
+    biases = ("--set", "method={kind: lora, biases: all}")
+    said = loray("plan", "spec.yaml", "--device", "a100-80g:1", *biases)
+    assert (said.code, "the base model has no bias there" in said.err) == (1, True)
 
 
 def test_a_base_model_of_another_kind_is_refused_before_anything_starts(loray, workplace):

@@ -83,7 +83,7 @@ def test_memory_is_planned_for_the_fewest_workers_and_the_plan_says_so():
     elastic = planned("resources.min_workers=2")
     assert elastic.memory == fewest.memory
     assert elastic.memory.optimizer == 2 * most.memory.optimizer
-    assert [note for note in elastic.notes if "resources.min_workers, 2 of 4 workers" in note]
+    assert [note for note in elastic.notes if "of workers, 2 to 4, takes most" in note]
     assert planned("resources.min_workers=4").notes == most.notes == ()
 
 

@@ -119,7 +119,7 @@ def test_modules_in_full_are_counted_in_training_and_in_every_slot(
     assert learned == count_learned(plain, shape) + extra
     assert adapter_bytes(spec, shape, shape) == adapter_bytes(plain, shape, shape) + 4 * extra
     more = serve_memory(spec, shape)["slots"] - serve_memory(plain, shape)["slots"]
-    assert more == spec.serve.slots * 4 * extra
+    assert more == (spec.serve.slots + 1) * 4 * extra  # one is on its way
 
 
 def test_a_pissa_is_saved_twice_but_not_what_learns_beside_it(biased_model_dir: Path):

@@ -5,6 +5,7 @@ import pytest
 from loray.planner.memory import train_memory, weight_bytes
 from loray.planner.moments import worker_moments
 from loray.planner.parameters import count_base
+from loray.planner.sharing import put_together_bytes
 from tests.planner.shapes import SHAPES, spec
 
 LLAMA = SHAPES["llama-2-70b"]
@@ -49,6 +50,25 @@ def test_fsdp_holds_weights_that_learn_once():
     found = train_memory(run, LLAMA)
     assert found.weights == found.adapter == 0.0
     assert found.optimizer == 12 * count_base(LLAMA).total / 4
+
+
+def test_fsdp_puts_what_learns_in_full_together_with_what_it_was_copied_from():
+    """Over a whole pass; its gradients are in full before they are averaged in float32."""
+    none, both = (
+        spec(
+            **GPUS,
+            train__strategy="{kind: fsdp}",
+            base_model__quantization="none",
+            method=f"{{kind: lora, modules_to_save: [{names}]}}",
+        )
+        for names in ("", "embed_tokens, lm_head")
+    )
+    matrix = LLAMA.vocabulary * LLAMA.hidden
+    more = [
+        put_together_bytes(run, LLAMA, weight_bytes(run.base_model, LLAMA)) for run in (none, both)
+    ]
+    assert more[1] - more[0] == 2 * 2 * matrix
+    assert train_memory(both, LLAMA).buffers >= 2 * matrix * (2 + 4)
 
 
 def test_what_is_offloaded_is_planned_on_the_host():

@@ -100,6 +100,19 @@ def test_every_worker_still_loads_all():
     assert loading.device["weights"] == weight_bytes(run.base_model, LLAMA)
 
 
+def test_an_elastic_pipeline_is_planned_for_the_number_of_stages_that_takes_most():
+    """Stages in the middle have room for what comes from both sides."""
+    shape, many = replace(LLAMA, layers=6), {"train__batch__global_size": 480}
+    by_count = [max_bytes(planned(stages, **many), shape) for stages in (2, 3, 4)]
+    assert max(by_count) > by_count[0]
+    elastic = planned(4, resources__min_workers=2, **many)
+    assert max_bytes(elastic, shape) == max(by_count)
+
+
+def max_bytes(run, shape) -> float:
+    return max(moment.device_total for moment in worker_moments(run, shape))
+
+
 def test_more_stages_than_layers_are_refused(tmp_path):
     config = {
         "model_type": "llama", "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 2,

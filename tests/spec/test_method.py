@@ -101,7 +101,7 @@ def test_eva_is_refused_where_no_worker_holds_the_whole_model(strategy, name):
     with pytest.raises(SpecError) as refused:
         parse_run_spec(SPEC, overrides=[eva, f"train.strategy={strategy}"])
     assert f"found eva, but train.strategy is {name}: no worker holds" in str(refused.value)
-    assert "use one of plain, zero-0, zero-1, zero-2" in str(refused.value)
+    assert "use one of plain, pipeline, zero-0, zero-1, zero-2" in str(refused.value)
     for legal in ([eva], [eva, "train.strategy={kind: plain}"], [eva, "method.dora=true"]):
         assert parse_run_spec(SPEC, overrides=legal)
 

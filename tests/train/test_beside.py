@@ -22,7 +22,7 @@ from tests.train.test_strategies import (
 
 pytestmark = pytest.mark.slow
 CELLS = [c for c in LEGAL if c["method"] == "lora" and c["offload"] == "none"]
-EVA = ("plain", "zero-0", "zero-1", "zero-2")
+EVA = ("plain", "pipeline", "zero-0", "zero-1", "zero-2")
 TOLERANCE = LOSS_TOLERANCE | {"bfloat16": 1e-2}
 """Largest relative difference of a step's loss. Rows of an embedding that few tokens reach have
 gradients of the size of bfloat16's rounding, and Adam moves these as far as any others."""

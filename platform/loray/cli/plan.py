@@ -77,6 +77,7 @@ def _what_if(
 ) -> None:
     """What the spec would take on other devices than these, from its text alone."""
     from loray.planner.devices import UTILIZATION, parse_devices
+    from loray.planner.legal import check_runnable
     from loray.planner.stages import busy_share
     from loray.spec.load import load_run_spec
 
@@ -89,6 +90,7 @@ def _what_if(
         "resources.gpus_per_worker=1",
     )
     run = load_run_spec(spec, [*overrides, *wide])
+    check_runnable(run)
     taken = forecast_or_reason(run, kind.gib)
     hours = None if isinstance(taken, str) else kind.hours(taken.flops, count) / busy_share(run)
     if as_json:

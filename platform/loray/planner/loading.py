@@ -13,11 +13,10 @@ from loray.planner.memory import (
     MASTER_BYTES,
     NF4_BITS,
     RESERVE_BYTES,
-    count_learned,
     largest_projection,
     weight_bytes,
 )
-from loray.planner.parameters import Architecture, count_base
+from loray.planner.parameters import Architecture, adapter_parts, count_base
 from loray.planner.sharing import offloaded
 from loray.spec.run import RunSpec
 
@@ -45,9 +44,15 @@ def _whole(spec: RunSpec, shape: Architecture) -> tuple[Sizes, Sizes]:
     """
     model = spec.base_model
     weights = weight_bytes(model, shape)
+    adapter = _adapter_bytes(spec, shape)
     if spec.resources.gpus_per_worker:
         buffers = float(_largest(shape) * WIDTH[model.dtype])
-        on_device = {"weights": weights, "buffers": buffers, "reserve": RESERVE_BYTES["gpu"]}
+        on_device = {
+            "weights": weights,
+            "adapter": adapter,
+            "buffers": buffers,
+            "reserve": RESERVE_BYTES["gpu"],
+        }
         return on_device, {"mapped files": file_bytes(shape), "reserve": HOST_RESERVE}
     stays = model.quantization == "none" and model.dtype == shape.stored_type
     files = 0.0 if stays else file_bytes(shape)
@@ -95,12 +100,17 @@ def _part_bytes(spec: RunSpec, shape: Architecture) -> tuple[float, float]:
 
 
 def _adapter_bytes(spec: RunSpec, shape: Architecture) -> float:
-    """What PEFT puts on the base: in its type, but on 4-bit weights in float32."""
+    """What PEFT puts on the base: in its type, but factors on 4-bit weights in float32.
+
+    FSDP2 makes float32 of what learns in full before it cuts it up.
+    """
     if spec.method.kind == "full":
         return 0.0
-    is_packed = spec.base_model.quantization == "nf4"
-    width = MASTER_BYTES if is_packed else WIDTH[spec.base_model.dtype]
-    return float((count_learned(spec, shape) + count_begun(spec, shape)) * width)
+    parts, width = adapter_parts(shape, spec.method), WIDTH[spec.base_model.dtype]
+    is_packed, is_wide = spec.base_model.quantization == "nf4", spec.train.strategy.kind == "fsdp"
+    factors = parts.factors + parts.magnitudes + count_begun(spec, shape)
+    in_full = parts.in_full * (MASTER_BYTES if is_wide else width)
+    return float(factors * (MASTER_BYTES if is_packed else width) + in_full)
 
 
 def _read_bytes(spec: RunSpec, shape: Architecture, *, on_gpu: bool) -> float:

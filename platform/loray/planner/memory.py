@@ -29,7 +29,7 @@ from loray.planner.parameters import (
     count_base,
     count_method,
 )
-from loray.planner.sharing import offloaded, put_together_bytes, sharing_of
+from loray.planner.sharing import count_in_full, offloaded, put_together_bytes, sharing_of
 from loray.planner.stages import Part, parts_of
 from loray.spec.run import RunSpec
 from loray.spec.train import NF4_BLOCK, BaseModelSpec, LoraMethod
@@ -97,7 +97,7 @@ def _worker_memory(spec: RunSpec, part: Part, whole: Architecture) -> WorkerMemo
     learned = count_learned(spec, shape)
     peak = max(
         _passes(spec, part, learned),
-        _reduction(spec, learned),
+        _reduction(spec, shape, learned),
         _update(spec, shape, learned),
         key=lambda moment: sum(moment.values()),
     )
@@ -131,12 +131,18 @@ def _passes(spec: RunSpec, part: Part, learned: int) -> dict[str, float]:
     }
 
 
-def _reduction(spec: RunSpec, learned: int) -> dict[str, float]:
-    """The end of the backward pass: all gradients are there, the activations are gone."""
+def _reduction(spec: RunSpec, shape: Architecture, learned: int) -> dict[str, float]:
+    """The end of the backward pass: all gradients are there, the activations are gone.
+
+    FSDP2 has those of what is outside of the layers in full, once more in float32 to average them.
+    """
+    width, in_full = WIDTH[spec.base_model.dtype], 0
+    if spec.train.strategy.kind == "fsdp":
+        in_full = count_in_full(spec, shape)
     return {
         "gradients": gradient_bytes(spec, learned),
         "activations": 0.0,
-        "buffers": _bucket_bytes(spec, learned),
+        "buffers": _bucket_bytes(spec, learned) + in_full * (width + SUM_BYTES),
     }
 
 
@@ -283,8 +289,8 @@ def serve_memory(spec: RunSpec, shape: Architecture) -> dict[str, float]:
     keys = 2 * shape.layers * shape.kv_heads * shape.head_size * width
     return {
         "weights": weight_bytes(spec.base_model, shape),
-        "slots": spec.serve.slots
-        * (slot + gain_bytes(spec, shape) + own_module_bytes(spec, shape, width)),
+        "slots": spec.serve.slots * (slot + gain_bytes(spec, shape))
+        + (spec.serve.slots + 1) * own_module_bytes(spec, shape, width),  # one is on its way
         "cache": float(cached * keys),
         "reserve": RESERVE_BYTES["gpu" if spec.resources.gpus_per_worker else "cpu"],
     }

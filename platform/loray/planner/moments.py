@@ -49,7 +49,24 @@ def largest(moments: tuple[Moment, ...]) -> Moment:
 
 
 def worker_moments(spec: RunSpec, shape: Architecture) -> tuple[Moment, ...]:
-    """What a training worker needs while it loads, at the peak of a step, and while it saves."""
+    """What a training worker needs while it loads, at the peak of a step, and while it saves.
+
+    Of an elastic run each moment with the number of workers at which it takes most. Mostly these
+    are the fewest; but more stages of a pipeline have more micro-batches on their way.
+    """
+    least, most = spec.resources.fewest_workers, spec.resources.workers
+    counts = sorted({least, min(least + 1, most), most})
+    by_count = [_moments(_with(spec, count), shape) for count in counts]
+    return tuple(largest(same) for same in zip(*by_count, strict=True))
+
+
+def _with(spec: RunSpec, workers: int) -> RunSpec:
+    """The run while it has so many workers."""
+    resources = {"workers": workers, "min_workers": None}
+    return spec.model_copy(update={"resources": spec.resources.model_copy(update=resources)})
+
+
+def _moments(spec: RunSpec, shape: Architecture) -> tuple[Moment, ...]:
     on_gpu = bool(spec.resources.gpus_per_worker)
     learned = count_learned(spec, shape)
     loading = Moment("loading", *loading_sizes(spec, shape))

@@ -110,8 +110,8 @@ def _notes(
     count, resources = count_base(shape).total, spec.resources
     if resources.fewest_workers < resources.workers:
         yield (
-            f"memory is planned for resources.min_workers, {resources.fewest_workers} of "
-            f"{resources.workers} workers: with more of them, no share is larger"
+            f"memory is planned for whichever number of workers, {resources.fewest_workers} to "
+            f"{resources.workers}, takes most"
         )
     if spec.method.kind == "full" and count > FULL_TRAINING_LIMIT:
         yield (

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from loray.planner.activations import WIDTH
-from loray.planner.parameters import Architecture, count_base
+from loray.planner.parameters import Architecture, adapter_parts, count_base
 from loray.spec.run import RunSpec
 from loray.spec.train import (
     DeepSpeedStrategy,
     FsdpStrategy,
+    LoraMethod,
     PipelineStrategy,
     PlainStrategy,
 )
@@ -56,6 +57,12 @@ def offloaded(spec: RunSpec) -> frozenset[str]:
     return frozenset()
 
 
+def count_in_full(spec: RunSpec, shape: Architecture) -> int:
+    """Numbers of the embedding and the output projection that learn beside an adapter."""
+    method = spec.method
+    return adapter_parts(shape, method).in_full if isinstance(method, LoraMethod) else 0
+
+
 def put_together_bytes(spec: RunSpec, shape: Architecture, whole: float) -> float:
     """Weights that a worker holds in full beside its share, while they are computed with.
 
@@ -68,6 +75,7 @@ def put_together_bytes(spec: RunSpec, shape: Architecture, whole: float) -> floa
     if spec.train.strategy.kind == "fsdp":
         count = count_base(shape)
         outside = count.other * width  # embeddings and norms stay put together over a pass
-        return outside + LAYERS_AT_ONCE * (whole - outside) / shape.layers
+        at_once = LAYERS_AT_ONCE * (whole - outside) / shape.layers
+        return outside + count_in_full(spec, shape) * width + at_once
     packed = 1 if spec.base_model.quantization == "nf4" else width
     return min(whole, float(LIVE_NUMBERS * packed))

@@ -16,7 +16,7 @@ from loray.spec.train import BaseModelSpec, LoraMethod, Method, TrainSpec
 
 WHERE = {"resources", "storage", "tracking"}
 """The blocks that say where a run happens and who hears of it, never what it makes."""
-WHOLE = ("plain", "zero-0", "zero-1", "zero-2")
+WHOLE = ("plain", "pipeline", "zero-0", "zero-1", "zero-2")
 """Strategies, by their names in `spec.compatibility`, in which every worker holds all weights."""
 
 

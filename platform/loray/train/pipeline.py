@@ -51,10 +51,10 @@ class PipelineEngine:
         self._shared = [name for name, held in self._holders.items() if len(held) > 1]
         self._ends = dist.new_group([0, self._last]) if self._shared else None
         mine = {name: p for name, p in learning.items() if self._stage in self._holders[name]}
+        self._computes = keep_stage(model, parts, self._stage)
         self._masters = Masters(mine, train.optimizer)
         for name, parameter in mine.items():  # after each micro-batch: they add up in float32
             parameter.register_post_accumulate_grad_hook(partial(self._take, name))
-        self._computes = keep_stage(model, parts, self._stage)
         self._hidden_size, self._dtype = int(model.config.hidden_size), dtype
         self._scored: list[torch.Tensor] = []
         self._made: tuple[Any, Schedule] | None = None
