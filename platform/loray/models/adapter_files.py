@@ -162,7 +162,9 @@ def _check_tensors(config: AdapterConfig, tensors: tuple[TensorEntry, ...]) -> N
             raise AdapterError(
                 f"{WEIGHTS_NAME} holds the tensor {tensor.name[:200]!a}, which belongs to no "
                 f"LoRA of target_modules {sorted(config.target_modules)[:10]} with bias "
-                f"{config.bias!r}; save the adapter again with PEFT"
+                f"{config.bias!r} and modules_to_save {sorted(config.modules_to_save or ())}; save "
+                "the adapter again with PEFT, with save_embedding_layers=False if it is an "
+                "embedding that did not learn"
             )
         modules.setdefault(tensor.module, {})[tensor.part] = tensor
     for module, parts in modules.items():
