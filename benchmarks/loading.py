@@ -1,4 +1,4 @@
-"""What loading takes of a worker's memory where weights are shared out: by parts, and whole.
+"""What loading takes of a worker that keeps some of the weights: by parts, and whole.
 
     python benchmarks/loading.py [--workers 2] [--only 'fsdp, nf4'] [--whole] [--json FILE]
 
@@ -33,6 +33,7 @@ SHAPE = "1.1B"
 STRATEGIES = {
     "fsdp": {"kind": "fsdp"},
     "zero-3": {"kind": "deepspeed", "zero_stage": 3},
+    "pipeline": {"kind": "pipeline"},
 }
 SECONDS_BETWEEN = 0.005
 

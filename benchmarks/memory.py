@@ -3,9 +3,9 @@
     make bench-memory      or      python benchmarks/memory.py [--only '20M | full'] [--json FILE]
 
 Random Llamas of six shapes, stored in bfloat16; each setting in a process of its own, which
-measures its largest resident size (VmHWM) while it loads, steps and saves. The process frees what
-it frees: glibc would keep much of it for later (MALLOC_MMAP_THRESHOLD_); `--keep` lets it, which
-is how a worker runs. A worker under Ray is 30 MiB larger.
+measures its largest resident size (VmHWM) while it loads, steps and saves. `--give-back`: what a
+process frees it gives back at once (MALLOC_MMAP_THRESHOLD_), and nothing is planned to be kept:
+this is what closed forms tell. A worker under Ray is 30 MiB larger.
 """
 
 import argparse
@@ -66,7 +66,11 @@ class Setting:
         strategy: dict[str, object] = {"kind": self.strategy}
         if self.strategy.startswith("zero"):
             strategy = {"kind": "deepspeed", "zero_stage": int(self.strategy[-1])}
-        size = {"global_size": self.micro_size * self.accumulation, "micro_size": self.micro_size}
+        readers = 1 if self.strategy == "pipeline" else self.workers
+        size = {
+            "global_size": self.micro_size * self.accumulation * readers,
+            "micro_size": self.micro_size,
+        }
         return RunSpec.model_validate(
             {
                 "name": "memory",
@@ -111,7 +115,9 @@ SETTINGS = (
     Setting("20M", "full", "float32", 128, strategy="zero1"),
     Setting("50M", "r256", "float32", 256, 4, accumulation=2),
     Setting("50M", "full", "float32", 256, 2, strategy="plain"),
+    Setting("20M", "full", "float32", 512, 4, strategy="plain"),
     Setting("50M", "full", "bfloat16", 256, 2),
+    Setting("50M", "full", "bfloat16", 512, 4),
     Setting("50M", "r16", "float32", 256, 2, strategy="plain", accumulation=4),
     Setting("50M", "r16", "float32", 256, 2, strategy="pipeline", accumulation=4, workers=2),
     Setting("50M", "full", "float32", 256, 2, strategy="pipeline", accumulation=4, workers=2),
@@ -130,7 +136,7 @@ def main() -> None:
     """Measure, print, and perhaps write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="*", help="settings, by the start of their names")
-    parser.add_argument("--keep", action="store_true", help="let glibc keep what is freed")
+    parser.add_argument("--give-back", action="store_true", help="let glibc keep nothing")
     parser.add_argument("--json", type=Path, help="also write the numbers there")
     options = parser.parse_args()
     lines = []
@@ -141,17 +147,20 @@ def main() -> None:
             model = Path(name) / setting.shape
             if not model.exists():
                 write_model(model, setting.shape)
-            lines.append(compare(setting, model, keep=options.keep))
+            lines.append(compare(setting, model, give_back=options.give_back))
     if options.json:
         options.json.write_text(json.dumps(lines, indent=1) + "\n", encoding="utf-8")
 
 
-def compare(setting: Setting, model: Path, *, keep: bool) -> dict[str, object]:
+def compare(setting: Setting, model: Path, *, give_back: bool) -> dict[str, object]:
     """Plan and measure one setting, and print its line of the table."""
     spec = setting.spec(model)
-    moments = worker_moments(spec, read_architecture(spec.base_model))
-    planned = {moment.name: sum(moment.device.values()) / MIB for moment in moments}
-    measured = {name: size / MIB for name, size in measure(spec, model, keep=keep).items()}
+    planned = {}
+    for moment in worker_moments(spec, read_architecture(spec.base_model)):
+        kept = moment.device.get("kept", 0.0) if give_back else 0.0
+        planned[moment.name] = (moment.device_total - kept) / MIB
+    found = measure(spec, model, give_back=give_back)
+    measured = {name: size / MIB for name, size in found.items()}
     planned["peak"], measured["peak"] = max(planned.values()), max(measured.values())
     error = planned["peak"] / measured["peak"] - 1.0
     cells = (f"{planned[name]:,.0f} / {measured[name]:,.0f}" for name in planned)
@@ -166,12 +175,12 @@ def compare(setting: Setting, model: Path, *, keep: bool) -> dict[str, object]:
     }
 
 
-def measure(spec: RunSpec, folder: Path, *, keep: bool) -> dict[str, int]:
+def measure(spec: RunSpec, folder: Path, *, give_back: bool) -> dict[str, int]:
     """Largest resident size by moment, bytes, of the worker where it is largest."""
     file = folder / "spec.json"
     file.write_text(spec.model_dump_json(exclude_unset=True), encoding="utf-8")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    if not keep:
+    if give_back:
         environment["MALLOC_MMAP_THRESHOLD_"] = "65536"
     workers = spec.resources.workers
     environment |= {"WORLD_SIZE": str(workers), "MASTER_PORT": str(29_000 + os.getpid() % 1000)}

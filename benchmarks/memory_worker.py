@@ -24,11 +24,10 @@ def main(spec_file: str) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "LOCAL_RANK": "0", "DS_ACCELERATOR": "cpu"}
     import torch  # noqa: PLC0415 (the environment first)
     import torch.distributed as dist  # noqa: PLC0415
-    from safetensors.torch import save_file  # noqa: PLC0415
 
     from loray.spec.run import RunSpec  # noqa: PLC0415
     from loray.train.engine import make_engine  # noqa: PLC0415
-    from loray.train.learner import build_learner, causal_lm, save_learned  # noqa: PLC0415
+    from loray.train.learner import begin_learner, causal_lm  # noqa: PLC0415
     from loray.train.loop import AnswerLoss, loss_on, train_step  # noqa: PLC0415
     from loray.train.vitals import Vitals  # noqa: PLC0415
     from loray.train.worker import train  # noqa: F401, PLC0415 (for all that it brings with it)
@@ -38,11 +37,18 @@ def main(spec_file: str) -> None:
     workers = dist.get_world_size()
     spec = RunSpec.model_validate_json(Path(spec_file).read_text(encoding="utf-8"))
     found = {}
-    learner = build_learner(spec, device="cpu")
+    learner, read = begin_learner(spec, device="cpu")
+    vitals, module = Vitals(learner), AnswerLoss(causal_lm(learner))
     found["loading"] = high_water()
     forget()
-    vitals = Vitals(learner)
-    engine = make_engine(AnswerLoss(causal_lm(learner)), spec, workers=workers, device="cpu")
+
+    def complete(part: torch.nn.Module) -> None:
+        read(part)
+        vitals.weigh(part)
+        if spec.reads_by_parts:  # else all of it is there
+            found["loading"] = max(found["loading"], high_water())
+
+    engine = make_engine(module, spec, workers=workers, device="cpu", complete=complete)
     beginning = engine.weights()
     loss_on(engine, batches(spec))
     for step in range(STEPS):
@@ -56,15 +62,24 @@ def main(spec_file: str) -> None:
         vitals.records(engine, step=step)
     found["step"] = high_water()
     forget()
-    with tempfile.TemporaryDirectory() as name:
-        state = engine.state()
-        if dist.get_rank() == 0:
-            weights = {key: value for key, value in state.items() if key.startswith("weight/")}
-            save_learned(learner, spec, Path(name), weights)
-            save_file(state, Path(name) / "state.safetensors")
+    state = engine.state()
+    if dist.get_rank() == 0:
+        write(state, learner, spec)
     found["checkpoint"] = high_water()
     del beginning, state
     print(json.dumps(found))
+
+
+def write(state, learner, spec) -> None:  # noqa: ANN001 (its types need torch)
+    """What worker 0 writes of a checkpoint."""
+    from safetensors.torch import save_file  # noqa: PLC0415
+
+    from loray.train.learner import save_learned  # noqa: PLC0415
+
+    weights = {key: value for key, value in state.items() if key.startswith("weight/")}
+    with tempfile.TemporaryDirectory() as name:
+        save_learned(learner, spec, Path(name), weights)
+        save_file(state, Path(name) / "state.safetensors")
 
 
 def batches(spec):  # noqa: ANN001, ANN201 (its types need torch)

@@ -6,11 +6,17 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from loray.errors import AdapterError
 from loray.inference import GenerateRequest, SamplingParams
-from tests.inference.worlds import build_base, plain_generate, prompt, write_adapter
+from tests.inference.worlds import (
+    build_base,
+    plain_generate,
+    prompt,
+    read_base,
+    write_adapter,
+)
 
 pytestmark = pytest.mark.slow  # numerics, seconds each: the second half of make test
 NEW = 16
@@ -39,21 +45,7 @@ class Biased:
             self.adapters[name] = write_adapter(root / name, base, seed, **kind)
 
     def base(self) -> PreTrainedModel:
-        quantization = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.float32,
-        )
-        model = AutoModelForCausalLM.from_pretrained(
-            self.root / "base",
-            dtype=torch.float32,
-            quantization_config=quantization if self.nf4 else None,
-        )
-        for module in model.modules():  # bfloat16 otherwise, where the CPU has it
-            if hasattr(module, "support_avx512bf16_for_cpu"):
-                module.support_avx512bf16_for_cpu = False
-        return model.eval()
+        return read_base(self.root / "base", nf4=self.nf4)
 
     def plain(self, name: str) -> PeftModel:
         """PEFT takes one adapter with biases over a base at a time."""

@@ -5,10 +5,16 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from loray.inference import GenerateRequest, SamplingParams
-from tests.inference.worlds import World, build_base, plain_generate, prompt, write_adapter
+from tests.inference.worlds import (
+    World,
+    build_base,
+    plain_generate,
+    prompt,
+    read_base,
+    write_adapter,
+)
 
 pytestmark = pytest.mark.slow  # numerics, seconds each: the second half of make test
 NEW = 16
@@ -48,21 +54,7 @@ class Saved(World):
         super().__init__(family, adapters)
 
     def base(self):
-        quantization = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.float32,
-        )
-        model = AutoModelForCausalLM.from_pretrained(
-            self.root / "base",
-            dtype=torch.float32,
-            quantization_config=quantization if self.nf4 else None,
-        )
-        for module in model.modules():  # bfloat16 otherwise, where the CPU has it
-            if hasattr(module, "support_avx512bf16_for_cpu"):
-                module.support_avx512bf16_for_cpu = False
-        return model.eval()
+        return read_base(self.root / "base", nf4=self.nf4)
 
 
 @pytest.fixture(

@@ -4,10 +4,16 @@ import threading
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from loray.inference import GenerateRequest, SamplingParams, wrapping
-from tests.inference.worlds import World, build_base, plain_generate, prompt, write_adapter
+from tests.inference.worlds import (
+    World,
+    build_base,
+    plain_generate,
+    prompt,
+    read_base,
+    write_adapter,
+)
 
 pytestmark = pytest.mark.slow  # numerics, seconds each: the second half of make test
 NEW = 16
@@ -90,22 +96,10 @@ def test_an_nf4_base_equals_plain_peft(new_engine, world, tmp_path, unpacked, mo
     if not unpacked:
         monkeypatch.setattr(wrapping, "MAX_UNPACKED_BYTES", 0)
     world.base().save_pretrained(tmp_path)
-    quantization = BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.float32,
-    )
 
     class Quantized(World):
         def base(self):
-            model = AutoModelForCausalLM.from_pretrained(
-                tmp_path, dtype=torch.float32, quantization_config=quantization
-            )
-            for module in model.modules():  # bfloat16 otherwise, where the CPU has it
-                if hasattr(module, "support_avx512bf16_for_cpu"):
-                    module.support_avx512bf16_for_cpu = False
-            return model.eval()
+            return read_base(tmp_path, nf4=True)
 
     quantized = Quantized("llama", {name: world.adapters[name] for name in "ac"})
     engine = new_engine(model=quantized.base())

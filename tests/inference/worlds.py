@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import (
+    AutoModelForCausalLM,
+    BitsAndBytesConfig,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
@@ -82,6 +84,23 @@ def build_base(family: str = "llama", seed: int = 0, **changes: Any) -> PreTrain
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return model_class(config_class(**(shape | changes))).eval()
+
+
+def read_base(folder: Path, *, nf4: bool) -> PreTrainedModel:
+    """A saved base in float32, or in NF4 that is computed in float32."""
+    quantization = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.float32,
+    )
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, quantization_config=quantization if nf4 else None
+    )
+    for module in model.modules():  # bfloat16 otherwise, where the CPU has it
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+    return model.eval()
 
 
 def write_adapter(

@@ -1,8 +1,10 @@
 """The activations that the planner counts against those that autograd keeps."""
 
+from dataclasses import replace
+
 import pytest
 
-from loray.planner.activations import activation_bytes, kept_by_layer
+from loray.planner.activations import activation_bytes, kept_by_layer, loss_bytes
 from loray.planner.parameters import Architecture
 from tests.planner.shapes import SHAPES, spec
 
@@ -64,13 +66,21 @@ def kept(run, layers: int) -> int:
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("method", METHODS)
 def test_a_layer_keeps_to_the_byte_what_is_counted(method: str, dtype: str, packing: bool):
-    run = spec(
-        method=METHODS[method],
-        base_model__dtype=dtype,
-        base_model__quantization="none",
-        data__sequence__max_tokens=TOKENS,
-        data__sequence__packing=packing,
-    )
+    assert_counted(method=METHODS[method], base_model__dtype=dtype, data__sequence__packing=packing)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_under_zero_3_a_layer_keeps_the_input_of_every_weight(method: str, monkeypatch):
+    from deepspeed.runtime.zero.linear import zero3_linear_wrap
+    from torch import nn
+
+    monkeypatch.setattr(nn.functional, "linear", zero3_linear_wrap)  # as `deepspeed.zero.Init` does
+    strategy = "{kind: deepspeed, zero_stage: 3}"
+    assert_counted(method=METHODS[method], train__strategy=strategy, resources__workers=2)
+
+
+def assert_counted(**settings) -> None:
+    run = spec(base_model__quantization="none", data__sequence__max_tokens=TOKENS, **settings)
     shape = Architecture(
         hidden=HIDDEN,
         intermediate=INTERMEDIATE,
@@ -84,20 +94,34 @@ def test_a_layer_keeps_to_the_byte_what_is_counted(method: str, dtype: str, pack
     assert kept(run, 3) - kept(run, 2) == TOKENS * kept_by_layer(run, shape)
 
 
-def test_recomputing_keeps_the_inputs_of_all_layers_and_then_one_layer_or_the_logits():
+def test_recomputing_keeps_the_inputs_of_all_layers_and_then_one_layer_or_the_loss():
     model = SHAPES["llama-2-7b"]
     settings = {"data__sequence__max_tokens": 1000, "data__sequence__packing": False}
     again = spec(**settings, train__gradient_checkpointing=True)
     inputs, norm = model.layers * model.hidden * 2, 4 * model.hidden
-    logits = 12 * model.vocabulary
-    assert activation_bytes(again, model) == 1000 * (inputs + norm + logits)
+    loss = loss_bytes(again, model)
+    layer = 1000 * (kept_by_layer(again, model) + 3 * model.intermediate * 2)
+    assert activation_bytes(again, model) == 1000 * (inputs + norm) + max(loss, layer)
     whole = activation_bytes(spec(**settings), model)
-    assert whole == 1000 * (model.layers * kept_by_layer(again, model) + norm + logits)
+    assert whole == 1000 * (model.layers * kept_by_layer(again, model) + norm) + loss
+
+
+def test_the_loss_holds_a_block_of_logits_what_is_projected_and_what_goes_back():
+    model = SHAPES["llama-3-8b"]
+    settings = {"data__sequence__max_tokens": 1000, "resources__gpus_per_worker": 1}
+    positions = 2**25 // 128_256
+    there_and_back = 1000 * 2 * 4096 * 2
+    assert loss_bytes(spec(**settings), model) == 6 * positions * 128_256 + there_and_back
+    short = loss_bytes(spec(**{**settings, "data__sequence__max_tokens": 100}), model)
+    assert short == 100 * (6 * 128_256 + 2 * 4096 * 2)
+    learned = spec(**settings, method="{kind: full}", base_model__quantization="none")
+    more = loss_bytes(learned, model) - loss_bytes(spec(**settings), model)
+    assert more == 4 * 128_256 * 4096
+    last, first = (replace(model, has_head=has_head) for has_head in (True, False))
+    assert (loss_bytes(learned, last) > 0, loss_bytes(learned, first)) == (True, 0)
 
 
 def test_norms_of_heads_are_counted():
-    from dataclasses import replace
-
     plain = SHAPES["llama-3-8b"]
     normed = replace(plain, has_head_norms=True)
     more = kept_by_layer(spec(), normed) - kept_by_layer(spec(), plain)

@@ -12,8 +12,9 @@ from loray.planner.forms import (
     dora_activation_bytes,
     gain_bytes,
 )
-from loray.planner.memory import adapter_bytes, count_learned, serve_memory
+from loray.planner.memory import adapter_bytes, count_learned
 from loray.planner.parameters import read_architecture
+from loray.planner.serving import serve_memory
 from tests.train.sequences import make_spec
 
 TOKENS = 256

@@ -94,10 +94,28 @@ def test_room_is_set_aside_for_what_is_received():
     assert many.buffers - few.buffers == pytest.approx(60 * row * 1, rel=1.01)
 
 
-def test_every_worker_still_loads_all():
-    run = planned(8)
-    loading = next(m for m in worker_moments(run, LLAMA) if m.name == "loading")
-    assert loading.device["weights"] == weight_bytes(run.base_model, LLAMA)
+def loading_of(**settings) -> dict[str, float]:
+    run = planned(4, base_model__quantization="none", **settings)
+    return next(m for m in worker_moments(run, LLAMA) if m.name == "loading").device
+
+
+def test_a_worker_loads_its_stage():
+    stages = [part.shape for part in parts_of(planned(4), LLAMA)]
+    largest = max(2 * count_base(shape).total for shape in stages)
+    assert loading_of()["weights"] == largest
+    assert loading_of()["part"] == 0
+    whole = 2 * count_base(LLAMA).total
+    assert largest < 0.4 * whole
+
+
+def test_with_pissa_it_sees_the_others_layers_too():
+    pissa = loading_of(method="{kind: lora, init: pissa}")
+    assert pissa["part"] == 2 * count_base(LLAMA).linear / LLAMA.layers
+
+
+@pytest.mark.parametrize("method", ["{kind: lora, dora: true}", "{kind: lora, init: eva}"])
+def test_what_needs_the_whole_base_at_first_loads_it(method: str):
+    assert loading_of(method=method)["weights"] == 2 * count_base(LLAMA).total
 
 
 def test_an_elastic_pipeline_is_planned_for_the_number_of_stages_that_takes_most():

@@ -68,7 +68,11 @@ def run(
     else:
         learner, read = begin_learner(spec, device="cpu")
     vitals, module = Vitals(learner), AnswerLoss(causal_lm(learner))
-    found.adapter = sum(_nbytes(p) for name, p in module.named_parameters() if "lora_" in name)
+    found.adapter = sum(
+        _nbytes(p)
+        for name, p in module.named_parameters()
+        if "lora_" in name or "modules_to_save" in name
+    )
     engine = make_engine(
         module, spec, workers=workers, device="cpu", complete=_watched(module, read, vitals, found)
     )
@@ -93,13 +97,15 @@ def _watched(module: Any, read: Callable[[Any], None], vitals: Any, found: Found
 def _is_shared(parameter: Any) -> bool:
     from torch.distributed.tensor import DTensor
 
-    return isinstance(parameter, DTensor) or hasattr(parameter, "ds_tensor")
+    return parameter.is_meta or isinstance(parameter, DTensor) or hasattr(parameter, "ds_tensor")
 
 
 def _nbytes(parameter: Any) -> int:
     """What a worker holds of it: all of it, its share, or a single number."""
     from torch.distributed.tensor import DTensor
 
+    if parameter.is_meta:
+        return 0
     if isinstance(parameter, DTensor):
         return parameter.to_local().untyped_storage().nbytes()
     share = getattr(parameter, "ds_tensor", None)

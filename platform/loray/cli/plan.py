@@ -140,7 +140,7 @@ def _tell(run: RunSpec, taken: "Forecast") -> None:
         if any("mapped files" in moment.host for moment in taken.moments):
             say("mapped files are pages that the kernel takes back when memory is short")
     else:
-        say("glibc may keep as much again as the activations take, after they are freed")
+        say("kept is an estimate: what glibc does not give back of memory that was freed")
     say(f"serving replica: {in_units(sum(taken.serving.values()))}")
     if taken.fits is not None and taken.device_bytes is not None:
         verdict = "fits" if taken.fits else "does not fit"

@@ -134,8 +134,9 @@ def begin_in_full(modules: Iterable[ModulesToSaveWrapper]) -> None:
 
 
 def has_weights(layer: LoraLayer) -> bool:
-    """Whether the frozen weights under a layer are read."""
-    return not is_unread(layer.get_base_layer().get_parameter("weight"))
+    """Whether the frozen weights under a layer are read, and this worker's."""
+    weight = layer.get_base_layer().get_parameter("weight")
+    return not (weight.is_meta or is_unread(weight))
 
 
 def lora_layers(model: PeftModel, part: nn.Module | None = None) -> Iterator[tuple[str, LoraLayer]]:

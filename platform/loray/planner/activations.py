@@ -15,28 +15,55 @@ from loray.spec.train import ATTENTION, LoraMethod
 WIDTH = {"bfloat16": 2, "float32": 4}
 """Bytes of a number."""
 
-LOGIT_BYTES = 12
-"""Of a logit where the loss goes back: log-probability, its gradient, the logit's; all float32."""
+LOGIT_BYTES = {"bfloat16": 6, "float32": 4}
+"""Of a logit: float32, its gradient in the same place; and in the type of computation."""
+LOGITS_AT_ONCE = {"cpu": 2**22, "gpu": 2**25}
+"""Logits of a block of positions; more of them are no faster on a CPU, and fill a GPU."""
+FEWEST_POSITIONS = 64
+"""Positions of a block, however large the vocabulary; fewer make thin products."""
 
 
 def activation_bytes(spec: RunSpec, shape: Architecture, in_flight: int = 1) -> float:
     """What a micro-batch of full sequences takes at its peak, every token a target.
 
-    That is where the loss begins to go back: every layer's activations and the logits. Recomputing
-    keeps the layers' inputs only, and then one layer at a time whole, long after the logits.
+    That is where the loss begins to go back: every layer's activations and the loss's own.
+    Recomputing keeps the layers' inputs only, and then one layer at a time whole, after the loss.
 
     Args:
         in_flight: micro-batches of which a stage of a pipeline keeps the layers' at once.
     """
     width, tokens = WIDTH[spec.base_model.dtype], tokens_per_pass(spec)
-    logits = LOGIT_BYTES * shape.vocabulary if shape.has_head else 0
+    loss = loss_bytes(spec, shape)
     last_norm = 4 * shape.hidden if shape.has_head else 0
     layer = kept_by_layer(spec, shape)
     if not spec.train.gradient_checkpointing:
-        return tokens * (in_flight * shape.layers * layer + last_norm + logits)
+        return tokens * (in_flight * shape.layers * layer + last_norm) + loss
     inputs = in_flight * shape.layers * shape.hidden * width
     gradients = 3 * shape.intermediate * width  # of gate, up and their product
-    return tokens * (inputs + last_norm + max(logits, layer + gradients))
+    return tokens * (inputs + last_norm) + max(loss, tokens * (layer + gradients))
+
+
+def loss_bytes(spec: RunSpec, shape: Architecture) -> float:
+    """Of a block of logits, and of what the loss gives back to the decoder and the projection.
+
+    See `loray.train.linear_cross_entropy`.
+    """
+    if not shape.has_head:
+        return 0.0
+    width, tokens = WIDTH[spec.base_model.dtype], tokens_per_pass(spec)
+    on_gpu = bool(spec.resources.gpus_per_worker)
+    block = min(tokens, positions_at_once(shape.vocabulary, on_gpu=on_gpu))
+    of_logit = LOGIT_BYTES[spec.base_model.dtype]
+    of_position = 2 * shape.hidden * width  # what is projected, and its gradient
+    method = spec.method
+    learns = method.kind == "full" or "lm_head" in method.modules_to_save
+    of_weight = 4 * shape.vocabulary * shape.hidden if learns else 0
+    return float(block * of_logit * shape.vocabulary + tokens * of_position + of_weight)
+
+
+def positions_at_once(vocabulary: int, *, on_gpu: bool) -> int:
+    """Positions whose logits are there together."""
+    return max(FEWEST_POSITIONS, LOGITS_AT_ONCE["gpu" if on_gpu else "cpu"] // vocabulary)
 
 
 def tokens_per_pass(spec: RunSpec) -> int:
@@ -94,12 +121,15 @@ def _inputs_that_are_read(spec: RunSpec, shape: Architecture) -> list[int]:
     """Sizes of the inputs that something which learns is multiplied with.
 
     Projections with the same input share it; that of o_proj is the attention's output, which is
-    kept anyway.
+    kept anyway. Under ZeRO 3 DeepSpeed's own product keeps the input of every weight, but not of
+    4-bit ones.
     """
-    method = spec.method
-    if method.kind == "lora" and method.dropout:
-        return []  # A reads a copy
-    names = shape.linear_shapes if method.kind == "full" else method.target_modules
+    method, strategy = spec.method, spec.train.strategy
+    is_zero_3 = strategy.kind == "deepspeed" and spec.train.shares_weights
+    if method.kind == "full" or (is_zero_3 and spec.base_model.quantization == "none"):
+        names = set(shape.linear_shapes)
+    else:
+        names = set() if method.dropout else set(method.target_modules)  # A reads a copy
     found = []
     if any(name in ATTENTION and name != "o_proj" for name in names):
         found.append(shape.hidden)

@@ -2,8 +2,8 @@
 
 Where every worker holds all weights, transformers maps the files. Where weights are shared out
 (ZeRO 3, FSDP2), a worker reads one part after another, a decoder layer or what is outside of the
-layers, and keeps its share before it reads the next. `docs/measurements/memory.md` has both
-measured.
+layers, and keeps its share before it reads the next; a stage of a pipeline reads its own layers.
+`docs/measurements/memory.md` has all three measured.
 """
 
 from loray.planner.activations import WIDTH
@@ -13,15 +13,15 @@ from loray.planner.memory import (
     MASTER_BYTES,
     NF4_BITS,
     RESERVE_BYTES,
+    Sizes,
     largest_projection,
     weight_bytes,
 )
 from loray.planner.parameters import Architecture, adapter_parts, count_base
 from loray.planner.sharing import offloaded
+from loray.planner.stages import parts_of
 from loray.spec.run import RunSpec
 
-Sizes = dict[str, float]
-"""Bytes by what they hold."""
 STORED_WIDTH = {"float32": 4, "float16": 2, "bfloat16": 2}
 HOST_RESERVE = 2.0 * GIB
 """Python with torch's CUDA libraries, Ray and pinned buffers; an estimate, not measured."""
@@ -31,7 +31,7 @@ NORM_BYTES = 8
 
 def loading_sizes(spec: RunSpec, shape: Architecture) -> tuple[Sizes, Sizes]:
     """What the device holds, and what its host does; without a GPU the second is empty."""
-    if spec.train.shares_weights:
+    if spec.reads_by_parts:
         return _by_parts(spec, shape)
     return _whole(spec, shape)
 
@@ -62,15 +62,20 @@ def _whole(spec: RunSpec, shape: Architecture) -> tuple[Sizes, Sizes]:
 def _by_parts(spec: RunSpec, shape: Architecture) -> tuple[Sizes, Sizes]:
     """A share of every part, the largest part in full, and a weight of it on its way there.
 
-    Adapters are there in full before anything is shared out.
+    Adapters are there in full before anything is shared out. A stage reads what it keeps, and
+    with PiSSA the others' layers as well, one after another.
     """
     layer, outside = _part_bytes(spec, shape)
     share = (shape.layers * layer + outside) / spec.resources.fewest_workers
+    part = max(layer, outside)
+    if spec.train.strategy.kind == "pipeline":
+        share = max(weight_bytes(spec.base_model, p.shape) for p in parts_of(spec, shape))
+        part = part if spec.begins_with_principal else 0.0
     on_gpu = bool(spec.resources.gpus_per_worker)
     device = {
         "weights": share,
         "adapter": _adapter_bytes(spec, shape),
-        "part": max(layer, outside),
+        "part": part,
         "buffers": max(_read_bytes(spec, shape, on_gpu=on_gpu), _norm_bytes(spec, shape)),
         "reserve": RESERVE_BYTES["gpu" if on_gpu else "cpu"],
     }

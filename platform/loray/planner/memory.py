@@ -18,14 +18,12 @@ from loray.planner.forms import (
     count_begun,
     dora_activation_bytes,
     dora_norm_bytes,
-    gain_bytes,
     moment_bytes,
-    own_module_bytes,
 )
+from loray.planner.kept import kept_bytes
 from loray.planner.parameters import (
     Architecture,
     adapter_parts,
-    count_adapter,
     count_base,
     count_method,
 )
@@ -36,6 +34,8 @@ from loray.spec.train import NF4_BLOCK, BaseModelSpec, LoraMethod
 
 GIB = 2**30
 MIB = 2**20
+Sizes = dict[str, float]
+"""Bytes by what they hold."""
 
 SCALE_BLOCK = 256
 """Scales that share one scale of their own, in double quantization."""
@@ -72,6 +72,8 @@ class WorkerMemory:
     beginning: float
     """What learns as it was before the first step, in float32, for the guard; beside a GPU it is on
     the host."""
+    kept: float
+    """On a CPU, what was freed and glibc did not give back: an estimate."""
     reserve: float
 
     @property
@@ -95,24 +97,22 @@ def _worker_memory(spec: RunSpec, part: Part, whole: Architecture) -> WorkerMemo
     """What a worker needs that computes with `part` of the model `whole`."""
     shape, on_gpu = part.shape, bool(spec.resources.gpus_per_worker)
     learned = count_learned(spec, shape)
-    peak = max(
-        _passes(spec, part, learned),
-        _reduction(spec, shape, learned),
-        _update(spec, shape, learned),
-        key=lambda moment: sum(moment.values()),
-    )
+    passes = _passes(spec, part, learned)
+    ends = (_reduction(spec, shape, learned), _update(spec, shape, learned))
+    peak = max(passes, *ends, key=lambda moment: sum(moment.values()))
     on_host = offloaded(spec)
     return WorkerMemory(
         weights=0.0 if "parameters" in on_host else held_weights(spec, shape),
         adapter=adapter_bytes(spec, shape, whole),
         optimizer=0.0 if "optimizer" in on_host else optimizer_bytes(spec, learned),
         beginning=0.0 if on_gpu else float(count_learned(spec, whole) * MASTER_BYTES),
+        kept=0.0 if on_gpu else kept_bytes(spec, part, max(sum(end.values()) for end in ends)),
         reserve=RESERVE_BYTES["gpu" if on_gpu else "cpu"],
         **peak,
     )
 
 
-def _passes(spec: RunSpec, part: Part, learned: int) -> dict[str, float]:
+def _passes(spec: RunSpec, part: Part, learned: int) -> Sizes:
     """Where the loss begins to go back: there are gradients of earlier micro-batches only."""
     shape, in_flight = part.shape, part.in_flight
     at_once = 1 if spec.train.gradient_checkpointing else in_flight
@@ -131,7 +131,7 @@ def _passes(spec: RunSpec, part: Part, learned: int) -> dict[str, float]:
     }
 
 
-def _reduction(spec: RunSpec, shape: Architecture, learned: int) -> dict[str, float]:
+def _reduction(spec: RunSpec, shape: Architecture, learned: int) -> Sizes:
     """The end of the backward pass: all gradients are there, the activations are gone.
 
     FSDP2 has those of what is outside of the layers in full, once more in float32 to average them.
@@ -146,7 +146,7 @@ def _reduction(spec: RunSpec, shape: Architecture, learned: int) -> dict[str, fl
     }
 
 
-def _update(spec: RunSpec, shape: Architecture, learned: int) -> dict[str, float]:
+def _update(spec: RunSpec, shape: Architecture, learned: int) -> Sizes:
     """Adam's step, with its roots of the second moments.
 
     On a GPU it takes all tensors at once and makes one number for each; on a CPU one tensor after
@@ -276,21 +276,3 @@ def _largest_learned(spec: RunSpec, shape: Architecture) -> int:
 def _matrix(shape: Architecture) -> int:
     """Numbers in the embedding or the output projection, if it has either."""
     return shape.vocabulary * shape.hidden * (shape.has_embedding or shape.has_head)
-
-
-def serve_memory(spec: RunSpec, shape: Architecture) -> dict[str, float]:
-    """Bytes on one serving replica: the base, its adapter slots, its cache of keys and values.
-
-    All slots are taken to hold what an adapter of this spec brings.
-    """
-    width = WIDTH[spec.base_model.dtype]
-    slot = count_adapter(shape, shape.linear_shapes, spec.serve.max_rank) * width
-    cached = spec.serve.max_batch * spec.serve.max_context
-    keys = 2 * shape.layers * shape.kv_heads * shape.head_size * width
-    return {
-        "weights": weight_bytes(spec.base_model, shape),
-        "slots": spec.serve.slots * (slot + gain_bytes(spec, shape))
-        + (spec.serve.slots + 1) * own_module_bytes(spec, shape, width),  # one is on its way
-        "cache": float(cached * keys),
-        "reserve": RESERVE_BYTES["gpu" if spec.resources.gpus_per_worker else "cpu"],
-    }

@@ -76,6 +76,7 @@ def _moments(spec: RunSpec, shape: Architecture) -> tuple[Moment, ...]:
         "adapter": step["adapter"],
         "optimizer": step["optimizer"],
         "beginning": step["beginning"],
+        "kept": step["kept"],
         "reserve": step["reserve"],
     }
     saving = _saved_bytes(spec, shape, learned)

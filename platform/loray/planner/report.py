@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from loray.planner.activations import WIDTH
 from loray.planner.families import architecture_for
 from loray.planner.forms import checkpoint_bytes
-from loray.planner.memory import GIB, WorkerMemory, count_learned, serve_memory, train_memory
+from loray.planner.memory import GIB, WorkerMemory, count_learned, train_memory
 from loray.planner.moments import Moment, largest, worker_moments
 from loray.planner.parameters import Architecture, count_base
 from loray.planner.savings import nearest_that_fits
+from loray.planner.serving import serve_memory
 from loray.spec.run import RunSpec
 
 FULL_TRAINING_LIMIT = 1_000_000_000

@@ -100,6 +100,23 @@ class RunSpec(StrictModel):
         return 1 if self.train.strategy.kind == "pipeline" else self.resources.workers
 
     @property
+    def begins_with_principal(self) -> bool:
+        """Whether the adapter begins as parts of the frozen weights (PiSSA)."""
+        return self.method.kind == "lora" and self.method.init == "pissa"
+
+    @property
+    def reads_by_parts(self) -> bool:
+        """Whether a worker reads what it keeps of the base part by part, and never has all of it.
+
+        Stages of a pipeline do, unless the method needs the whole base at first: EVA passes data
+        through it, and DoRA takes norms where PEFT puts the adapter on.
+        """
+        if self.train.strategy.kind != "pipeline":
+            return self.train.shares_weights
+        method = self.method
+        return method.kind == "full" or not (method.dora or method.init == "eva")
+
+    @property
     def sequences_per_pass(self) -> int:
         """Sequences that all replicas together take through the model at once."""
         return self.replicas * self.train.batch.micro_size

@@ -11,13 +11,13 @@ from loray.spec.run import RunSpec
 from loray.train.audit import suspect_rows
 from loray.train.checkpoint import GUARD_NAME, STATE_NAME, Checkpoint, CheckpointStore
 from loray.train.guard import GuardState, Judgement
-from loray.train.learner import Tensors, begins_with_principal, save_learned
+from loray.train.learner import Tensors, save_learned
 from loray.train.running import Run, tell
 
 
 def adapter_before(spec: RunSpec, store: CheckpointStore) -> Tensors | None:
     """The newest checkpoint's adapter, where a run must `take_up` what it began with (PiSSA)."""
-    if not begins_with_principal(spec) or (checkpoint := newest(store)) is None:
+    if not spec.begins_with_principal or (checkpoint := newest(store)) is None:
         return None
     with scratch_folder("checkpoint") as folder:
         store.fetch(checkpoint, folder)

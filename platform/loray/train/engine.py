@@ -115,8 +115,14 @@ def make_engine(
         case PipelineStrategy():
             from loray.train.pipeline import PipelineEngine  # noqa: PLC0415
 
-            dtype = DTYPES[spec.base_model.dtype]
-            return PipelineEngine(module, spec.train, stages=workers, dtype=dtype, device=device)
+            return PipelineEngine(
+                module,
+                spec.train,
+                dtype=DTYPES[spec.base_model.dtype],
+                device=device,
+                complete=complete,
+                sees_all=spec.begins_with_principal,
+            )
         case PlainStrategy():
             from loray.train.plain import PlainEngine  # noqa: PLC0415
 

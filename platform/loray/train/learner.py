@@ -42,10 +42,10 @@ def build_learner(spec: RunSpec, *, device: str) -> Learner:
 def begin_learner(spec: RunSpec, *, device: str) -> tuple[Learner, Complete]:
     """The same for `make_engine`, and what gives a part of it the weights that it lacks.
 
-    Under a strategy that shares weights out every part lacks them, so that no worker ever holds
-    the whole base; under the others none does.
+    Where the spec says `reads_by_parts` every part lacks them, so that no worker ever holds the
+    whole base; else none does.
     """
-    base = defer_base(spec.base_model, device=device) if spec.train.shares_weights else None
+    base = defer_base(spec.base_model, device=device) if spec.reads_by_parts else None
     if base is None:
         return build_learner(spec, device=device), is_complete
     learner = _learner_on(base.model, spec)
@@ -54,15 +54,10 @@ def begin_learner(spec: RunSpec, *, device: str) -> tuple[Learner, Complete]:
         in_full = unread_in_full(part)
         base.read(part)
         begin_in_full(in_full)
-        if isinstance(learner, PeftModel) and begins_with_principal(spec):
+        if isinstance(learner, PeftModel) and spec.begins_with_principal:
             begin_principal(learner, part)
 
     return learner, read
-
-
-def begins_with_principal(spec: RunSpec) -> bool:
-    """Whether the adapter begins as parts of the frozen weights (PiSSA)."""
-    return spec.method.kind == "lora" and spec.method.init == "pissa"
 
 
 def _learner_on(base: PreTrainedModel, spec: RunSpec) -> Learner:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F  # noqa: N812 (its name everywhere)
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -15,18 +14,20 @@ from loray.spec.train import TrainSpec
 from loray.train.batches import IGNORED, Batch
 from loray.train.engine import Engine
 from loray.train.journal import StepResult
+from loray.train.linear_cross_entropy import answer_with_loss, projection_of
 
 
 class AnswerLoss(nn.Module):
     """A causal language model that returns its summed next-token loss.
 
-    The output projection runs on target positions only: with answer-only labels most positions
-    are not, and (N, V) logits instead of (B, T, V) save their time and memory.
+    The output projection runs on target positions only, since with answer-only labels most
+    positions are not, and on a block of them at a time: logits are never all there.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model = model
+        answer_with_loss(projection_of(model))
 
     def forward(
         self, input_ids: torch.Tensor, labels: torch.Tensor, positions: torch.Tensor
@@ -45,8 +46,9 @@ class AnswerLoss(nn.Module):
     def loss_of(self, hidden: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """The same of what the decoder gives: `hidden` (B, T, hidden size), after its last norm."""
         is_target = labels[:, 1:] != IGNORED
-        logits = self.model.get_output_embeddings()(hidden[:, :-1][is_target])
-        return F.cross_entropy(logits.float(), labels[:, 1:][is_target], reduction="sum")
+        head = projection_of(self.model)
+        loss: torch.Tensor = head(hidden[:, :-1][is_target], labels[:, 1:][is_target])
+        return loss
 
 
 def train_step(

@@ -20,7 +20,7 @@ from torch.distributed.pipelining import PipelineStage, Schedule1F1B, ScheduleGP
 from loray.spec.train import TrainSpec
 from loray.train.batches import Batch, joined
 from loray.train.buckets import in_buckets, laid_out
-from loray.train.engine import learning_parameters
+from loray.train.engine import Complete, learning_parameters
 from loray.train.masters import Masters
 from loray.train.stage import holders_of, keep_stage, parts_of
 
@@ -38,9 +38,16 @@ class PipelineEngine:
     replicas = 1
 
     def __init__(
-        self, module: nn.Module, train: TrainSpec, *, stages: int, dtype: torch.dtype, device: str
+        self,
+        module: nn.Module,
+        train: TrainSpec,
+        *,
+        dtype: torch.dtype,
+        device: str,
+        complete: Complete,
+        sees_all: bool,
     ) -> None:
-        model = cast("PreTrainedModel", module.model)
+        model, stages = cast("PreTrainedModel", module.model), dist.get_world_size()
         self._stage, self._last = dist.get_rank(), stages - 1
         self._max_norm = train.max_grad_norm
         self._device = device
@@ -51,7 +58,7 @@ class PipelineEngine:
         self._shared = [name for name, held in self._holders.items() if len(held) > 1]
         self._ends = dist.new_group([0, self._last]) if self._shared else None
         mine = {name: p for name, p in learning.items() if self._stage in self._holders[name]}
-        self._computes = keep_stage(model, parts, self._stage)
+        self._computes = keep_stage(model, parts, self._stage, complete, sees_all=sees_all)
         self._masters = Masters(mine, train.optimizer)
         for name, parameter in mine.items():  # after each micro-batch: they add up in float32
             parameter.register_post_accumulate_grad_hook(partial(self._take, name))

@@ -16,8 +16,11 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from loray.planner.stages import split_layers
+from loray.train.engine import Complete, is_complete
 
 Parts = tuple[nn.Module, ...]
+Replaced = dict[int, tuple[nn.Parameter, nn.Parameter]]
+"""By the id of a parameter the one itself, which keeps its id but no numbers, and its shape."""
 
 
 class Stage(nn.Module):
@@ -69,36 +72,49 @@ def holders_of(
     }
 
 
-def keep_stage(model: PreTrainedModel, parts: tuple[Parts, ...], stage: int) -> Stage:
-    """What stage `stage` computes; the others' layers are passed over and their weights let go."""
+def keep_stage(
+    model: PreTrainedModel,
+    parts: tuple[Parts, ...],
+    stage: int,
+    complete: Complete = is_complete,
+    *,
+    sees_all: bool = False,
+) -> Stage:
+    """What stage `stage` computes; the others' layers are passed over and their weights let go.
+
+    Args:
+        complete: gives a module the weights that are not read yet; called for the stage's own, one
+            after another.
+        sees_all: call it for the other stages' too, each of which is let go before the next.
+    """
     mine = parts[stage]
-    others = [module for modules in parts for module in modules if module not in mine]
     held = {id(p) for module in mine for p in module.parameters()}
-    # The weights that go are kept until all are replaced: what is freed gives its id to another.
-    replaced: dict[int, tuple[nn.Parameter, nn.Parameter]] = {}
-    for other in others:
-        other.forward = _passed_on
-        for module in other.modules():
-            _empty(module, held, replaced)
+    replaced: Replaced = {}
+    for part in (module for modules in parts for module in modules):
+        is_mine = part in mine
+        if is_mine or sees_all:
+            complete(part)
+        if not is_mine:
+            part.forward = _passed_on
+            for module in part.modules():
+                _empty(module, held, replaced)
+    complete(model)  # what is of no stage alone
     return Stage(cast("nn.Module", model.get_decoder()), is_first=stage == 0)
 
 
-def _empty(
-    module: nn.Module, held: set[int], replaced: dict[int, tuple[nn.Parameter, nn.Parameter]]
-) -> None:
+def _empty(module: nn.Module, held: set[int], replaced: Replaced) -> None:
     """Put shapes in the place of a module's own parameters; of shared ones the same one."""
     for name, parameter in list(module.named_parameters(recurse=False)):
         if id(parameter) in held:
             continue
         if id(parameter) not in replaced:
             shape = torch.empty_like(parameter.data, device="meta")
-            replaced[id(parameter)] = (
-                parameter,
-                nn.Parameter(shape, requires_grad=parameter.requires_grad),
-            )
+            shape = nn.Parameter(shape, requires_grad=parameter.requires_grad)
+            replaced[id(parameter)] = (parameter, shape)
+            parameter.data = parameter.data.new_empty(0)
         setattr(module, name, replaced[id(parameter)][1])
         if hasattr(module, "quant_state"):  # bitsandbytes keeps the scales of 4-bit weights here
-            cast("Any", module).quant_state = None
+            cast("Any", module).quant_state = cast("Any", parameter).quant_state = None
 
 
 def _passed_on(hidden: torch.Tensor, **_: object) -> torch.Tensor:

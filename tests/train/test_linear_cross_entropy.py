@@ -1,0 +1,109 @@
+"""A loss made of blocks of positions is the loss of all logits, and so are its gradients."""
+
+import pytest
+import torch
+from torch import nn
+
+from loray.planner import activations
+from loray.train.linear_cross_entropy import answer_with_loss, linear_cross_entropy
+
+POSITIONS, HIDDEN, VOCABULARY = 150, 24, 200
+SCALE = 1 / 300
+"""Of the loss; no number of bfloat16."""
+NATS = {torch.float32: 1e-6, torch.bfloat16: 1e-3}
+"""Largest relative difference of the loss."""
+OF_GRADIENT = {torch.float32: 1e-6, torch.bfloat16: 2e-2}
+"""Of a gradient, as a share of its largest entry; bfloat16 has 8 bits."""
+
+
+@pytest.fixture(params=[torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+def parts(request) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Hidden states, a weight and targets."""
+    torch.manual_seed(0)
+    hidden = torch.randn(POSITIONS, HIDDEN).to(request.param).requires_grad_()
+    weight = torch.randn(VOCABULARY, HIDDEN).to(request.param).requires_grad_()
+    return hidden, weight, torch.randint(0, VOCABULARY, (POSITIONS,))
+
+
+@pytest.fixture(params=[VOCABULARY, 2**22], ids=["64 at once", "all at once"])
+def at_once(request, monkeypatch) -> int:
+    monkeypatch.setitem(activations.LOGITS_AT_ONCE, "cpu", request.param)
+    size = activations.positions_at_once(VOCABULARY, on_gpu=False)
+    assert (size < POSITIONS) == (request.param == VOCABULARY)
+    return size
+
+
+def exact(hidden, weight, targets) -> list[torch.Tensor]:
+    """The loss of all logits and its gradients, float64."""
+    hidden, weight = (t.detach().double().requires_grad_() for t in (hidden, weight))
+    loss = nn.functional.cross_entropy(hidden @ weight.T, targets, reduction="sum")
+    return [loss, *torch.autograd.grad(loss * SCALE, (hidden, weight))]
+
+
+@pytest.mark.usefixtures("at_once")
+def test_the_loss_and_both_gradients_are_those_of_all_logits(parts):
+    hidden, weight, _ = parts
+    wanted = exact(*parts)
+    loss = linear_cross_entropy(*parts)
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(wanted[0].item(), rel=NATS[hidden.dtype])
+    (loss * SCALE).backward()
+    for parameter, gradient in zip((hidden, weight), wanted[1:], strict=True):
+        assert parameter.grad.dtype == parameter.dtype
+        tolerance = OF_GRADIENT[hidden.dtype] * float(gradient.abs().max())
+        found = parameter.grad.double()
+        torch.testing.assert_close(found, gradient, rtol=0, atol=tolerance)
+        share = (found * gradient).sum() / gradient.square().sum()
+        assert share.item() == pytest.approx(1.0, abs=1e-3)  # none of it is lost to a rounded scale
+
+
+@pytest.mark.parametrize("learns", [(True, False), (False, True)], ids=["hidden", "weight"])
+def test_only_what_learns_gets_a_gradient(parts, learns: tuple[bool, bool]):
+    hidden, weight, targets = parts
+    for parameter, is_learned in zip((hidden, weight), learns, strict=True):
+        parameter.requires_grad_(is_learned)
+    linear_cross_entropy(hidden, weight, targets).backward()
+    assert (hidden.grad is not None, weight.grad is not None) == learns
+
+
+def test_without_gradients_there_is_the_loss_alone(parts):
+    with torch.no_grad():
+        loss = linear_cross_entropy(*parts)
+    assert not loss.requires_grad
+    assert torch.equal(loss, linear_cross_entropy(*parts).detach())
+
+
+def test_logits_that_are_far_apart_neither_overflow_nor_vanish():
+    hidden = torch.tensor([[200.0], [-200.0]], requires_grad=True)
+    weight = torch.tensor([[1.0], [-1.0]])
+    loss = linear_cross_entropy(hidden, weight, torch.tensor([0, 0]))
+    assert float(loss) == pytest.approx(400.0)
+    loss.backward()
+    assert hidden.grad.flatten().tolist() == [0.0, -2.0]
+
+
+def test_no_position_has_no_loss_and_no_gradient():
+    hidden, weight = torch.zeros(0, 4, requires_grad=True), torch.ones(8, 4)
+    loss = linear_cross_entropy(hidden, weight, torch.zeros(0, dtype=torch.int64))
+    loss.backward()
+    assert float(loss) == 0.0
+    assert hidden.grad.shape == (0, 4)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_projection_still_gives_logits_and_has_a_loss_besides(bias: bool):
+    head, targets = nn.Linear(HIDDEN, VOCABULARY, bias=bias), torch.arange(9)
+    hidden = torch.randn(9, HIDDEN)
+    logits = head(hidden)
+    answer_with_loss(head)
+    assert torch.equal(head(hidden), logits)
+    wanted = nn.functional.cross_entropy(logits, targets, reduction="sum")
+    assert float(head(hidden, targets)) == pytest.approx(float(wanted), rel=1e-6)
+
+
+def test_what_autograd_keeps_does_not_grow_with_the_vocabulary():
+    hidden = torch.randn(POSITIONS, HIDDEN, requires_grad=True)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        linear_cross_entropy(hidden, torch.randn(VOCABULARY, HIDDEN), torch.arange(POSITIONS))
+    assert [tuple(tensor.shape) for tensor in kept] == [(POSITIONS, HIDDEN)]
