@@ -49,6 +49,8 @@ def main(spec_file: str) -> None:
             found["loading"] = max(found["loading"], high_water())
 
     engine = make_engine(module, spec, workers=workers, device="cpu", complete=complete)
+    if spec.reads_by_parts:
+        forget()
     beginning = engine.weights()
     loss_on(engine, batches(spec))
     for step in range(STEPS):

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from loray.errors import ModelError
+from loray.planner.activations import loss_bytes
 from loray.planner.legal import check_runnable
 from loray.planner.memory import count_learned, train_memory, weight_bytes
 from loray.planner.moments import worker_moments
@@ -67,13 +68,13 @@ def test_a_worker_holds_a_share_of_weights_gradients_and_optimizer():
     assert shared.beginning == whole.beginning
 
 
-def test_the_first_stage_keeps_as_many_micro_batches_as_there_are_stages():
+def test_the_first_stage_keeps_as_many_micro_batches_as_there_are_stages_or_all():
     def in_flight(passes: int) -> list[int]:
         run = planned(4, train__batch__global_size=passes)
         return [part.in_flight for part in parts_of(run, LLAMA)]
 
     assert in_flight(16) == [4, 3, 2, 1]
-    assert in_flight(2) == [2, 2, 2, 1]
+    assert in_flight(2) == [2, 2, 2, 2]  # all go forward before any goes back
 
 
 def test_more_stages_take_weights_off_a_worker_and_no_activations():
@@ -111,6 +112,23 @@ def test_a_worker_loads_its_stage():
 def test_with_pissa_it_sees_the_others_layers_too():
     pissa = loading_of(method="{kind: lora, init: pissa}")
     assert pissa["part"] == 2 * count_base(LLAMA).linear / LLAMA.layers
+
+
+def test_what_waits_of_the_loss_is_there_for_every_micro_batch_that_is_under_way():
+    """Of few micro-batches the last stage keeps all, and of each the projection's gradient."""
+
+    def loss_of(passes: int) -> float:
+        settings = {
+            "method": "{kind: full}",
+            "base_model__quantization": "none",
+            "data__sequence__max_tokens": 2048,
+        }
+        run = planned(4, train__batch__global_size=passes, **settings)
+        last = parts_of(run, LLAMA)[-1]
+        return loss_bytes(run, last.shape, last.in_flight)
+
+    gradients = 4 * LLAMA.vocabulary * LLAMA.hidden + 2048 * LLAMA.hidden * 2
+    assert loss_of(3) - loss_of(4) == 2 * gradients
 
 
 @pytest.mark.parametrize("method", ["{kind: lora, dora: true}", "{kind: lora, init: eva}"])

@@ -1,11 +1,16 @@
 """A loss made of blocks of positions is the loss of all logits, and so are its gradients."""
 
+import weakref
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from loray.planner import activations
-from loray.train.linear_cross_entropy import answer_with_loss, linear_cross_entropy
+from loray.train.linear_cross_entropy import let_score, linear_cross_entropy, score
+from tests.planner.shapes import SHAPES, spec
 
 POSITIONS, HIDDEN, VOCABULARY = 150, 24, 200
 SCALE = 1 / 300
@@ -28,7 +33,7 @@ def parts(request) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 @pytest.fixture(params=[VOCABULARY, 2**22], ids=["64 at once", "all at once"])
 def at_once(request, monkeypatch) -> int:
     monkeypatch.setitem(activations.LOGITS_AT_ONCE, "cpu", request.param)
-    size = activations.positions_at_once(VOCABULARY, on_gpu=False)
+    size = activations.positions_at_once(VOCABULARY, on_gpu=False, learns=True)
     assert (size < POSITIONS) == (request.param == VOCABULARY)
     return size
 
@@ -95,10 +100,10 @@ def test_a_projection_still_gives_logits_and_has_a_loss_besides(bias: bool):
     head, targets = nn.Linear(HIDDEN, VOCABULARY, bias=bias), torch.arange(9)
     hidden = torch.randn(9, HIDDEN)
     logits = head(hidden)
-    answer_with_loss(head)
+    let_score(head)
     assert torch.equal(head(hidden), logits)
     wanted = nn.functional.cross_entropy(logits, targets, reduction="sum")
-    assert float(head(hidden, targets)) == pytest.approx(float(wanted), rel=1e-6)
+    assert score(head, hidden, targets).item() == pytest.approx(wanted.item(), rel=1e-6)
 
 
 def test_what_autograd_keeps_does_not_grow_with_the_vocabulary():
@@ -107,3 +112,54 @@ def test_what_autograd_keeps_does_not_grow_with_the_vocabulary():
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
         linear_cross_entropy(hidden, torch.randn(VOCABULARY, HIDDEN), torch.arange(POSITIONS))
     assert [tuple(tensor.shape) for tensor in kept] == [(POSITIONS, HIDDEN)]
+
+
+class Live(TorchDispatchMode):
+    """Counts the bytes of what is made inside of it and is still there."""
+
+    def __init__(self, *there: torch.Tensor) -> None:
+        super().__init__()
+        self.bytes = self.most = 0
+        self._there = [tensor.untyped_storage() for tensor in there]
+        self._seen = {storage._cdata for storage in self._there}
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        for tensor in made if isinstance(made, tuple) else (made,):
+            if isinstance(tensor, torch.Tensor):
+                self._count(tensor.untyped_storage())
+        self.most = max(self.most, self.bytes)
+        return made
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        if storage._cdata not in self._seen:
+            self._seen.add(storage._cdata)
+            self.bytes += storage.nbytes()
+            weakref.finalize(storage, self._forget, storage._cdata, storage.nbytes())
+
+    def _forget(self, address: int, size: int) -> None:
+        self._seen.discard(address)
+        self.bytes -= size
+
+
+@pytest.mark.parametrize("learns", [False, True], ids=["frozen", "learns"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_loss_takes_the_memory_that_is_planned(dtype: str, learns: bool, monkeypatch):
+    """Several blocks, none of which is there with another, forward and back."""
+    vocabulary, hidden_size, tokens = 4000, 256, 256
+    monkeypatch.setitem(activations.LOGITS_AT_ONCE, "cpu", 1)  # 64 positions
+    head = {} if learns else {"method": "{kind: lora}"}
+    run = spec(
+        **{"method": "{kind: full}", "base_model__quantization": "none", **head},
+        base_model__dtype=dtype,
+        data__sequence__max_tokens=tokens,
+    )
+    shape = replace(SHAPES["llama-2-7b"], vocabulary=vocabulary, hidden=hidden_size)
+    torch_type = getattr(torch, dtype)
+    hidden = torch.randn(tokens, hidden_size).to(torch_type).requires_grad_()
+    weight = torch.randn(vocabulary, hidden_size).to(torch_type).requires_grad_(learns)
+    targets = torch.randint(0, vocabulary, (tokens,))
+    with Live(hidden, weight, targets) as live:
+        projected = hidden + 0
+        linear_cross_entropy(projected, weight, targets).backward()
+    assert live.most == pytest.approx(activations.loss_bytes(run, shape), rel=0.02)

@@ -5,7 +5,8 @@ passes through a step leaves holes. How many depends on the order of all allocat
 closed form. These numbers are fitted to measurements, which `docs/measurements/memory.md` has.
 """
 
-from loray.planner.activations import activation_bytes
+from loray.planner.activations import WIDTH, activation_bytes, tokens_per_pass
+from loray.planner.forms import dora_activation_bytes
 from loray.planner.stages import Part
 from loray.spec.run import RunSpec
 
@@ -33,5 +34,7 @@ def kept_bytes(spec: RunSpec, part: Part, end: float) -> float:
     if train.gradient_checkpointing:
         share = min(share, OF_RECOMPUTED)
         train = train.model_copy(update={"gradient_checkpointing": False})
-    made = activation_bytes(spec.model_copy(update={"train": train}), part.shape, part.in_flight)
+    shape, tokens, width = part.shape, tokens_per_pass(spec), WIDTH[spec.base_model.dtype]
+    made = activation_bytes(spec.model_copy(update={"train": train}), shape, part.in_flight)
+    made += part.in_flight * dora_activation_bytes(spec, shape, tokens, width)
     return min(AT_MOST, LEAST[kind] + share * made + OF_THE_END[kind] * end)

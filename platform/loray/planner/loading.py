@@ -70,7 +70,7 @@ def _by_parts(spec: RunSpec, shape: Architecture) -> tuple[Sizes, Sizes]:
     part = max(layer, outside)
     if spec.train.strategy.kind == "pipeline":
         share = max(weight_bytes(spec.base_model, p.shape) for p in parts_of(spec, shape))
-        part = part if spec.begins_with_principal else 0.0
+        part = layer if spec.begins_with_principal else 0.0
     on_gpu = bool(spec.resources.gpus_per_worker)
     device = {
         "weights": share,

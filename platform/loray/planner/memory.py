@@ -65,7 +65,7 @@ class WorkerMemory:
     optimizer: float
     """Moments, and float32 copies of narrower weights."""
     activations: float
-    """What the backward pass reads, the logits of every position included."""
+    """What the backward pass reads, a block of logits included."""
     buffers: float
     """Gradients on their way between workers, what the optimizer computes in between, the largest
     weight while it is unpacked."""

@@ -13,7 +13,8 @@ class Part:
 
     shape: Architecture
     in_flight: int = 1
-    """Micro-batches whose activations it keeps at once. Source: arXiv:2104.04473, sec. 2.2."""
+    """Micro-batches whose activations it keeps at once: all of them where there are fewer than
+    stages (GPipe), else those that are under way (1F1B). Source: arXiv:2104.04473, sec. 2.2."""
     received: int = 0
     """Hidden states of so many micro-batches that room is set aside for: what the stage before
     sends, and the gradients that the one after sends back."""
@@ -60,7 +61,7 @@ def parts_of(spec: RunSpec, shape: Architecture) -> tuple[Part, ...]:
                 has_embedding=stage == 0,
                 has_head=stage == last,
             ),
-            in_flight=min(stages - stage, passes),
+            in_flight=passes if passes < stages else min(stages - stage, passes),
             received=passes * ((stage > 0) + (stage < last)),
         )
         for stage, numbers in enumerate(split_layers(shape.layers, stages))

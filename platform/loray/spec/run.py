@@ -17,7 +17,8 @@ from loray.spec.train import BaseModelSpec, LoraMethod, Method, TrainSpec
 WHERE = {"resources", "storage", "tracking"}
 """The blocks that say where a run happens and who hears of it, never what it makes."""
 WHOLE = ("plain", "pipeline", "zero-0", "zero-1", "zero-2")
-"""Strategies, by their names in `spec.compatibility`, in which every worker holds all weights."""
+"""Strategies, by their names in `spec.compatibility`, in which every worker has all weights, of a
+pipeline at first and only if it must."""
 
 
 class ResourceSpec(StrictModel):

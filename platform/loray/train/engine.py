@@ -121,7 +121,7 @@ def make_engine(
                 dtype=DTYPES[spec.base_model.dtype],
                 device=device,
                 complete=complete,
-                sees_all=spec.begins_with_principal,
+                sees_layers=spec.begins_with_principal,
             )
         case PlainStrategy():
             from loray.train.plain import PlainEngine  # noqa: PLC0415

@@ -8,8 +8,6 @@ sec. 3.2 (Liger's FusedLinearCrossEntropy), in torch alone, so that every device
 Shapes: `N` positions, `H` hidden size, `V` vocabulary.
 """
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any, cast
 
 import torch
@@ -27,26 +25,37 @@ def projection_of(model: PreTrainedModel) -> nn.Module:
     return head.modules_to_save["default"] if isinstance(head, ModulesToSaveWrapper) else head
 
 
-def answer_with_loss(head: nn.Module) -> None:
-    """Let a projection that is called with targets return their summed loss in place of logits.
+class ScoringLinear(nn.Linear):
+    """An output projection that, given targets, returns their summed loss in place of logits.
 
     The loss is made inside of the module, since a strategy may put its weight together only while
     it is called.
     """
-    cast("Any", head).forward = partial(_forward, head, head.forward)
+
+    def forward(self, hidden: Tensor, targets: Tensor | None = None) -> Tensor:
+        """Logits (N, V), or with `targets` (N,) nats, float32, shape ()."""
+        if targets is None:
+            return super().forward(hidden)
+        return linear_cross_entropy(hidden, self.weight, targets)
 
 
-def _forward(
-    head: nn.Module,
-    project: Callable[[Tensor], Tensor],
-    hidden: Tensor,
-    targets: Tensor | None = None,
-) -> Tensor:
-    if targets is None:
-        return project(hidden)
+def let_score(head: nn.Module) -> None:
+    """Make a plain projection a `ScoringLinear`, in its place; others stay what they are."""
     if type(head) is nn.Linear and cast("Tensor | None", head.bias) is None:
-        return linear_cross_entropy(hidden, head.weight, targets)
-    return nn.functional.cross_entropy(project(hidden).float(), targets, reduction="sum")
+        cast("Any", head).__class__ = ScoringLinear
+
+
+def score(head: nn.Module, hidden: Tensor, targets: Tensor) -> Tensor:
+    """Sum of the cross-entropy of `head(hidden)`, nats, float32, shape ().
+
+    Args:
+        hidden: (N, H).
+        targets: (N,) token ids.
+    """
+    if isinstance(head, ScoringLinear):
+        found: Tensor = head(hidden, targets)
+        return found
+    return nn.functional.cross_entropy(head(hidden).float(), targets, reduction="sum")
 
 
 def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
@@ -66,19 +75,19 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, learns: bool) -> Tensor:  # noqa: ANN401, FBT001
         is_wanted = [learns and needed for needed in ctx.needs_input_grad]
         to_hidden = torch.empty_like(hidden) if is_wanted[0] else None
-        to_weight = torch.zeros_like(weight, dtype=torch.float32) if is_wanted[1] else None
+        to_weight = _Sum(weight) if is_wanted[1] else None
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        size = positions_at_once(weight.shape[0], on_gpu=hidden.is_cuda)
+        size = positions_at_once(weight.shape[0], on_gpu=hidden.is_cuda, learns=is_wanted[1])
         for start in range(0, len(hidden), size):
-            some = hidden[start : start + size]
-            logits = (some @ weight.T).float()
-            total += _to_gradient(logits, targets[start : start + size])
-            gradient = logits.to(weight.dtype)
-            if to_hidden is not None:
-                torch.mm(gradient, weight, out=to_hidden[start : start + size])
-            if to_weight is not None:
-                to_weight += gradient.T @ some
-        ctx.save_for_backward(to_hidden, to_weight)
+            block = slice(start, start + size)
+            total += _take(
+                hidden[block],
+                weight,
+                targets[block],
+                None if to_hidden is None else to_hidden[block],
+                to_weight,
+            )
+        ctx.save_for_backward(to_hidden, None if to_weight is None else to_weight.total)
         ctx.dtype = weight.dtype
         return total
 
@@ -88,10 +97,44 @@ class _LinearCrossEntropy(torch.autograd.Function):
         to_hidden, to_weight = ctx.saved_tensors
         return (
             None if to_hidden is None else (to_hidden.float() * scale).to(ctx.dtype),
-            None if to_weight is None else (to_weight * scale).to(ctx.dtype),
+            None if to_weight is None else to_weight.mul_(scale).to(ctx.dtype),
             None,
             None,
         )
+
+
+class _Sum:
+    """The gradient of a weight, summed over blocks in float32."""
+
+    def __init__(self, weight: Tensor) -> None:
+        self.total = torch.zeros_like(weight, dtype=torch.float32)
+        is_wide = weight.dtype == torch.float32
+        self._product = None if is_wide else torch.empty_like(weight)
+
+    def add(self, gradient: Tensor, hidden: Tensor) -> None:
+        """Add `gradient.T @ hidden` of a block."""
+        if self._product is None:
+            self.total.addmm_(gradient.T, hidden)
+        else:
+            self.total += torch.mm(gradient.T, hidden, out=self._product)
+
+
+def _take(
+    hidden: Tensor,
+    weight: Tensor,
+    targets: Tensor,
+    to_hidden: Tensor | None,
+    to_weight: _Sum | None,
+) -> Tensor:
+    """The summed loss of a block, shape (); its gradients go into `to_hidden` and `to_weight`."""
+    logits = (hidden @ weight.T).float()
+    loss = _to_gradient(logits, targets)
+    gradient = logits.to(weight.dtype)
+    if to_hidden is not None:
+        torch.mm(gradient, weight, out=to_hidden)
+    if to_weight is not None:
+        to_weight.add(gradient, hidden)
+    return loss
 
 
 def _to_gradient(logits: Tensor, targets: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from loray.spec.train import TrainSpec
 from loray.train.batches import IGNORED, Batch
 from loray.train.engine import Engine
 from loray.train.journal import StepResult
-from loray.train.linear_cross_entropy import answer_with_loss, projection_of
+from loray.train.linear_cross_entropy import let_score, projection_of, score
 
 
 class AnswerLoss(nn.Module):
@@ -27,7 +27,7 @@ class AnswerLoss(nn.Module):
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model = model
-        answer_with_loss(projection_of(model))
+        let_score(projection_of(model))
 
     def forward(
         self, input_ids: torch.Tensor, labels: torch.Tensor, positions: torch.Tensor
@@ -47,8 +47,7 @@ class AnswerLoss(nn.Module):
         """The same of what the decoder gives: `hidden` (B, T, hidden size), after its last norm."""
         is_target = labels[:, 1:] != IGNORED
         head = projection_of(self.model)
-        loss: torch.Tensor = head(hidden[:, :-1][is_target], labels[:, 1:][is_target])
-        return loss
+        return score(head, hidden[:, :-1][is_target], labels[:, 1:][is_target])
 
 
 def train_step(

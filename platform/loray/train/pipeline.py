@@ -45,7 +45,7 @@ class PipelineEngine:
         dtype: torch.dtype,
         device: str,
         complete: Complete,
-        sees_all: bool,
+        sees_layers: bool,
     ) -> None:
         model, stages = cast("PreTrainedModel", module.model), dist.get_world_size()
         self._stage, self._last = dist.get_rank(), stages - 1
@@ -58,7 +58,7 @@ class PipelineEngine:
         self._shared = [name for name, held in self._holders.items() if len(held) > 1]
         self._ends = dist.new_group([0, self._last]) if self._shared else None
         mine = {name: p for name, p in learning.items() if self._stage in self._holders[name]}
-        self._computes = keep_stage(model, parts, self._stage, complete, sees_all=sees_all)
+        self._computes = keep_stage(model, parts, self._stage, complete, sees_layers=sees_layers)
         self._masters = Masters(mine, train.optimizer)
         for name, parameter in mine.items():  # after each micro-batch: they add up in float32
             parameter.register_post_accumulate_grad_hook(partial(self._take, name))

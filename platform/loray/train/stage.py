@@ -20,7 +20,10 @@ from loray.train.engine import Complete, is_complete
 
 Parts = tuple[nn.Module, ...]
 Replaced = dict[int, tuple[nn.Parameter, nn.Parameter]]
-"""By the id of a parameter the one itself, which keeps its id but no numbers, and its shape."""
+"""By the id of a parameter that goes the one itself, without its numbers, and what has its shape.
+
+It is kept, since what is freed gives its id to another.
+"""
 
 
 class Stage(nn.Module):
@@ -78,21 +81,21 @@ def keep_stage(
     stage: int,
     complete: Complete = is_complete,
     *,
-    sees_all: bool = False,
+    sees_layers: bool = False,
 ) -> Stage:
     """What stage `stage` computes; the others' layers are passed over and their weights let go.
 
     Args:
         complete: gives a module the weights that are not read yet; called for the stage's own, one
             after another.
-        sees_all: call it for the other stages' too, each of which is let go before the next.
+        sees_layers: call it for the other stages' layers too, each let go before the next.
     """
-    mine = parts[stage]
+    mine, layers = parts[stage], set(cast("Any", model.get_decoder()).layers)
     held = {id(p) for module in mine for p in module.parameters()}
     replaced: Replaced = {}
     for part in (module for modules in parts for module in modules):
         is_mine = part in mine
-        if is_mine or sees_all:
+        if is_mine or (sees_layers and part in layers):
             complete(part)
         if not is_mine:
             part.forward = _passed_on
