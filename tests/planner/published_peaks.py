@@ -34,7 +34,7 @@ Beside = Callable[[RunSpec, Architecture], float]
 def made_of_all_logits() -> Iterator[None]:
     """Plan for a loss as others make it: log-probabilities, their gradient, that of the logits."""
 
-    def loss_bytes(run: RunSpec, shape: Architecture) -> float:
+    def loss_bytes(run: RunSpec, shape: Architecture, in_flight: int = 1) -> float:
         return 12.0 * activations.tokens_per_pass(run) * shape.vocabulary
 
     with patch.object(activations, "loss_bytes", loss_bytes):
