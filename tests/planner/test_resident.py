@@ -18,7 +18,7 @@ RESERVE_MIB = 0.6 * 1024
 def measure(out: Path, *options: str) -> list[dict]:
     """Full training, so that weights, gradients, moments and checkpoint are most of it."""
     script = str(REPOSITORY / "benchmarks" / "memory.py")
-    only = ["--only", "4M | full", "20M | full"]
+    only = ["--only", "4M | full", "20M | full | float32 | zero1"]
     subprocess.run(
         [sys.executable, script, *only, "--json", str(out), *options],
         check=True,
