@@ -7,8 +7,9 @@ tokens of which about half are learned, packed by loray into 512. Peers: `bare`,
 loop of torch over the same packs; `trainer`, transformers' Trainer over padded rows; `trl`,
 SFTTrainer with its own packing. Speed is of the median step, in tokens that are no padding. All
 take the same number of steps of about the same tokens; the loss on rows that nobody saw says
-whether they learned the same. `--trl PYTHON` names an interpreter that has TRL. With
-`--rounds` all take turns so often, and each is held to the bare loop of its own round.
+whether they learned the same. `bare, two at once` are two bare loops that know nothing of each
+other: no two workers could do more on two cores. `--trl PYTHON` names an interpreter that has TRL.
+With `--rounds` all take turns so often, and each is held to the bare loop of its own round.
 """
 
 import argparse
@@ -43,7 +44,7 @@ def main() -> None:
     """Measure, print, and perhaps write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--packs", type=int, default=8, help="packs a step")
+    parser.add_argument("--packs", type=int, default=16, help="packs a step")
     parser.add_argument("--micro", type=int, default=4, help="packs a worker takes at once")
     parser.add_argument("--trl", help="an interpreter that has TRL, or `install`")
     parser.add_argument("--only", nargs="*", help="contenders, by the start of their names")
@@ -55,15 +56,15 @@ def main() -> None:
         shutil.copytree(MODEL, folder / "model")
         write_rows(folder)
         entered = [
-            (contender, command)
-            for contender, command in commands(options, folder)
+            (contender, together)
+            for contender, together in commands(options, folder)
             if not options.only or contender.startswith(("bare", *options.only))
         ]
         rounds: list[dict[str, Any]] = []
         for _ in range(options.rounds):
             rounds.append(found := {})
-            for contender, command in entered:
-                found[contender] = run(command)
+            for contender, together in entered:
+                found[contender] = run(together)
                 report(contender, found)
     if options.rounds > 1:
         summarise(rounds)
@@ -71,30 +72,37 @@ def main() -> None:
         options.json.write_text(json.dumps(rounds, indent=1) + "\n", encoding="utf-8")
 
 
-def commands(options: argparse.Namespace, folder: Path) -> list[tuple[str, list[str]]]:
-    """What is run, by name."""
+def commands(options: argparse.Namespace, folder: Path) -> list[tuple[str, list[list[str]]]]:
+    """What is run at the same time, by name."""
     how = [str(folder), "--steps", str(options.steps), "--packs", str(options.packs)]
     how += ["--micro", str(options.micro)]
     peers, ours = str(HERE / "train_peers.py"), str(HERE / "train_ours.py")
-    found = [(name, [sys.executable, peers, name, *how]) for name in ("bare", "trainer")]
+    bare, trainer = ([sys.executable, peers, name, *how] for name in ("bare", "trainer"))
+    found = [("bare", [bare]), ("bare, two at once", [bare, bare]), ("trainer", [trainer])]
     if options.trl:
-        found.append(("trl", [trl_python(options.trl, folder), peers, "trl", *how]))
+        found.append(("trl", [[trl_python(options.trl, folder), peers, "trl", *how]]))
     for strategy, workers in (("plain", 1), ("zero2", 1), ("plain", 2), ("zero2", 2)):
         command = [sys.executable, ours, strategy, *how, "--workers", str(workers)]
-        found.append((f"loray {strategy}, {workers} worker(s)", command))
+        found.append((f"loray {strategy}, {workers} worker(s)", [command]))
     return found
 
 
-def run(command: list[str]) -> dict[str, Any]:
-    """The JSON that a command prints last."""
+def run(together: list[list[str]]) -> dict[str, Any]:
+    """The JSON that a command prints last; of several the first one's, with their summed speed."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(  # noqa: S603 (our own command)
-        command, capture_output=True, check=False, text=True, env=environment
-    )
-    if done.returncode:
-        sys.exit(f"{' '.join(command)}\n{done.stderr}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    started = [
+        subprocess.Popen(  # noqa: S603 (our own command)
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        )
+        for command in together
+    ]
+    lines: list[dict[str, Any]] = []
+    for process in started:
+        out, errors = process.communicate()
+        if process.returncode:
+            sys.exit(f"{' '.join(map(str, process.args))}\n{errors}")
+        lines.append(json.loads(out.splitlines()[-1]))
+    return lines[0] | {"tokens_per_second": sum(line["tokens_per_second"] for line in lines)}
 
 
 def report(contender: str, found: dict[str, dict[str, Any]]) -> None:

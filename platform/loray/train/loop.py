@@ -66,15 +66,19 @@ def train_step(
     """
     torch.manual_seed(dropout_seed)  # makes dropout a function of the step: nothing to checkpoint
     window = list(batches)
-    num_targets = over_replicas(engine, sum(batch.num_targets for batch in window))
-    num_tokens = over_replicas(engine, sum(batch.num_tokens for batch in window))
+    num_targets, num_tokens = over_replicas(
+        engine,
+        sum(batch.num_targets for batch in window),
+        sum(batch.num_tokens for batch in window),
+    )
     scale = engine.replicas / max(num_targets, 1.0)
     loss_sum = engine.accumulate(window, scale)
     if look_at_gradients is not None:
         look_at_gradients()
     grad_norm = engine.step(learning_rate)
+    (loss,) = over_replicas(engine, loss_sum)
     return StepResult(
-        loss=over_replicas(engine, loss_sum) / max(num_targets, 1.0),
+        loss=loss / max(num_targets, 1.0),
         num_targets=int(num_targets),
         num_tokens=int(num_tokens),
         grad_norm=grad_norm,
@@ -85,18 +89,20 @@ def train_step(
 def loss_on(engine: Engine, batches: Iterable[Batch]) -> float:
     """Mean loss per target token over all workers' micro-batches, nats; nothing is learned."""
     window = list(batches)
-    loss = over_replicas(engine, sum(engine.losses(window)))
-    num_targets = over_replicas(engine, sum(batch.num_targets for batch in window))
+    loss, num_targets = over_replicas(
+        engine, sum(engine.losses(window)), sum(batch.num_targets for batch in window)
+    )
     return loss / max(num_targets, 1.0)
 
 
-def over_replicas(engine: Engine, value: float) -> float:
-    """Sum of `value` over the replicas, in float64; all workers of one have the same."""
-    total = torch.tensor(value, dtype=torch.float64)
+def over_replicas(engine: Engine, *values: float) -> list[float]:
+    """Each value summed over the replicas, in float64; all workers of one have the same."""
+    totals = torch.tensor(values, dtype=torch.float64)
     if dist.get_backend() == "nccl":
-        total = total.cuda()
-    dist.all_reduce(total)
-    return float(total.item()) / (dist.get_world_size() // engine.replicas)
+        totals = totals.cuda()
+    dist.all_reduce(totals)
+    workers_each = dist.get_world_size() // engine.replicas
+    return [float(total) / workers_each for total in totals]
 
 
 def learning_rate_at(step: int, *, train: TrainSpec) -> float:
