@@ -113,9 +113,9 @@ def work(worker: int, folder: Path, *, is_whole: bool) -> None:
     import torch  # noqa: PLC0415
     import torch.distributed as dist  # noqa: PLC0415
 
-    from loray.train.engine import make_engine  # noqa: PLC0415
     from loray.train.learner import build_learner, causal_lm  # noqa: PLC0415
     from loray.train.loop import AnswerLoss  # noqa: PLC0415
+    from loray.train.strategies import make_engine  # noqa: PLC0415
     from loray.train.vitals import Vitals  # noqa: PLC0415
     from loray.train.worker import train  # noqa: F401, PLC0415 (for all that it brings with it)
 

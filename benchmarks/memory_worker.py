@@ -26,9 +26,9 @@ def main(spec_file: str) -> None:
     import torch.distributed as dist  # noqa: PLC0415
 
     from loray.spec.run import RunSpec  # noqa: PLC0415
-    from loray.train.engine import make_engine  # noqa: PLC0415
     from loray.train.learner import begin_learner, causal_lm  # noqa: PLC0415
     from loray.train.loop import AnswerLoss, loss_on, train_step  # noqa: PLC0415
+    from loray.train.strategies import make_engine  # noqa: PLC0415
     from loray.train.vitals import Vitals  # noqa: PLC0415
     from loray.train.worker import train  # noqa: F401, PLC0415 (for all that it brings with it)
 

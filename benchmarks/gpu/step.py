@@ -13,9 +13,10 @@ from loray.spec.load import parse_run_spec
 from loray.spec.run import RunSpec
 from loray.spec.train import LoraMethod
 from loray.train.batches import Batch
-from loray.train.engine import Engine, make_engine
+from loray.train.engine import Engine
 from loray.train.learner import causal_lm
 from loray.train.loop import AnswerLoss, train_step
+from loray.train.strategies import make_engine
 
 METHOD = LoraMethod(rank=64, alpha=128)
 SPEC = """\

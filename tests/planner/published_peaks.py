@@ -23,6 +23,7 @@ from unittest.mock import patch
 from loray.planner import activations
 from loray.planner.memory import train_memory
 from loray.planner.parameters import Architecture
+from loray.planner.widths import tokens_per_pass
 from loray.spec.run import RunSpec
 from tests.planner.shapes import SHAPES, spec
 
@@ -35,7 +36,7 @@ def made_of_all_logits() -> Iterator[None]:
     """Plan for a loss as others make it: log-probabilities, their gradient, that of the logits."""
 
     def loss_bytes(run: RunSpec, shape: Architecture, in_flight: int = 1) -> float:
-        return 12.0 * activations.tokens_per_pass(run) * shape.vocabulary
+        return 12.0 * tokens_per_pass(run) * shape.vocabulary
 
     with patch.object(activations, "loss_bytes", loss_bytes):
         yield

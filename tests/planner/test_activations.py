@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from loray.planner.activations import activation_bytes, kept_by_layer, loss_bytes
+from loray.planner.activations import activation_bytes, kept_by_layer
+from loray.planner.loss import loss_bytes
 from loray.planner.parameters import Architecture
 from tests.planner.shapes import SHAPES, spec
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from loray.errors import ModelError
-from loray.planner.activations import loss_bytes
 from loray.planner.legal import check_runnable
+from loray.planner.loss import loss_bytes
 from loray.planner.memory import count_learned, train_memory, weight_bytes
 from loray.planner.moments import worker_moments
 from loray.planner.parameters import count_base

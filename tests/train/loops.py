@@ -27,9 +27,9 @@ def build(spec: RunSpec, tokens: str | None = None, *, workers: int = 1) -> Loop
     """A learner and its engine, before the first step; EVA begins at the inputs of `tokens`."""
     from loray.train.batches import open_tokens
     from loray.train.begin import begin_at_inputs
-    from loray.train.engine import make_engine
     from loray.train.learner import begin_learner, causal_lm
     from loray.train.loop import AnswerLoss
+    from loray.train.strategies import make_engine
     from loray.train.vitals import Vitals
 
     learner, read = begin_learner(spec, device="cpu")

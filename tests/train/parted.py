@@ -56,9 +56,10 @@ def run(
     spec: Any, tokens: str, worker: int = 0, *, is_whole: bool, workers: int = WORKERS
 ) -> Found:
     """Build a learner and its engine, and take some steps."""
-    from loray.train.engine import is_complete, make_engine
+    from loray.train.engine import is_complete
     from loray.train.learner import begin_learner, build_learner, causal_lm
     from loray.train.loop import AnswerLoss
+    from loray.train.strategies import make_engine
     from loray.train.vitals import Vitals
     from tests.train.loops import Looped, step_through
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from loray.planner import activations
+from loray.planner import loss as planned
 from loray.train.linear_cross_entropy import let_score, linear_cross_entropy, score
 from tests.planner.shapes import SHAPES, spec
 
@@ -32,8 +32,8 @@ def parts(request) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 @pytest.fixture(params=[VOCABULARY, 2**22], ids=["64 at once", "all at once"])
 def at_once(request, monkeypatch) -> int:
-    monkeypatch.setitem(activations.LOGITS_AT_ONCE, "cpu", request.param)
-    size = activations.positions_at_once(VOCABULARY, on_gpu=False, learns=True)
+    monkeypatch.setitem(planned.LOGITS_AT_ONCE, "cpu", request.param)
+    size = planned.positions_at_once(VOCABULARY, on_gpu=False, learns=True)
     assert (size < POSITIONS) == (request.param == VOCABULARY)
     return size
 
@@ -82,7 +82,7 @@ def test_logits_that_are_far_apart_neither_overflow_nor_vanish():
     hidden = torch.tensor([[200.0], [-200.0]], requires_grad=True)
     weight = torch.tensor([[1.0], [-1.0]])
     loss = linear_cross_entropy(hidden, weight, torch.tensor([0, 0]))
-    assert float(loss) == pytest.approx(400.0)
+    assert loss.item() == pytest.approx(400.0)
     loss.backward()
     assert hidden.grad.flatten().tolist() == [0.0, -2.0]
 
@@ -91,7 +91,7 @@ def test_no_position_has_no_loss_and_no_gradient():
     hidden, weight = torch.zeros(0, 4, requires_grad=True), torch.ones(8, 4)
     loss = linear_cross_entropy(hidden, weight, torch.zeros(0, dtype=torch.int64))
     loss.backward()
-    assert float(loss) == 0.0
+    assert loss.item() == 0.0
     assert hidden.grad.shape == (0, 4)
 
 
@@ -147,7 +147,7 @@ class Live(TorchDispatchMode):
 def test_the_loss_takes_the_memory_that_is_planned(dtype: str, learns: bool, monkeypatch):
     """Several blocks, none of which is there with another, forward and back."""
     vocabulary, hidden_size, tokens = 4000, 256, 256
-    monkeypatch.setitem(activations.LOGITS_AT_ONCE, "cpu", 1)  # 64 positions
+    monkeypatch.setitem(planned.LOGITS_AT_ONCE, "cpu", 1)  # 64 positions
     head = {} if learns else {"method": "{kind: lora}"}
     run = spec(
         **{"method": "{kind: full}", "base_model__quantization": "none", **head},
@@ -162,4 +162,4 @@ def test_the_loss_takes_the_memory_that_is_planned(dtype: str, learns: bool, mon
     with Live(hidden, weight, targets) as live:
         projected = hidden + 0
         linear_cross_entropy(projected, weight, targets).backward()
-    assert live.most == pytest.approx(activations.loss_bytes(run, shape), rel=0.02)
+    assert live.most == pytest.approx(planned.loss_bytes(run, shape), rel=0.02)

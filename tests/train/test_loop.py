@@ -199,7 +199,7 @@ def test_the_loss_is_that_of_transformers(model: Path, tmp_path: Path) -> None:
         labels = torch.tensor([row["labels"]])
         targets = int((labels[:, 1:] != -100).sum())
         loss = plain(input_ids=torch.tensor([row["input_ids"]]), labels=labels).loss
-        total, count = total + float(loss) * targets, count + targets
+        total, count = total + loss.item() * targets, count + targets
     assert ours == pytest.approx(total / count, rel=TOLERANCE)
 
 

@@ -87,7 +87,7 @@ def test_a_rollback_to_the_beginning_runs_as_a_fresh_run_does(model: Path, tmp_p
 
 def step_of(kind: str, weight: torch.Tensor, *, device: str = "cpu") -> torch.Tensor:
     """What three steps make of a weight."""
-    from loray.train.engine import adam_over
+    from loray.train.optimizer import adam_over
 
     spec = OptimizerSpec(kind=kind, learning_rate=1e-2, weight_decay=0.1)
     tensor = torch.nn.Parameter(weight.clone().to(device))
@@ -112,8 +112,8 @@ def test_weights_too_small_for_8_bits_go_where_torch_moves_them(kind: str) -> No
 @pytest.mark.gpu
 @pytest.mark.parametrize("kind", ["adamw_8bit", "paged_adamw_8bit"])
 def test_moments_on_a_gpu_come_back_bit_for_bit(kind: str) -> None:
-    from loray.train.engine import adam_over
     from loray.train.moments import moments_of, set_moments
+    from loray.train.optimizer import adam_over
 
     spec = OptimizerSpec(kind=kind, learning_rate=1e-2)
     start = torch.randn(512, 512)  # above the 100,000 numbers that pages begin with

@@ -8,21 +8,11 @@ Legend: `h` hidden size, `q` heads x head size, `k` the same for keys, `f` inter
 `w` bytes of a number in the type of computation.
 """
 
+from loray.planner.loss import loss_bytes
 from loray.planner.parameters import Architecture, module_name
+from loray.planner.widths import WIDTH, tokens_per_pass
 from loray.spec.run import RunSpec
 from loray.spec.train import ATTENTION, LoraMethod
-
-WIDTH = {"bfloat16": 2, "float32": 4}
-"""Bytes of a number."""
-
-LOGIT_BYTES = {"bfloat16": 6, "float32": 4}
-"""Of a logit: float32, its gradient in the same place; and in the type of computation."""
-LOGITS_AT_ONCE = {"cpu": 2**22, "gpu": 2**25}
-"""Logits of a block of positions; more of them are no faster on a CPU, and fill a GPU."""
-BLOCKS_WHERE_IT_LEARNS = 4
-"""So many times as large they are then."""
-FEWEST_POSITIONS = 64
-"""Positions of a block, however large the vocabulary; fewer make thin products."""
 
 
 def activation_bytes(spec: RunSpec, shape: Architecture, in_flight: int = 1) -> float:
@@ -43,44 +33,6 @@ def activation_bytes(spec: RunSpec, shape: Architecture, in_flight: int = 1) -> 
     inputs = in_flight * shape.layers * shape.hidden * width
     gradients = 3 * shape.intermediate * width  # of gate, up and their product
     return tokens * (inputs + last_norm) + max(loss, tokens * (layer + gradients))
-
-
-def loss_bytes(spec: RunSpec, shape: Architecture, in_flight: int = 1) -> float:
-    """Of a block of logits, and of what the loss gives back to the decoder and the projection.
-
-    See `loray.train.linear_cross_entropy`.
-
-    Args:
-        in_flight: micro-batches that wait to go back at once.
-    """
-    if not shape.has_head:
-        return 0.0
-    width, tokens = WIDTH[spec.base_model.dtype], tokens_per_pass(spec)
-    on_gpu = bool(spec.resources.gpus_per_worker)
-    learns = spec.method.kind == "full" or "lm_head" in spec.method.modules_to_save
-    block = min(tokens, positions_at_once(shape.vocabulary, on_gpu=on_gpu, learns=learns))
-    logits = block * LOGIT_BYTES[spec.base_model.dtype] * shape.vocabulary
-    projected = to_hidden = tokens * shape.hidden * width
-    # The gradient of the projection in float32; a block's product, and later what is handed on.
-    to_weight, product = 4 if learns else 0, 2 if learns and width == 2 else 0
-    weights = shape.vocabulary * shape.hidden
-    waiting = in_flight * (to_hidden + to_weight * weights)
-    return float(logits + projected + waiting + product * weights)
-
-
-def positions_at_once(vocabulary: int, *, on_gpu: bool, learns: bool) -> int:
-    """Positions whose logits are there together.
-
-    Args:
-        learns: whether the projection does: every block is then added to the gradient of all of it.
-    """
-    logits = LOGITS_AT_ONCE["gpu" if on_gpu else "cpu"] * (BLOCKS_WHERE_IT_LEARNS if learns else 1)
-    return max(FEWEST_POSITIONS, logits // vocabulary)
-
-
-def tokens_per_pass(spec: RunSpec) -> int:
-    """Tokens that a worker passes through the model at once, at most."""
-    return spec.train.batch.micro_size * spec.data.sequence.max_tokens
 
 
 def kept_by_layer(spec: RunSpec, shape: Architecture) -> float:

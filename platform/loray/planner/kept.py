@@ -5,9 +5,10 @@ passes through a step leaves holes. How many depends on the order of all allocat
 closed form. These numbers are fitted to measurements, which `docs/measurements/memory.md` has.
 """
 
-from loray.planner.activations import WIDTH, activation_bytes, tokens_per_pass
+from loray.planner.activations import activation_bytes
 from loray.planner.forms import dora_activation_bytes
 from loray.planner.stages import Part
+from loray.planner.widths import WIDTH, tokens_per_pass
 from loray.spec.run import RunSpec
 
 MIB = 2**20

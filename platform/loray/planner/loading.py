@@ -6,7 +6,6 @@ layers, and keeps its share before it reads the next; a stage of a pipeline read
 `docs/measurements/memory.md` has all three measured.
 """
 
-from loray.planner.activations import WIDTH
 from loray.planner.forms import count_begun
 from loray.planner.memory import (
     GIB,
@@ -20,6 +19,7 @@ from loray.planner.memory import (
 from loray.planner.parameters import Architecture, adapter_parts, count_base
 from loray.planner.sharing import offloaded
 from loray.planner.stages import parts_of
+from loray.planner.widths import WIDTH
 from loray.spec.run import RunSpec
 
 STORED_WIDTH = {"float32": 4, "float16": 2, "bfloat16": 2}

@@ -13,7 +13,7 @@ published figures in `tests/planner/test_published.py` and with measured ones in
 
 from dataclasses import dataclass
 
-from loray.planner.activations import WIDTH, activation_bytes, tokens_per_pass
+from loray.planner.activations import activation_bytes
 from loray.planner.forms import (
     count_begun,
     dora_activation_bytes,
@@ -29,6 +29,7 @@ from loray.planner.parameters import (
 )
 from loray.planner.sharing import count_in_full, offloaded, put_together_bytes, sharing_of
 from loray.planner.stages import Part, parts_of
+from loray.planner.widths import WIDTH, tokens_per_pass
 from loray.spec.run import RunSpec
 from loray.spec.train import NF4_BLOCK, BaseModelSpec, LoraMethod
 

@@ -5,7 +5,6 @@ A worker with a GPU has two memories, the GPU's and its host's; without one both
 
 from dataclasses import dataclass
 
-from loray.planner.activations import WIDTH
 from loray.planner.forms import count_begun, moment_bytes
 from loray.planner.loading import HOST_RESERVE, loading_sizes
 from loray.planner.memory import (
@@ -18,6 +17,7 @@ from loray.planner.memory import (
 )
 from loray.planner.parameters import Architecture
 from loray.planner.sharing import offloaded, sharing_of
+from loray.planner.widths import WIDTH
 from loray.spec.run import RunSpec
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from loray.planner.activations import WIDTH
 from loray.planner.families import architecture_for
 from loray.planner.forms import checkpoint_bytes
 from loray.planner.memory import GIB, WorkerMemory, count_learned, train_memory
@@ -11,6 +10,7 @@ from loray.planner.moments import Moment, largest, worker_moments
 from loray.planner.parameters import Architecture, count_base
 from loray.planner.savings import nearest_that_fits
 from loray.planner.serving import serve_memory
+from loray.planner.widths import WIDTH
 from loray.spec.run import RunSpec
 
 FULL_TRAINING_LIMIT = 1_000_000_000

@@ -1,9 +1,9 @@
 """Bytes that one serving replica needs, by what they hold."""
 
-from loray.planner.activations import WIDTH
 from loray.planner.forms import gain_bytes, own_module_bytes
 from loray.planner.memory import RESERVE_BYTES, weight_bytes
 from loray.planner.parameters import Architecture, count_adapter
+from loray.planner.widths import WIDTH
 from loray.spec.run import RunSpec
 
 

@@ -15,13 +15,9 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from loray.spec.train import TrainSpec
 from loray.train.batches import Batch
-from loray.train.engine import (
-    ADAM_STATES,
-    Complete,
-    adam_over,
-    learning_parameters,
-    parts_of,
-)
+from loray.train.engine import Complete, learning_parameters, parts_of
+from loray.train.moments import ADAM_STATES
+from loray.train.optimizer import adam_over
 from loray.train.passes import Passes
 
 

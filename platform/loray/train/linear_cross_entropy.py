@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from transformers import PreTrainedModel
 
-from loray.planner.activations import positions_at_once
+from loray.planner.loss import positions_at_once
 
 
 def projection_of(model: PreTrainedModel) -> nn.Module:

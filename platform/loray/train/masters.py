@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from loray.spec.train import OptimizerSpec
-from loray.train.engine import adam_over
 from loray.train.moments import moments_of, set_moments
+from loray.train.optimizer import adam_over
 
 
 class Masters:

@@ -17,7 +17,7 @@ from loray.train.batches import BatchSizes, open_tokens
 from loray.train.begin import begin_at_inputs
 from loray.train.checkpoint import CheckpointStore
 from loray.train.continuing import act_on, adapter_before, resume, save
-from loray.train.engine import learning_parameters, make_engine
+from loray.train.engine import learning_parameters
 from loray.train.export import Exporter
 from loray.train.findings import dead_modules
 from loray.train.guard import FIRST, Guard
@@ -27,6 +27,7 @@ from loray.train.loop import AnswerLoss, learning_rate_at, loss_on, train_step
 from loray.train.metrics import metrics_of
 from loray.train.rates import RateRange, is_over
 from loray.train.running import Run, batches_of, tell
+from loray.train.strategies import make_engine
 from loray.train.task import WorkerTask
 from loray.train.vitals import Vitals
 from loray.train.watch import Watch

@@ -18,7 +18,9 @@ from torch import nn
 from loray.spec.run import RunSpec
 from loray.spec.train import DeepSpeedStrategy, TrainSpec
 from loray.train.batches import Batch, BatchSizes
-from loray.train.engine import ADAM_STATES, adam_over, learning_parameters
+from loray.train.engine import learning_parameters
+from loray.train.moments import ADAM_STATES
+from loray.train.optimizer import adam_over
 from loray.train.passes import Passes
 
 Config: TypeAlias = dict[str, Any]

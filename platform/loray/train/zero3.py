@@ -14,7 +14,8 @@ from deepspeed.utils import (
 )
 from torch import nn
 
-from loray.train.engine import ADAM_STATES, Complete, parts_of
+from loray.train.engine import Complete, parts_of
+from loray.train.moments import ADAM_STATES
 from loray.train.zero import Config, ZeroEngine, is_bfloat16, use_plain_collectives
 
 
