@@ -25,6 +25,9 @@ from loray.train.passes import Passes
 
 Config: TypeAlias = dict[str, Any]
 """What DeepSpeed is given to read."""
+SUMS_IN_FLOAT32_FROM = 2
+"""The first stage that adds up micro-batches in float32; in bfloat16 DeepSpeed gives stage 1 to
+another optimizer then, which has no state that any number of workers could read."""
 OFFLOAD_KEYS = {"optimizer": "offload_optimizer", "parameters": "offload_param"}
 
 
@@ -139,6 +142,7 @@ def config_of(spec: RunSpec, *, workers: int) -> Config:
     sizes = BatchSizes(batch.global_size, batch.micro_size, workers)
     strategy = train.strategy
     assert isinstance(strategy, DeepSpeedStrategy)  # noqa: S101 (`make_engine` asks for no other)
+    sums_in_float32 = strategy.zero_stage >= SUMS_IN_FLOAT32_FROM
     return {
         "train_micro_batch_size_per_gpu": batch.micro_size,
         "gradient_accumulation_steps": sizes.passes,
@@ -152,6 +156,7 @@ def config_of(spec: RunSpec, *, workers: int) -> Config:
         "zero_force_ds_cpu_optimizer": False,  # it would be compiled on each new machine
         "bf16": {"enabled": spec.base_model.dtype == "bfloat16"},
         "steps_per_print": 1_000_000_000,
+        **({"data_types": {"grad_accum_dtype": "fp32"}} if sums_in_float32 else {}),
     }
 
 
