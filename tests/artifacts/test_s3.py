@@ -3,7 +3,7 @@
 import pytest
 
 from loray.artifacts.manifest import Stage
-from loray.artifacts.store import Store
+from loray.artifacts.store import Store, describe
 from loray.errors import ArtifactError
 
 STAGE = Stage(kind="training", name="notes", fingerprint="0123456789ab")
@@ -18,7 +18,8 @@ def make(store: Store) -> None:
     work = store.work_folder(STAGE)
     (work / "checkpoints").mkdir()
     (work / "checkpoints" / "a.bin").write_bytes(b"x" * 100_000)
-    store.commit(STAGE, work, stage_version=1, recipe={}, inputs={}, statistics={})
+    manifest = describe(work, STAGE, stage_version=1, recipe={}, inputs={}, statistics={})
+    store.commit(manifest, work)
 
 
 def test_what_is_committed_to_s3_comes_back_verified(store: Store) -> None:

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from loray.artifacts.manifest import MANIFEST_NAME, Stage
-from loray.artifacts.store import Store
-from loray.errors import ArtifactError, SpecError
+from loray.artifacts.manifest import MANIFEST_NAME, Manifest, Stage
+from loray.artifacts.store import Store, describe
+from loray.errors import ArtifactError, LeaseError, SpecError
 
 STAGE = Stage(kind="dataset", name="notes", fingerprint="0123456789ab")
 
@@ -18,9 +18,13 @@ def make(store: Store, stage: Stage = STAGE, text: str = "hello") -> None:
     work = store.work_folder(stage)
     (work / "rows").mkdir(exist_ok=True)
     (work / "rows" / "part-0.txt").write_text(text)
-    store.commit(
-        stage,
+    store.commit(described(work, stage), work)
+
+
+def described(work: Path, stage: Stage = STAGE) -> Manifest:
+    return describe(
         work,
+        stage,
         stage_version=1,
         recipe={"seed": 1},
         inputs={"corpus": "abc"},
@@ -53,6 +57,26 @@ def test_files_without_a_manifest_are_nothing_and_are_cleared(store: Store, tmp_
 def test_the_work_folder_is_gone_after_the_commit(store: Store, tmp_path: Path) -> None:
     make(store)
     assert not (tmp_path / "root" / ".work" / STAGE.folder).exists()
+
+
+def test_what_another_try_would_go_on_from_stays_until_the_manifest_is_there(store: Store) -> None:
+    work = store.work_folder(STAGE)
+    for name in ("rows", "attempts"):
+        (work / name).mkdir()
+        (work / name / "part-0.txt").write_text("hello")
+    checks = iter([None, LeaseError("it was taken over")])
+
+    def check() -> None:
+        if (error := next(checks)) is not None:
+            raise error
+
+    with pytest.raises(LeaseError):
+        store.commit(described(work), work, check=check)
+    assert store.read_manifest(STAGE) is None
+    assert (work / "attempts" / "part-0.txt").read_text() == "hello"
+    make(store)
+    assert [entry.path for entry in store.read_manifest(STAGE).files] == ["rows/part-0.txt"]
+    assert not work.exists()
 
 
 def test_committed_artifacts_of_a_name_come_oldest_first(store: Store) -> None:

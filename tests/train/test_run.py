@@ -113,10 +113,7 @@ def test_what_training_leaves_is_complete(two_workers: tuple[Path, list[float]])
         files = sorted(path.name for path in (out / "checkpoints" / step).iterdir())
         assert files == ["adapter_config.json", "adapter_model.safetensors"]
     assert sorted(path.name for path in out.iterdir()) == [
-        "checkpoints",
-        "diagnoses.jsonl",
-        "history.jsonl",
-        "vitals.jsonl",
+        *("attempts", "checkpoints", "diagnoses.jsonl", "history.jsonl", "ray", "vitals.jsonl")
     ]
     assert len(losses) == 24
     vitals = [json.loads(line) for line in (out / "vitals.jsonl").read_text().splitlines()]
@@ -189,9 +186,12 @@ def test_a_driver_that_was_taken_over_leaves_everything_to_its_successor(
     with pytest.raises(LeaseError):
         train_to(out, spec, f"{dataset}/tokens", attempt=1, check=lost)
     assert sorted(path.name for path in out.iterdir()) == ["attempts", "ray"]
-    assert train(spec, dataset, out, lines, attempt=2) == two_workers[1]
+    assert (losses := train(spec, dataset, out, lines, attempt=2)) == two_workers[1]
     assert lines[0] == "resuming from step 24 of 24"
     assert digest(out, 24) == digest(two_workers[0], 24)
+    (out / "checkpoints" / "step-000003").mkdir()
+    assert train(spec, dataset, out, attempt=3) == losses  # as when the commit was cut off
+    assert not (out / "checkpoints" / "step-000003").exists()
 
 
 def test_a_pissa_run_goes_on_over_the_rest_that_it_began_with(
@@ -288,3 +288,20 @@ def test_an_error_that_would_repeat_itself_ends_the_run_at_once(
     with pytest.raises(TrainingError, match="holds no training sequence"):
         train(make_spec(model), tmp_path, tmp_path / "out", lines)
     assert lines == []
+
+
+def test_what_is_out_of_memory_twice_at_a_step_ends_the_run(model: Path, tmp_path: Path) -> None:
+    """A mask of a million tokens by a million, 1 TB, which Linux does not even promise."""
+    row = {
+        "input_ids": [40] * 1_000_000,
+        "labels": [40] * 1_000_000,
+        "positions": [*range(500_000)] * 2,
+        "row_ids": ["0" * 16, "1" * 16],
+    }
+    write_tokens(tmp_path, [row])
+    spec = make_spec(model, train__batch={"global_size": 1, "micro_size": 1})
+    with pytest.raises(
+        TrainingError, match=r"out of memory twice after step 0: .*allocate"
+    ) as told:
+        train(spec, tmp_path, tmp_path / "out")
+    assert "`loray plan SPEC` says what takes how much" in str(told.value)

@@ -8,7 +8,7 @@ import hashlib
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,6 +21,9 @@ RECORDED_LIBRARIES = (
     "loray", "ray", "torch", "transformers", "peft", "bitsandbytes", "deepspeed", "pyarrow",
     "tokenizers", "evaluate", "pydantic",
 )  # fmt: skip
+
+FOR_ANOTHER_TRY = ("attempts", "ray")
+"""Folders of a work folder from which an interrupted stage goes on; never part of an artifact."""
 
 
 class Store:
@@ -65,37 +68,24 @@ class Store:
         return sorted(found, key=lambda manifest: manifest.created)
 
     def commit(
-        self,
-        stage: Stage,
-        made: Path,
-        *,
-        stage_version: int,
-        recipe: dict[str, Any],
-        inputs: dict[str, str],
-        statistics: dict[str, Any],
-    ) -> Manifest:
-        """Move the files under `made` into the artifact and write its manifest last.
+        self, manifest: Manifest, made: Path, *, check: Callable[[], None] = lambda: None
+    ) -> None:
+        """Move the files under `made` into the artifact, write its manifest, delete `made`.
 
         Whatever an interrupted commit left in the artifact's folder is cleared first.
+
+        Args:
+            check: raises where the artifact is no longer this process's to write.
         """
-        files = tuple(file_entries(made))
-        manifest = Manifest(
-            stage=stage,
-            stage_version=stage_version,
-            recipe=recipe,
-            inputs=inputs,
-            files=files,
-            statistics=statistics,
-            environment=environment(),
-            created=datetime.now(UTC).isoformat(timespec="microseconds"),
-        )
+        check()
+        stage = manifest.stage
         self._clear(stage)
-        for entry in files:
+        for entry in manifest.files:
             self._put(made / entry.path, self._key(stage, entry.path))
+        check()
         text = manifest.model_dump_json(indent=1).encode()
         self._write_last(self._key(stage, MANIFEST_NAME), text)
         shutil.rmtree(made)
-        return manifest
 
     def location(self, stage: Stage) -> str:
         """Where an artifact is: a local folder, or its URI."""
@@ -175,6 +165,29 @@ class Store:
                 "delete the artifact's folder and run `loray apply` to make it again"
             )
         partial.replace(target)
+
+
+def describe(
+    made: Path,
+    stage: Stage,
+    *,
+    stage_version: int,
+    recipe: dict[str, Any],
+    inputs: dict[str, str],
+    statistics: dict[str, Any],
+) -> Manifest:
+    """The manifest of an artifact whose files lie under `made`, as of now."""
+    files = (e for e in file_entries(made) if e.path.partition("/")[0] not in FOR_ANOTHER_TRY)
+    return Manifest(
+        stage=stage,
+        stage_version=stage_version,
+        recipe=recipe,
+        inputs=inputs,
+        files=tuple(files),
+        statistics=statistics,
+        environment=environment(),
+        created=datetime.now(UTC).isoformat(timespec="microseconds"),
+    )
 
 
 def file_digest(path: Path) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from loray.artifacts.manifest import StageKind
-from loray.artifacts.store import Store
+from loray.artifacts.store import Store, describe
 from loray.pipeline.plan import Plan, StageState, make_plan
 from loray.pipeline.publish import Published, publish
 from loray.pipeline.stages import MAKERS, Making
@@ -112,15 +112,15 @@ def make_stage(
             report=lambda line: report(f"{stage.kind}: {line}"),
         )
         statistics = MAKERS[stage.kind](making)
-        lease.check()  # whoever lost the lease commits nothing
         seconds = time.monotonic() - begin
-        store.commit(
-            stage,
+        manifest = describe(
             making.work,
+            stage,
             stage_version=state.recipe.stage_version,
             recipe=state.recipe.blocks,
             inputs=state.recipe.inputs,
             statistics={**statistics, "stage_seconds": round(seconds, 2)},
         )
+        store.commit(manifest, making.work, check=lease.check)  # only while the lease is ours
         outcome.seconds[stage.kind] = seconds
         report(f"{stage.kind}: done in {seconds:.1f} s")

@@ -20,6 +20,7 @@ class ProgressActor:
     def __init__(self) -> None:
         self._latest: tuple[int, float, float] | None = None
         self._failure: str | None = None
+        self._full: dict[int, int] = {}
         self._diagnoses: list[dict[str, Any]] = []
         self._groups: list[tuple[int, int]] = []
         self._tried: list[tuple[float, float]] = []
@@ -74,6 +75,21 @@ class ProgressActor:
     def fail(self, text: str) -> None:
         """A worker met an error that another try would only repeat; the first one counts."""
         self._failure = self._failure or text
+
+    def out_of_memory(self, worker: int, text: str) -> None:
+        """A worker had too little; where it had at the same step before, a third try has no more.
+
+        Args:
+            worker: its number.
+            text: what it was told.
+        """
+        at = 0 if self._latest is None else self._latest[0]
+        if self._full.get(worker) == at:
+            self.fail(
+                f"out of memory twice after step {at}: {text}; `loray plan SPEC` says what takes "
+                "how much and, with --device, what to change"
+            )
+        self._full[worker] = at
 
     def failure(self) -> str | None:
         """The error that ended the run, if one did."""

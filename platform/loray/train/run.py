@@ -44,12 +44,13 @@ def train_to(
 ) -> dict[str, Any]:
     """Train and leave `checkpoints/`, `{history,vitals,diagnoses}.jsonl` under `out`.
 
-    `out/attempts` holds what earlier attempts committed; the run continues from there.
+    `out/attempts` holds what was committed on the way, and earlier; a run continues from there, one
+    that is done too, so it may go only once what it led to is safe. `out/ray` is Ray's own.
 
     Args:
         tokens: the dataset's `tokens`, a local folder or a URI that every worker reaches.
         check: raises where another driver has taken the run over; called before anything that
-            it may have written is moved or deleted.
+            it may have written is replaced.
 
     Raises:
         TrainingError: the run ended with an error that another try would only repeat, or more
@@ -91,8 +92,6 @@ def train_to(
         dataset=tokens.removesuffix("/tokens"),
         of_trackers=trackers_told(progress),
     )
-    shutil.rmtree(out / "attempts")
-    shutil.rmtree(out / "ray", ignore_errors=True)
     return {**found, "resumed_from_step": resumed_from, "attempt": attempt}
 
 
@@ -197,6 +196,7 @@ def collect(
     history: list[str] = []
     vitals: list[str] = []
     guard = GuardState()
+    shutil.rmtree(out / "checkpoints", ignore_errors=True)  # of a try that was cut off here
     for checkpoint in checkpoints:
         folder = store.fetch(checkpoint, out / "checkpoints" / f"step-{checkpoint.step:06d}")
         history += (folder / HISTORY_NAME).read_text(encoding="utf-8").splitlines(keepends=True)

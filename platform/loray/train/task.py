@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+import ray.train
 
 from loray.spec.run import RunSpec
 from loray.train.rates import RateRange
@@ -45,8 +46,18 @@ def train_worker(config: dict[str, Any]) -> None:
 
     try:
         train(task) if task.rates is None else try_rates(task, task.rates)
-    except RuntimeError:  # a peer that died looks like this too, so another try is worth it
+    except RuntimeError as error:  # a peer that died looks like this too: worth another try
+        if is_out_of_memory(error):
+            worker = ray.train.get_context().get_world_rank()
+            ray.get(task.progress.out_of_memory.remote(worker, str(error)))
         raise
     except Exception as error:
         ray.get(task.progress.fail.remote(f"{type(error).__name__}: {error}"))
         raise
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether a device had too little memory, or the host when torch asked it."""
+    import torch  # noqa: PLC0415
+
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from loray.artifacts.store import Store
+from loray.artifacts.store import Store, describe
 from loray.data.ledger import make_ledger, narrow
 from loray.data.replay import draw_replay
 from loray.data.run import _end_token_ids
@@ -47,14 +47,16 @@ def make_dataset(spec: RunSpec) -> Path:
     recipe = dataset_recipe(spec)
     store = Store(spec.storage.root)
     work = store.work_folder(recipe.stage)
-    store.commit(
-        recipe.stage,
+    statistics = _curate(work, spec)
+    manifest = describe(
         work,
+        recipe.stage,
         stage_version=recipe.stage_version,
         recipe=recipe.blocks,
         inputs=recipe.inputs,
-        statistics=_curate(work, spec),
+        statistics=statistics,
     )
+    store.commit(manifest, work)
     return store.fetch(recipe.stage)
 
 
