@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers.masking_utils import find_packed_sequence_indices
 
 from loray.errors import DatasetError
 from loray.train.batches import (
@@ -66,13 +68,15 @@ def test_a_step_holds_the_same_rows_for_any_number_of_workers(tmp_path: Path, wo
     assert sorted(found) == sorted(tuple(tokens.sequence(i)["input_ids"].tolist()) for i in line)
 
 
-def test_padding_is_a_row_of_its_own_without_targets(tmp_path: Path) -> None:
+def test_padding_has_no_targets_and_makes_no_packed_row(tmp_path: Path) -> None:
     tokens = open_tokens(write_tokens(tmp_path, make_rows(6)))
     sequences = [tokens.sequence(i) for i in range(6)]
     batch = collate(sequences)
     shortest = min(range(6), key=lambda i: len(sequences[i]["input_ids"]))
     length = len(sequences[shortest]["input_ids"])
-    assert batch.positions[shortest, length] == 0
+    assert find_packed_sequence_indices(batch.positions) is None
+    assert (batch.positions == torch.arange(batch.positions.shape[1])).all()
+    assert length < batch.positions.shape[1]
     assert (batch.labels[shortest, length:] == IGNORED).all()
     assert batch.num_tokens == sum(len(s["input_ids"]) for s in sequences)
     assert batch.num_targets == sum(int((s["labels"][1:] != IGNORED).sum()) for s in sequences)
@@ -96,3 +100,4 @@ def test_micro_batches_below_each_other_are_padded_as_one_batch_of_all_rows() ->
     twice = joined([collate(rows[:2]), collate(rows[2:])])
     assert twice.input_ids.equal(whole.input_ids)
     assert twice.labels.equal(whole.labels)
+    assert twice.positions.equal(whole.positions)

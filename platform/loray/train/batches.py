@@ -34,7 +34,7 @@ class Batch:
     labels: torch.Tensor
     """(B, T) int64; the token at each position, or `IGNORED`. Shifted by the loss."""
     positions: torch.Tensor
-    """(B, T) int64; restart at 0 with every packed row and with the padding."""
+    """(B, T) int64; restart at 0 with every packed row, and go on through the padding."""
     num_tokens: int
     """Tokens that are not padding."""
 
@@ -145,7 +145,11 @@ def spare_batch() -> Batch:
 
 
 def collate(sequences: list[dict[str, np.ndarray]]) -> Batch:
-    """Pad to the longest; padding is a packed row of its own that nothing is learned from."""
+    """Pad to the longest; nothing is learned from padding, and nothing before it attends to it.
+
+    It goes on with the last row's positions: were it a row of its own, transformers would take
+    every sequence to be packed, and make a mask where causal attention needs none.
+    """
     width = max(len(s["input_ids"]) for s in sequences)
     shape = (len(sequences), width)
     ids = np.zeros(shape, np.int64)
@@ -156,7 +160,7 @@ def collate(sequences: list[dict[str, np.ndarray]]) -> Batch:
         ids[row, :length] = sequence["input_ids"]
         labels[row, :length] = sequence["labels"]
         positions[row, :length] = sequence["positions"]
-        positions[row, length:] = np.arange(width - length)
+        positions[row, length:] = positions[row, length - 1] + 1 + np.arange(width - length)
     return Batch(
         torch.from_numpy(ids),
         torch.from_numpy(labels),
@@ -178,7 +182,7 @@ def joined(window: Sequence[Batch]) -> Batch:
 
 
 def _widened(batch: Batch, more: int) -> Batch:
-    padding = torch.arange(more).expand(len(batch.positions), more)
+    padding = batch.positions[:, -1:] + 1 + torch.arange(more)
     return replace(
         batch,
         input_ids=F.pad(batch.input_ids, (0, more)),

@@ -16,6 +16,7 @@ from torch import nn
 
 from loray.train.engine import Complete, parts_of
 from loray.train.moments import ADAM_STATES
+from loray.train.packed import let_release
 from loray.train.zero import Config, ZeroEngine, is_bfloat16, use_plain_collectives
 
 
@@ -25,6 +26,7 @@ def share_out(module: nn.Module, config: Config, complete: Complete) -> None:
     DeepSpeed finds the weights shared out, and takes them to be in the type of computation.
     """
     use_plain_collectives()
+    let_release(module)
     for part in parts_of(module):
         complete(part)
         for parameter in part.parameters():
