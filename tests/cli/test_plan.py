@@ -48,6 +48,9 @@ def test_a_plan_for_gpus_shows_their_hosts_memory_and_the_hours(loray):
     assert "hours at 35%" in said.out
     document = loray("plan", "spec.yaml", "--device", "a100-80g:2", "--json").document
     assert document["hours"] > 0
+    for device, dtype in (("t4:2", "bfloat16"), ("a100-80g:2", "float32")):
+        said = loray("plan", "spec.yaml", "--device", device, "--set", f"base_model.dtype={dtype}")
+        assert "time         not known but for base_model.dtype: bfloat16" in said.out
     host = document["forecast"]["moments"]["checkpoint"]["host_bytes"]
     assert host["checkpoint"] == (12 + 2) * document["forecast"]["learned_parameters"]
 

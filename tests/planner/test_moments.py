@@ -105,8 +105,8 @@ def test_a_weight_of_another_type_is_there_twice_while_it_is_read():
 
 def test_four_bits_are_made_of_one_weight_after_another():
     loading = moments(**SHARED["zero-3"])["loading"]
-    packed = 28 * LAYER * 4.126953125 / 8
-    assert loading.device["weights"] == pytest.approx((packed + OUTSIDE * 2) / 4)
+    packed, scales = 28 * LAYER * 4 / 8, 28 * LAYER * 0.126953125 / 8  # which stay whole
+    assert loading.device["weights"] == pytest.approx((packed + OUTSIDE * 2) / 4 + scales)
     assert loading.device["adapter"] == count_learned(spec(), LLAMA) * 4
     assert loading.device["buffers"] == 3072 * 8192 * (8 + 2)  # unpacked, and in float64
     whole = moments(resources__workers=4)["loading"]

@@ -23,7 +23,12 @@ def peak(settings: dict[str, object], *changes: str) -> float:
 
 def changes_in(remedy: str) -> list[str]:
     """The `--set` values of a remedy."""
-    found = remedy.removeprefix("set ").replace(", zero_stage", ";zero_stage").split(", ")
+    found = (
+        remedy.removeprefix("set ")
+        .replace(", zero_stage", ";zero_stage")
+        .replace(", offload", ";offload")
+        .split(", ")
+    )
     return [change.replace(";", ", ") for change in found]
 
 
@@ -46,6 +51,9 @@ def changes_in(remedy: str) -> list[str]:
          "set train.strategy={kind: deepspeed, zero_stage: 2}"),
         ({**FULL, "resources__workers": 8, "train__gradient_checkpointing": True}, 30,
          "set train.strategy={kind: deepspeed, zero_stage: 3}"),
+        ({**FULL, "resources__workers": 8, "train__gradient_checkpointing": True,
+          "train__strategy": "{kind: deepspeed, zero_stage: 2, offload: [optimizer]}"}, 20,
+         "set train.strategy={kind: deepspeed, zero_stage: 3, offload: [optimizer]}"),
     ],
 )  # fmt: skip
 def test_the_cheapest_and_fewest_changes_are_told(settings, gib: float, remedy: str):

@@ -92,12 +92,17 @@ def _what_if(
     run = load_run_spec(spec, [*overrides, *wide])
     check_runnable(run)
     taken = forecast_or_reason(run, kind.gib)
-    hours = None if isinstance(taken, str) else kind.hours(taken.flops, count) / busy_share(run)
+    hours = None
+    if not isinstance(taken, str):
+        hours = kind.hours(taken.flops, count, dtype=run.base_model.dtype)
+        hours = None if hours is None else hours / busy_share(run)
     if as_json:
         emit_json({"name": run.name, "forecast": _document(taken), "hours": hours})
         return
     _show(run, taken)
-    if hours is not None:
+    if hours is None:
+        say("time         not known but for base_model.dtype: bfloat16 on Ampere and later")
+    else:
         say(f"time         about {hours:.2g} hours at {UTILIZATION:.0%} of the devices' peak")
 
 

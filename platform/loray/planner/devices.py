@@ -17,23 +17,29 @@ class Device:
 
     mib: int
     """Memory, as `nvidia-smi` reports it."""
-    tflops: int
-    """Dense matrix products a second in bfloat16 (float16 before Ampere), by its datasheet."""
+    tflops: int | None
+    """Dense matrix products a second in bfloat16, by its datasheet; none before Ampere."""
 
     @property
     def gib(self) -> float:
         """Memory, GiB."""
         return self.mib / 1024
 
-    def hours(self, flops: float, count: int) -> float:
-        """How long `count` of them take for `flops` together, at `UTILIZATION`."""
+    def hours(self, flops: float, count: int, *, dtype: str) -> float | None:
+        """How long `count` of them take for `flops` together, at `UTILIZATION`.
+
+        Args:
+            dtype: the type of computation; only of bfloat16 is the peak known.
+        """
+        if self.tflops is None or dtype != "bfloat16":
+            return None
         return flops / (count * self.tflops * 1e12 * UTILIZATION) / 3600
 
 
 DEVICES = {
-    "t4": Device(15360, 65),
-    "v100-16g": Device(16384, 125),
-    "v100-32g": Device(32768, 125),
+    "t4": Device(15360, None),
+    "v100-16g": Device(16384, None),
+    "v100-32g": Device(32768, None),
     "a10g": Device(23028, 70),
     "l4": Device(23034, 121),
     "rtx3090": Device(24576, 71),

@@ -14,6 +14,7 @@ from loray.planner.memory import (
     RESERVE_BYTES,
     Sizes,
     largest_projection,
+    shared_bytes,
     weight_bytes,
 )
 from loray.planner.parameters import Architecture, adapter_parts, count_base
@@ -66,7 +67,7 @@ def _by_parts(spec: RunSpec, shape: Architecture) -> tuple[Sizes, Sizes]:
     with PiSSA the others' layers as well, one after another.
     """
     layer, outside = _part_bytes(spec, shape)
-    share = (shape.layers * layer + outside) / spec.resources.fewest_workers
+    share = shared_bytes(shape.layers * layer + outside, spec, shape)
     part = max(layer, outside)
     if spec.train.strategy.kind == "pipeline":
         share = max(weight_bytes(spec.base_model, p.shape) for p in parts_of(spec, shape))

@@ -27,7 +27,13 @@ from loray.planner.parameters import (
     count_base,
     count_method,
 )
-from loray.planner.sharing import count_in_full, offloaded, put_together_bytes, sharing_of
+from loray.planner.sharing import (
+    count_in_full,
+    offloaded,
+    outside_bytes,
+    put_together_bytes,
+    sharing_of,
+)
 from loray.planner.stages import Part, parts_of
 from loray.planner.widths import WIDTH, tokens_per_pass
 from loray.spec.run import RunSpec
@@ -40,8 +46,10 @@ Sizes = dict[str, float]
 
 SCALE_BLOCK = 256
 """Scales that share one scale of their own, in double quantization."""
-NF4_BITS = 4 + 8 / NF4_BLOCK + 32 / (NF4_BLOCK * SCALE_BLOCK)
-"""Bits a weight with double quantization: 4.127."""
+SCALE_BITS = 8 / NF4_BLOCK + 32 / (NF4_BLOCK * SCALE_BLOCK)
+"""Of a weight's scales, with double quantization."""
+NF4_BITS = 4 + SCALE_BITS
+"""Bits a weight: 4.127."""
 
 MASTER_BYTES = 4
 """The float32 weight that Adam moves in a narrower one's stead. Source: arXiv:1910.02054."""
@@ -135,15 +143,17 @@ def _passes(spec: RunSpec, part: Part, learned: int) -> Sizes:
 def _reduction(spec: RunSpec, shape: Architecture, learned: int) -> Sizes:
     """The end of the backward pass: all gradients are there, the activations are gone.
 
-    FSDP2 has those of what is outside of the layers in full, once more in float32 to average them.
+    FSDP2 has what is outside of the layers put together still; of what learns of it the gradients
+    in full, once more in float32 to average them.
     """
-    width, in_full = WIDTH[spec.base_model.dtype], 0
-    if spec.train.strategy.kind == "fsdp":
+    width, outside = WIDTH[spec.base_model.dtype], 0.0
+    if spec.train.strategy.kind == "fsdp" and sharing_of(spec).weights > 1:
         in_full = count_in_full(spec, shape)
+        outside = outside_bytes(spec, shape) + in_full * (width + SUM_BYTES)
     return {
         "gradients": gradient_bytes(spec, learned),
         "activations": 0.0,
-        "buffers": _bucket_bytes(spec, learned) + in_full * (width + SUM_BYTES),
+        "buffers": _bucket_bytes(spec, learned) + outside,
     }
 
 
@@ -194,7 +204,19 @@ def held_weights(spec: RunSpec, shape: Architecture) -> float:
     is_master = spec.method.kind == "full" and spec.base_model.dtype != "float32"
     if is_master and spec.train.strategy.kind == "fsdp":
         return 0.0
-    return weight_bytes(spec.base_model, shape) / sharing_of(spec).weights
+    return shared_bytes(weight_bytes(spec.base_model, shape), spec, shape)
+
+
+def shared_bytes(weights: float, spec: RunSpec, shape: Architecture) -> float:
+    """A worker's share of some or all weights of `shape`; scales of 4-bit ones stay whole.
+
+    Args:
+        weights: bytes of all that is shared out.
+    """
+    shares = sharing_of(spec).weights
+    is_packed = spec.base_model.quantization == "nf4"
+    scales = count_base(shape).linear * SCALE_BITS / 8 if is_packed and shares > 1 else 0.0
+    return (weights - scales) / shares + scales
 
 
 def adapter_bytes(spec: RunSpec, shape: Architecture, whole: Architecture) -> float:

@@ -37,11 +37,6 @@ class Moment:
         """Bytes on the device."""
         return sum(self.device.values())
 
-    @property
-    def host_total(self) -> float:
-        """Bytes beside it; 0 without a GPU."""
-        return sum(self.host.values())
-
 
 def largest(moments: tuple[Moment, ...]) -> Moment:
     """The moment at which a device holds most."""
@@ -104,11 +99,15 @@ def _vitals_bytes(spec: RunSpec, learned: int) -> float:
 
 
 def _offloaded_bytes(spec: RunSpec, shape: Architecture, learned: int) -> dict[str, float]:
-    """A worker's share of what waits on the host."""
-    waiting = offloaded(spec)
-    sums = learned * SUM_BYTES / sharing_of(spec).optimizer
+    """A worker's share of what waits on the host, and what Adam makes there as it steps.
+
+    To it the share is one tensor, and on a CPU it makes two more of them; what it moved goes back
+    in the type of computation.
+    """
+    waiting, share = offloaded(spec), learned / sharing_of(spec).optimizer
+    there = SUM_BYTES + 2 * MASTER_BYTES + WIDTH[spec.base_model.dtype]
     found = {
-        "optimizer": optimizer_bytes(spec, learned) + sums,
+        "optimizer": optimizer_bytes(spec, learned) + share * there,
         "parameters": held_weights(spec, shape),
     }
     return {name: size for name, size in found.items() if name in waiting}

@@ -79,10 +79,12 @@ def _sharing(spec: RunSpec) -> Iterator[Saving]:
     """Share out more of the model states, and between more workers."""
     strategy = spec.train.strategy
     for stage, price in ((2, 0.0), (3, 0.5)):  # the last one talks more
-        if strategy.kind == "plain" or (
-            strategy.kind == "deepspeed" and strategy.zero_stage < stage
-        ):
-            yield Saving("train.strategy", {"kind": "deepspeed", "zero_stage": stage}, price)
+        shared: dict[str, object] = {"kind": "deepspeed", "zero_stage": stage}
+        if strategy.kind == "plain":
+            yield Saving("train.strategy", shared, price)
+        elif strategy.kind == "deepspeed" and strategy.zero_stage < stage:
+            offload = {"offload": strategy.offload} if strategy.offload else {}
+            yield Saving("train.strategy", shared | offload, price)
     resources = spec.resources
     is_elastic = resources.min_workers is not None
     path = "resources.min_workers" if is_elastic else "resources.workers"
@@ -101,6 +103,8 @@ def _text(value: object) -> str:
     """A value as `--set` takes it."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {_text(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_text, value)) + "]"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

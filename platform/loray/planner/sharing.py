@@ -58,9 +58,17 @@ def offloaded(spec: RunSpec) -> frozenset[str]:
 
 
 def count_in_full(spec: RunSpec, shape: Architecture) -> int:
-    """Numbers of the embedding and the output projection that learn beside an adapter."""
+    """Numbers outside of the layers that learn: beside an adapter, or in full training all."""
     method = spec.method
-    return adapter_parts(shape, method).in_full if isinstance(method, LoraMethod) else 0
+    if isinstance(method, LoraMethod):
+        return adapter_parts(shape, method).in_full
+    return count_base(shape).other
+
+
+def outside_bytes(spec: RunSpec, shape: Architecture) -> float:
+    """Embeddings and norms, which FSDP2 keeps put together over a pass, copies that learn too."""
+    copies = count_in_full(spec, shape) if isinstance(spec.method, LoraMethod) else 0
+    return float((count_base(shape).other + copies) * WIDTH[spec.base_model.dtype])
 
 
 def put_together_bytes(spec: RunSpec, shape: Architecture, whole: float) -> float:
@@ -73,9 +81,7 @@ def put_together_bytes(spec: RunSpec, shape: Architecture, whole: float) -> floa
         return 0.0
     width = WIDTH[spec.base_model.dtype]
     if spec.train.strategy.kind == "fsdp":
-        count = count_base(shape)
-        outside = count.other * width  # embeddings and norms stay put together over a pass
-        at_once = LAYERS_AT_ONCE * (whole - outside) / shape.layers
-        return outside + count_in_full(spec, shape) * width + at_once
+        in_layers = whole - count_base(shape).other * width
+        return outside_bytes(spec, shape) + LAYERS_AT_ONCE * in_layers / shape.layers
     packed = 1 if spec.base_model.quantization == "nf4" else width
     return min(whole, float(LIVE_NUMBERS * packed))

@@ -96,8 +96,8 @@ def utilization_per_token(spec: RunSpec, name: str | None, *, workers: int) -> f
         name: what CUDA calls a worker's device; None on a CPU.
     """
     device = None if name is None else device_reported(name)
-    if device is None or spec.base_model.dtype != "bfloat16":  # whose peaks we know
-        return None
+    if device is None or device.tflops is None or spec.base_model.dtype != "bfloat16":
+        return None  # peaks are known of that type only
     try:
         flops = flops_per_token(spec, architecture_for(spec.base_model))
     except ModelError:  # of a kind that the planner cannot count
