@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 KIB = 1024
-STEPS = 2
+STEPS = 8
 """The first makes what stays: moments of Adam, kernels."""
 
 
