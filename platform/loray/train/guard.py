@@ -157,8 +157,10 @@ class Guard:
         # falls meanwhile. Of normal noise their median is 0.954 deviations.
         changes = [abs(_log(b) - _log(a)) for a, b in pairwise(self.state.recent)]
         rise = _log(loss) - _log(usual)
-        is_odd = rise > max(SPIKE_DEVIATIONS * median(changes) / 0.954, math.log(SPIKE_RATIO))
-        return is_odd and loss - usual > SPIKE_NATS
+        is_odd = rise > SPIKE_DEVIATIONS * median(changes) / 0.954
+        # However much it jumps about, what was learned does not make it worse than untrained.
+        is_odd |= bool(self.state.untrained) and loss > DIVERGED * max(self.state.untrained)
+        return is_odd and rise > math.log(SPIKE_RATIO) and loss - usual > SPIKE_NATS
 
     def _is_erratic(self) -> bool:
         if len(self.state.recent) < RECENT:
