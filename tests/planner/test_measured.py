@@ -9,8 +9,8 @@ from tests.planner.measured_sizes import AS_IT_RUNS, GIVEN_BACK, UNDER_RAY, Size
 
 AS_IT_RUNS_AGREES = 0.15
 """Largest relative error with what glibc keeps, which is an estimate."""
-AGREES = 0.07
-"""Without: of what follows from closed forms."""
+AGREES, MOMENT_AGREES = 0.05, 0.07
+"""Without: of what follows from closed forms, at the peak and at every moment."""
 PAGE = REPOSITORY / "docs" / "measurements" / "memory.md"
 
 
@@ -25,7 +25,7 @@ def test_a_worker_was_as_large_as_is_planned(size: Size):
 def test_a_worker_that_gives_back_what_it_frees_was_as_large_at_every_moment(size: Size):
     assert abs(size.error) < AGREES
     for moment in ("step", "checkpoint"):
-        assert size.planned[moment] == pytest.approx(size.measured[moment], rel=AGREES)
+        assert size.planned[moment] == pytest.approx(size.measured[moment], rel=MOMENT_AGREES)
 
 
 def test_six_shapes_from_4_million_to_a_billion_parameters_were_measured():

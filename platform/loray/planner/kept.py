@@ -12,13 +12,13 @@ from loray.planner.widths import WIDTH, tokens_per_pass
 from loray.spec.run import RunSpec
 
 MIB = 2**20
-LEAST = {"lora": 150 * MIB, "full": 100 * MIB}
+LEAST = {"lora": 175 * MIB, "full": 50 * MIB}
 """In any case, by `method.kind`."""
-OF_ACTIVATIONS = {"lora": 0.7, "full": 0.4}
+OF_ACTIVATIONS = {"lora": 0.55, "full": 0.5}
 """In full training gradients fill what activations leave."""
 OF_RECOMPUTED = 0.5
 """At most, of activations that are made anew layer by layer."""
-OF_THE_END = {"lora": 0.5, "full": 0.0}
+OF_THE_END = {"lora": 0.75, "full": 0.05}
 """Of gradients and buffers at the end of a step."""
 AT_MOST = 1024 * MIB
 """More was never seen; what is larger than 32 MiB goes back at once."""
