@@ -206,3 +206,20 @@ def test_rows_whose_labels_are_masked_out_are_told_before_training(
     _, diagnoses, _ = train(spec_of(model, train__steps=4), tmp_path, tmp_path / "out")
     assert (diagnoses[0].kind, diagnoses[0].step) == ("row_faults", 0)
     assert "nothing in it is learned (16)" in diagnoses[0].seen
+
+
+def test_what_is_out_of_memory_twice_at_a_step_ends_the_run(model: Path, tmp_path: Path) -> None:
+    """A mask of a million tokens by a million, 1 TB, which Linux does not even promise."""
+    row = {
+        "input_ids": [40] * 1_000_000,
+        "labels": [40] * 1_000_000,
+        "positions": [*range(500_000)] * 2,
+        "row_ids": ["0" * 16, "1" * 16],
+    }
+    write_tokens(tmp_path, [row])
+    spec = spec_of(model, train__batch={"global_size": 1, "micro_size": 1})
+    with pytest.raises(
+        TrainingError, match=r"out of memory twice after step 0: .*allocate"
+    ) as told:
+        train(spec, tmp_path, tmp_path / "out")
+    assert "`loray plan SPEC` says what takes how much" in str(told.value)

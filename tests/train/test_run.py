@@ -288,20 +288,3 @@ def test_an_error_that_would_repeat_itself_ends_the_run_at_once(
     with pytest.raises(TrainingError, match="holds no training sequence"):
         train(make_spec(model), tmp_path, tmp_path / "out", lines)
     assert lines == []
-
-
-def test_what_is_out_of_memory_twice_at_a_step_ends_the_run(model: Path, tmp_path: Path) -> None:
-    """A mask of a million tokens by a million, 1 TB, which Linux does not even promise."""
-    row = {
-        "input_ids": [40] * 1_000_000,
-        "labels": [40] * 1_000_000,
-        "positions": [*range(500_000)] * 2,
-        "row_ids": ["0" * 16, "1" * 16],
-    }
-    write_tokens(tmp_path, [row])
-    spec = make_spec(model, train__batch={"global_size": 1, "micro_size": 1})
-    with pytest.raises(
-        TrainingError, match=r"out of memory twice after step 0: .*allocate"
-    ) as told:
-        train(spec, tmp_path, tmp_path / "out")
-    assert "`loray plan SPEC` says what takes how much" in str(told.value)

@@ -14,11 +14,10 @@ from loray.planner.memory import (
     RESERVE_BYTES,
     Sizes,
     largest_projection,
-    shared_bytes,
     weight_bytes,
 )
 from loray.planner.parameters import Architecture, adapter_parts, count_base
-from loray.planner.sharing import offloaded
+from loray.planner.sharing import offloaded, shared_bytes
 from loray.planner.stages import parts_of
 from loray.planner.widths import WIDTH
 from loray.spec.run import RunSpec

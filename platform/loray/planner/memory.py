@@ -28,26 +28,24 @@ from loray.planner.parameters import (
     count_method,
 )
 from loray.planner.sharing import (
+    SCALE_BITS,
     count_in_full,
     offloaded,
     outside_bytes,
     put_together_bytes,
+    shared_bytes,
     sharing_of,
 )
 from loray.planner.stages import Part, parts_of
 from loray.planner.widths import WIDTH, tokens_per_pass
 from loray.spec.run import RunSpec
-from loray.spec.train import NF4_BLOCK, BaseModelSpec, LoraMethod
+from loray.spec.train import BaseModelSpec, LoraMethod
 
 GIB = 2**30
 MIB = 2**20
 Sizes = dict[str, float]
 """Bytes by what they hold."""
 
-SCALE_BLOCK = 256
-"""Scales that share one scale of their own, in double quantization."""
-SCALE_BITS = 8 / NF4_BLOCK + 32 / (NF4_BLOCK * SCALE_BLOCK)
-"""Of a weight's scales, with double quantization."""
 NF4_BITS = 4 + SCALE_BITS
 """Bits a weight: 4.127."""
 
@@ -205,18 +203,6 @@ def held_weights(spec: RunSpec, shape: Architecture) -> float:
     if is_master and spec.train.strategy.kind == "fsdp":
         return 0.0
     return shared_bytes(weight_bytes(spec.base_model, shape), spec, shape)
-
-
-def shared_bytes(weights: float, spec: RunSpec, shape: Architecture) -> float:
-    """A worker's share of some or all weights of `shape`; scales of 4-bit ones stay whole.
-
-    Args:
-        weights: bytes of all that is shared out.
-    """
-    shares = sharing_of(spec).weights
-    is_packed = spec.base_model.quantization == "nf4"
-    scales = count_base(shape).linear * SCALE_BITS / 8 if is_packed and shares > 1 else 0.0
-    return (weights - scales) / shares + scales
 
 
 def adapter_bytes(spec: RunSpec, shape: Architecture, whole: Architecture) -> float:

@@ -6,6 +6,7 @@ from loray.planner.parameters import Architecture, adapter_parts, count_base
 from loray.planner.widths import WIDTH
 from loray.spec.run import RunSpec
 from loray.spec.train import (
+    NF4_BLOCK,
     DeepSpeedStrategy,
     FsdpStrategy,
     LoraMethod,
@@ -17,6 +18,11 @@ LIVE_NUMBERS = 1_000_000_000
 """Most numbers of weights that ZeRO 3 holds put together (`stage3_max_live_parameters`)."""
 LAYERS_AT_ONCE = 2
 """FSDP2 has the layer that computes put together, and the next one on its way."""
+
+SCALE_BLOCK = 256
+"""Scales that share one scale of their own, in double quantization."""
+SCALE_BITS = 8 / NF4_BLOCK + 32 / (NF4_BLOCK * SCALE_BLOCK)
+"""Of a weight's scales, with double quantization."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,18 @@ def outside_bytes(spec: RunSpec, shape: Architecture) -> float:
     """Embeddings and norms, which FSDP2 keeps put together over a pass, copies that learn too."""
     copies = count_in_full(spec, shape) if isinstance(spec.method, LoraMethod) else 0
     return float((count_base(shape).other + copies) * WIDTH[spec.base_model.dtype])
+
+
+def shared_bytes(weights: float, spec: RunSpec, shape: Architecture) -> float:
+    """A worker's share of some or all weights of `shape`; scales of 4-bit ones stay whole.
+
+    Args:
+        weights: bytes of all that is shared out.
+    """
+    shares = sharing_of(spec).weights
+    is_packed = spec.base_model.quantization == "nf4"
+    scales = count_base(shape).linear * SCALE_BITS / 8 if is_packed and shares > 1 else 0.0
+    return (weights - scales) / shares + scales
 
 
 def put_together_bytes(spec: RunSpec, shape: Architecture, whole: float) -> float:
