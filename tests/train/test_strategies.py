@@ -14,7 +14,7 @@ from tests.train.sequences import make_rows, make_spec, write_tokens
 pytestmark = pytest.mark.slow
 LEGAL = [cell for cell in every_cell() if not broken_rules(cell)]
 RESUMED = [c for c in LEGAL if (c["dtype"], c["quantization"]) == ("float32", "none")]
-LOSS_TOLERANCE = {"float32": 2e-5, "bfloat16": 2e-3}
+LOSS_TOLERANCE = {"float32": 2e-5, "bfloat16": 4e-3}
 """Largest relative difference of a step's loss."""
 WEIGHT_TOLERANCE = 1e-4
 """Largest difference of a learned weight in float32 after 20 steps at a rate of 5e-3."""
