@@ -12,6 +12,8 @@ from pathlib import Path
 
 from loray.artifacts.manifest import StageKind
 from loray.artifacts.store import Store, describe
+from loray.errors import ArtifactError
+from loray.pipeline.inputs import InputWatch
 from loray.pipeline.plan import Plan, StageState, make_plan
 from loray.pipeline.publish import Published, publish
 from loray.pipeline.stages import MAKERS, Making
@@ -54,12 +56,17 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
     Raises:
         SpecError: a tracker that the training is to be told to cannot be started.
         LeaseError: another live process works on a stage of this spec.
+        ArtifactError: files of an artifact are missing or damaged, or an input changed while a
+            stage read it.
         LorayError: a stage failed; applying again continues from what it left.
     """
     store, outcome = Store(spec.storage.root), Outcome()
     plan = make_plan(spec)
     wanted = stages_until(plan, until)
     dataset = store.location(plan.stages[0].stage)
+    for state in wanted:
+        if state.damage is not None:
+            raise ArtifactError(state.damage)
     if any(s.stage.kind == "training" and not s.is_fresh for s in wanted):
         check_trackers(spec.tracking)
     with ExitStack() as stack:
@@ -74,6 +81,8 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
                 )
             else:
                 report(f"{state.stage.kind}: fresh, {state.why}")
+                if state.stage.kind == "dataset" and len(wanted) > 1 and not wanted[1].is_fresh:
+                    store.verify(state.stage)  # its tokens too, which training reads in place
             outcome.stages[state.stage.kind] = store.fetch(state.stage, without="tokens/")
     if until is None and spec.method.kind == "lora":
         outcome.published = publish(spec, plan, outcome.stages, report=report)
@@ -111,7 +120,9 @@ def make_stage(
             check=lease.check,
             report=lambda line: report(f"{stage.kind}: {line}"),
         )
+        inputs = InputWatch(spec, state.recipe)
         statistics = MAKERS[stage.kind](making)
+        inputs.check()
         seconds = time.monotonic() - begin
         manifest = describe(
             making.work,
