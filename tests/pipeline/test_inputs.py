@@ -61,7 +61,7 @@ def test_a_training_watches_its_base_model_and_not_the_corpus(spec: RunSpec) -> 
     watch.check()  # it reads the dataset, which is committed
     config = Path("model/config.json")
     config.write_text(config.read_text() + " ")
-    with pytest.raises(ArtifactError, match="inputs of the training changed.*base_model"):
+    with pytest.raises(ArtifactError, match=r"inputs of the training changed.*base_model"):
         watch.check()
 
 

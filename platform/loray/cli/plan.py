@@ -12,7 +12,7 @@ from loray.errors import ModelError
 from loray.spec.run import RunSpec
 
 if TYPE_CHECKING:
-    from loray.pipeline.plan import Plan
+    from loray.pipeline.plan import Plan, StageState
     from loray.planner.report import Forecast
 
 GIB = 2**30

@@ -64,11 +64,7 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
     plan = make_plan(spec)
     wanted = stages_until(plan, until)
     dataset = store.location(plan.stages[0].stage)
-    for state in wanted:
-        if state.damage is not None:
-            raise ArtifactError(state.damage)
-    if any(s.stage.kind == "training" and not s.is_fresh for s in wanted):
-        check_trackers(spec.tracking)
+    _check_before_start(spec, wanted)
     with ExitStack() as stack:
         if not all(state.is_fresh for state in wanted):
             from loray.pipeline.cluster import cluster  # noqa: PLC0415 (Ray takes 1 s to import)
@@ -81,12 +77,21 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
                 )
             else:
                 report(f"{state.stage.kind}: fresh, {state.why}")
-                if state.stage.kind == "dataset" and len(wanted) > 1 and not wanted[1].is_fresh:
-                    store.verify(state.stage)  # its tokens too, which training reads in place
             outcome.stages[state.stage.kind] = store.fetch(state.stage, without="tokens/")
     if until is None and spec.method.kind == "lora":
         outcome.published = publish(spec, plan, outcome.stages, report=report)
     return outcome
+
+
+def _check_before_start(spec: RunSpec, wanted: tuple[StageState, ...]) -> None:
+    """Refuse what would fail later, before Ray starts."""
+    for state in wanted:
+        if state.damage is not None:
+            raise ArtifactError(state.damage)
+    if any(s.stage.kind == "training" and not s.is_fresh for s in wanted):
+        check_trackers(spec.tracking)
+        if wanted[0].is_fresh:  # its tokens too, which training reads in place
+            Store(spec.storage.root).verify(wanted[0].stage)
 
 
 def stages_until(plan: Plan, last: StageKind | None) -> tuple[StageState, ...]:
