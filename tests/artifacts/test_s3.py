@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from loray.artifacts.describe import describe
 from loray.artifacts.manifest import Stage
-from loray.artifacts.store import Store, describe
+from loray.artifacts.store import Store
 from loray.errors import ArtifactError
 
 STAGE = Stage(kind="training", name="notes", fingerprint="0123456789ab")

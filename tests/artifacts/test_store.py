@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from loray.artifacts.describe import describe
 from loray.artifacts.manifest import MANIFEST_NAME, Manifest, Stage
-from loray.artifacts.store import Store, describe
+from loray.artifacts.store import Store
 from loray.errors import ArtifactError, LeaseError, SpecError
 
 STAGE = Stage(kind="dataset", name="notes", fingerprint="0123456789ab")

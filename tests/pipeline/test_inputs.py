@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from loray.artifacts.describe import describe
+from loray.artifacts.store import Store
 from loray.errors import ArtifactError
 from loray.pipeline.inputs import InputWatch
 from loray.pipeline.plan import make_plan
@@ -80,8 +82,6 @@ def test_libraries_that_a_spec_does_not_use_make_nothing_stale(spec: RunSpec) ->
 def test_a_plan_says_what_is_damaged_and_calls_it_neither_fresh_nor_to_make(
     spec: RunSpec,
 ) -> None:
-    from loray.artifacts.store import Store, describe
-
     store, recipe = Store(spec.storage.root), recipes(spec)[0]
     work = store.work_folder(recipe.stage)
     (work / "rows.txt").write_text("rows")

@@ -6,13 +6,11 @@
 
 import logging
 import os
-import platform
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
 from pydantic import ValidationError
 
@@ -21,14 +19,6 @@ from loray.artifacts.manifest import MANIFEST_NAME, FileEntry, Manifest, Stage, 
 from loray.errors import ArtifactError
 
 logger = logging.getLogger(__name__)
-
-RECORDED_LIBRARIES = (
-    "loray", "ray", "torch", "transformers", "peft", "bitsandbytes", "deepspeed", "pyarrow",
-    "tokenizers", "evaluate", "pydantic",
-)  # fmt: skip
-
-FOR_ANOTHER_TRY = ("attempts", "ray")
-"""Folders of a work folder from which an interrupted stage goes on; never part of an artifact."""
 
 
 class Store:
@@ -81,6 +71,34 @@ class Store:
                 continue
             found += [manifest] if manifest is not None else []
         return sorted(found, key=lambda manifest: manifest.created)
+
+    def stages(self) -> list[Stage]:
+        """Every artifact's folder, whether it was committed or a commit was interrupted."""
+        from pyarrow.fs import FileSelector  # noqa: PLC0415
+
+        found = []
+        for kind in get_args(StageKind):
+            selector = FileSelector(f"{self._base}/{kind}s", allow_not_found=True)
+            for info in self._fs.get_file_info(selector):
+                name, _, mark = info.base_name.rpartition("-")
+                if name and mark and not info.is_file:
+                    found.append(Stage(kind=kind, name=name, fingerprint=mark))
+        return found
+
+    def weigh(self, stage: Stage) -> tuple[int, float]:
+        """Bytes in an artifact's folder, and when the newest of its files changed (Unix time)."""
+        from pyarrow.fs import FileSelector  # noqa: PLC0415
+
+        folder = FileSelector(self._key(stage, "").rstrip("/"), recursive=True)
+        files = [info for info in self._fs.get_file_info(folder) if info.is_file]
+        newest = max((info.mtime_ns or 0 for info in files), default=0)
+        return sum(info.size for info in files), newest / 1e9
+
+    def delete(self, stage: Stage) -> None:
+        """Delete an artifact; its manifest first, so that no part of it passes for the whole."""
+        with suppress(FileNotFoundError):
+            self._fs.delete_file(self._key(stage, MANIFEST_NAME))
+        self._clear(stage)
 
     def commit(
         self, manifest: Manifest, made: Path, *, check: Callable[[], None] = lambda: None
@@ -250,44 +268,3 @@ def private_folder(folder: Path) -> Path:
 def _private(path: str, flags: int) -> int:
     """Opens a file that only its owner may read."""
     return os.open(path, flags, 0o600)
-
-
-def describe(
-    made: Path,
-    stage: Stage,
-    *,
-    stage_version: int,
-    recipe: dict[str, Any],
-    inputs: dict[str, str],
-    statistics: dict[str, Any],
-) -> Manifest:
-    """The manifest of an artifact whose files lie under `made`, as of now."""
-    files = (e for e in file_entries(made) if e.path.partition("/")[0] not in FOR_ANOTHER_TRY)
-    return Manifest(
-        stage=stage,
-        stage_version=stage_version,
-        recipe=recipe,
-        inputs=inputs,
-        files=tuple(files),
-        statistics=statistics,
-        environment=environment(),
-        created=datetime.now(UTC).isoformat(timespec="microseconds"),
-    )
-
-
-def file_entries(folder: Path) -> Iterator[FileEntry]:
-    """An entry for each file under `folder`, sorted by path."""
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        name = path.relative_to(folder).as_posix()
-        yield FileEntry(path=name, size=path.stat().st_size, sha256=file_digest(path))
-
-
-def environment() -> dict[str, str]:
-    """Versions of Python and of the libraries that a result may depend on."""
-    found = {"python": platform.python_version(), "machine": platform.machine()}
-    for library in RECORDED_LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            continue
-    return found

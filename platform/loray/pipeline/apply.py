@@ -10,8 +10,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from loray.artifacts.describe import describe
 from loray.artifacts.manifest import StageKind
-from loray.artifacts.store import Store, describe
+from loray.artifacts.store import Store
 from loray.errors import ArtifactError
 from loray.pipeline.inputs import InputWatch
 from loray.pipeline.plan import Plan, StageState, make_plan
