@@ -213,7 +213,8 @@ class Store:
         if self.is_local:
             target = Path(key)
             private_folder(target.parent)
-            source.chmod(0o600)
+            with suppress(PermissionError):  # a worker under another user wrote it
+                source.chmod(0o600)
             source.replace(target)
             return
         with source.open("rb") as reader, self._fs.open_output_stream(key) as writer:
