@@ -49,7 +49,7 @@ def build_application(spec: RunSpec, catalog: Catalog) -> serve.Application:
     Raises:
         SpecError: `serve.max_context` is more than the base model reads.
     """
-    _check_context(spec)
+    check_context(spec)
     name = served_name(spec.base_model)
     base = spec.base_model
     if Path(base.path).is_dir():
@@ -150,8 +150,12 @@ def _waiting(spec: ServeSpec) -> dict[str, Any]:
     }
 
 
-def _check_context(spec: RunSpec) -> None:
-    """Refuse here what every replica's engine would refuse, where its config is at hand."""
+def check_context(spec: RunSpec) -> None:
+    """Refuse here what every replica's engine would refuse, where its config is at hand.
+
+    Raises:
+        SpecError: `serve.max_context` is more than the base model reads.
+    """
     path = Path(spec.base_model.path) / "config.json"
     if not path.is_file():
         return

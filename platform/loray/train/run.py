@@ -18,7 +18,13 @@ from ray.train.v2.api.config import ScalingConfig  # what ray.train gives, but w
 from loray.artifacts.diagnosis import DIAGNOSES_NAME, Diagnosis, diagnosis_of, to_lines
 from loray.errors import ClusterError, TrainingError
 from loray.spec.run import RunSpec
-from loray.train.checkpoint import GUARD_NAME, STATE_NAME, Checkpoint, CheckpointStore
+from loray.train.checkpoint import (
+    GUARD_NAME,
+    STATE_NAME,
+    Checkpoint,
+    CheckpointStore,
+    DamagedCheckpointError,
+)
 from loray.train.controller import ToldController, Trainer, cause_of
 from loray.train.export import tracked, trackers_told
 from loray.train.findings import findings
@@ -210,6 +216,24 @@ def run_workers(task: WorkerTask, *, storage: Path) -> str | None:
     return None
 
 
+def fetch_sound(store: CheckpointStore, checkpoint: Checkpoint, folder: Path) -> None:
+    """Fetch a checkpoint; of a damaged one the run is taken back to the one before.
+
+    Raises:
+        TrainingError: it is damaged.
+    """
+    try:
+        store.fetch(checkpoint, folder)
+    except (DamagedCheckpointError, FileNotFoundError) as error:
+        later = [each for each in store.committed() if each.step >= checkpoint.step]
+        for each in reversed(later):
+            store.discard(each)
+        raise TrainingError(
+            f"the checkpoint of step {checkpoint.step} is damaged ({error}); it and those after it "
+            "were taken back; apply again to train on from the one before"
+        ) from error
+
+
 def collect(
     store: CheckpointStore,
     checkpoints: list[Checkpoint],
@@ -228,7 +252,8 @@ def collect(
     guard = GuardState()
     shutil.rmtree(out / "checkpoints", ignore_errors=True)  # of a try that was cut off here
     for checkpoint in checkpoints:
-        folder = store.fetch(checkpoint, out / "checkpoints" / f"step-{checkpoint.step:06d}")
+        folder = out / "checkpoints" / f"step-{checkpoint.step:06d}"
+        fetch_sound(store, checkpoint, folder)
         history += (folder / HISTORY_NAME).read_text(encoding="utf-8").splitlines(keepends=True)
         vitals += (folder / VITALS_NAME).read_text(encoding="utf-8").splitlines(keepends=True)
         guard = GuardState.from_json((folder / GUARD_NAME).read_text(encoding="utf-8"))
