@@ -3,6 +3,7 @@
 import errno
 import random
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 from loray.errors import SpecError
@@ -75,15 +76,20 @@ def holder_of(port: int) -> str | None:
     """Who listens on a port, `process 4711 (python -m http.server 8000)`; None where unknown."""
     inodes = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
     for handles in Path("/proc").glob("[0-9]*/fd") if inodes else ():
-        try:
-            held = {str(handle.readlink()) for handle in handles.iterdir()}
-            command = (handles.parent / "cmdline").read_bytes()
-        except OSError:  # another user's process, or it has ended
-            continue
-        if held & inodes:
-            words = command.replace(b"\0", b" ").decode("utf-8", "replace").strip()
-            return f"process {handles.parent.name} ({words:.100})"
+        with suppress(OSError):  # another user's process, or it has ended
+            if any(_target(handle) in inodes for handle in handles.iterdir()):
+                command = (handles.parent / "cmdline").read_bytes().replace(b"\0", b" ")
+                words = command.decode("utf-8", "replace").strip()
+                return f"process {handles.parent.name} ({words:.100})"
     return None
+
+
+def _target(handle: Path) -> str:
+    """What an open file of a process is; empty when it was closed meanwhile."""
+    try:
+        return str(handle.readlink())
+    except FileNotFoundError:
+        return ""
 
 
 def _candidates() -> range:

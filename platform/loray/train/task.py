@@ -71,18 +71,18 @@ def _give_notice(task: WorkerTask, error: Exception) -> None:
     The message is the error's own: what Ray passes on is cut off in the middle.
     """
     worker = ray.train.get_context().get_world_rank()
-    text = _in_words(error)
+    text = error_in_words(error)
     if is_out_of_memory(error):
         what = "out of memory"
         advice = "`loray plan SPEC` says what takes how much and, with --device, what to change"
         ray.get(task.progress.meet.remote(worker, what, text, what=what, advice=advice))
     elif may_pass(error):
-        ray.get(task.progress.meet.remote(worker, _PORT.sub("", text), text))
+        ray.get(task.progress.meet.remote(worker, mark_of(error), text))
     else:
         ray.get(task.progress.fail.remote(text))
 
 
-def _in_words(error: Exception) -> str:
+def error_in_words(error: Exception) -> str:
     """The error's kind and message, and its cause's; without the frames that torch appends."""
     if isinstance(error, OSError) and (full := full_disk_words(error)) is not None:
         return full
@@ -90,6 +90,11 @@ def _in_words(error: Exception) -> str:
     text = f"{type(error).__name__}: {own}" if own else type(error).__name__
     cause = error.__cause__
     return text if cause is None else f"{text} (from {type(cause).__name__}: {cause!s:.300})"
+
+
+def mark_of(error: Exception) -> str:
+    """The error in words that are the same at every try: without the ports of peers."""
+    return _PORT.sub("", error_in_words(error))
 
 
 def may_pass(error: Exception) -> bool:
