@@ -67,7 +67,7 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
     if any(s.stage.kind == "training" and not s.is_fresh for s in wanted):
         check_trackers(spec.tracking)
     with ExitStack() as stack:
-        if stale := [state.stage.kind for state in wanted if not state.is_fresh]:
+        if stale := stale_kinds(Plan(wanted)):
             refuse_unwritable(store.scratch)
             from loray.pipeline.cluster import cluster  # noqa: PLC0415 (Ray takes 1 s to import)
 
@@ -84,6 +84,11 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
     if until is None and spec.method.kind == "lora":
         outcome.published = publish(spec, plan, outcome.stages, report=report)
     return outcome
+
+
+def stale_kinds(plan: Plan) -> list[StageKind]:
+    """The stages that would be made."""
+    return [state.stage.kind for state in plan.stages if not state.is_fresh]
 
 
 def needs(spec: RunSpec, stages: Sequence[StageKind]) -> list[Wanted]:

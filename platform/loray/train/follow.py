@@ -38,7 +38,6 @@ def followed(
     steps: int,
     resources: ResourceSpec,
     report: Report,
-    tell_seconds: float = TELL_SECONDS,
 ) -> Iterator[Followed]:
     """Report the workers' progress while the body runs.
 
@@ -48,12 +47,11 @@ def followed(
     Args:
         resources: how many workers are wanted; when there are others, it is said. How long they may
             take to start; then the run is ended.
-        tell_seconds: how often it is said that they are waited for.
     """
     done = threading.Event()
     found = Followed()
     teller = _Teller(progress, steps, resources.workers, report)
-    watch = _Watch(progress, resources, report, tell_seconds)
+    watch = _Watch(progress, resources, report)
 
     def follow() -> None:
         is_over = False
@@ -87,16 +85,15 @@ class _Watch:
         progress: Any,  # noqa: ANN401
         resources: ResourceSpec,
         report: Report,
-        tell_seconds: float,
     ) -> None:
         self._progress = progress
         self._wanted = workers_wanted(resources)
         self._limit = resources.start_seconds
         self._most = resources.max_failures
         self._report = report
-        self._tell_seconds = tell_seconds
         self._began = self._told = time.monotonic()
         self._restarts = 0
+        self._is_running = False
 
     def tell_restarts(self) -> None:
         """Why workers begin again, where they do."""
@@ -113,13 +110,16 @@ class _Watch:
         if ray.get(self._progress.failure.remote()) is not None:
             self.end_run()  # or Ray would start all workers again, only to see them leave
             return None
-        now = time.monotonic()
-        if ray.get(self._progress.control.remote())[1]:
+        now, is_running = time.monotonic(), ray.get(self._progress.control.remote())[1]
+        if is_running and not self._is_running:
+            self._report("the workers have started; they load the base")
+        self._is_running = is_running
+        if is_running:
             self._began = self._told = now
         elif now - self._began > self._limit:
             self.end_run()
             return given_up_words(self._wanted, self._limit)
-        elif now - self._told > self._tell_seconds:
+        elif now - self._told > TELL_SECONDS:
             self._told = now
             self._report(waiting_words(self._wanted, now - self._began, self._limit))
         return None
