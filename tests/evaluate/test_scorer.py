@@ -139,8 +139,9 @@ def test_a_row_that_does_not_fit_is_counted_and_costs_the_others_nothing(scorer:
         Row("c", (), "z" * 2 * room),
     )
     prompt, sound, reference, raw = score(scorer, BASE_CANDIDATE, rows)
-    assert sound == score(scorer, BASE_CANDIDATE, ROWS[:1])[0]
-    assert not sound.is_too_long
+    (by_itself,) = score(scorer, BASE_CANDIDATE, ROWS[:1])
+    assert (sound.answer, sound.is_too_long) == (by_itself.answer, False)
+    assert sound.nll_sum == pytest.approx(by_itself.nll_sum, rel=1e-6)
     assert (prompt.answer, prompt.num_targets, prompt.is_too_long) == (None, 0, True)
     assert reference.answer is not None
     assert (reference.num_targets, reference.is_too_long) == (0, True)
