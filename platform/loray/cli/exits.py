@@ -5,7 +5,8 @@
 2    the spec or the command line is wrong; nothing was started
 3    another live process works on the same stage; wait for it, or stop it
 4    a gate refused the adapter: it is registered, and the alias stayed where it was
-130  interrupted from the keyboard
+130  interrupted from the keyboard (SIGINT)
+143  told to end (SIGTERM)
 """
 
 from enum import IntEnum
@@ -22,6 +23,7 @@ class Exit(IntEnum):
     LEASE_HELD = 3
     REFUSED_BY_GATE = 4
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 def exit_for(error: LorayError) -> Exit:

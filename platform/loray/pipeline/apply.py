@@ -5,7 +5,7 @@ dies leaves a work folder that the next one continues from.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,8 @@ from loray.artifacts.describe import describe
 from loray.artifacts.manifest import StageKind
 from loray.artifacts.store import Store
 from loray.errors import ArtifactError
+from loray.machines.disk import refuse_unwritable
+from loray.machines.room import Wanted, refuse_impossible, scorers_wanted, workers_wanted
 from loray.pipeline.inputs import InputWatch
 from loray.pipeline.plan import Plan, StageState, make_plan
 from loray.pipeline.publish import Published, publish
@@ -56,9 +58,10 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
 
     Raises:
         SpecError: a tracker that the training is to be told to cannot be started.
+        ClusterError: Ray does not start, or has no room for the workers.
         LeaseError: another live process works on a stage of this spec.
-        ArtifactError: files of an artifact are missing or damaged, or an input changed while a
-            stage read it.
+        ArtifactError: the storage cannot be written, files of an artifact are missing or damaged,
+            or an input changed while a stage read it.
         LorayError: a stage failed; applying again continues from what it left.
     """
     store, outcome = Store(spec.storage.root), Outcome()
@@ -67,10 +70,12 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
     dataset = store.location(plan.stages[0].stage)
     _check_before_start(spec, wanted)
     with ExitStack() as stack:
-        if not all(state.is_fresh for state in wanted):
+        if stale := stale_kinds(Plan(wanted)):
+            refuse_unwritable(store.scratch)
             from loray.pipeline.cluster import cluster  # noqa: PLC0415 (Ray takes 1 s to import)
 
             stack.enter_context(cluster(spec.resources))
+            refuse_impossible(*needs(spec, stale))
         for state in wanted:
             if store.read_manifest(state.stage) is None:
                 make_stage(
@@ -93,6 +98,20 @@ def _check_before_start(spec: RunSpec, wanted: tuple[StageState, ...]) -> None:
         check_trackers(spec.tracking)
         if wanted[0].is_fresh:  # its tokens too, which training reads in place
             Store(spec.storage.root).verify(wanted[0].stage)
+
+
+def stale_kinds(plan: Plan) -> list[StageKind]:
+    """The stages that would be made."""
+    return [state.stage.kind for state in plan.stages if not state.is_fresh]
+
+
+def needs(spec: RunSpec, stages: Sequence[StageKind]) -> list[Wanted]:
+    """What must find room in the cluster for these stages to be made."""
+    wanted = {
+        "training": workers_wanted(spec.resources),
+        "evaluation": scorers_wanted(spec.resources),
+    }
+    return [wanted[stage] for stage in stages if stage in wanted]
 
 
 def stages_until(plan: Plan, last: StageKind | None) -> tuple[StageState, ...]:
