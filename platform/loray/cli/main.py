@@ -7,7 +7,20 @@ from collections.abc import Sequence
 import click
 
 from loray import __version__
-from loray.cli import apply, chat, check, data, doctor, initial, look, plan, registry, serve, sweep
+from loray.cli import (
+    apply,
+    chat,
+    check,
+    clean,
+    data,
+    doctor,
+    initial,
+    look,
+    plan,
+    registry,
+    serve,
+    sweep,
+)
 from loray.cli.endings import end_with
 from loray.cli.exits import Exit
 from loray.machines.signals import interruptible
@@ -24,6 +37,7 @@ VERBS = (
     doctor.doctor,
     data.data,
     registry.registry,
+    clean.clean,
     serve.serve,
     chat.chat,
     serve.quickstart,

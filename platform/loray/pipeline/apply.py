@@ -10,10 +10,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from loray.artifacts.describe import describe
 from loray.artifacts.manifest import StageKind
-from loray.artifacts.store import Store, describe
+from loray.artifacts.store import Store
+from loray.errors import ArtifactError
 from loray.machines.disk import refuse_unwritable
 from loray.machines.room import Wanted, refuse_impossible, scorers_wanted, workers_wanted
+from loray.pipeline.inputs import InputWatch
 from loray.pipeline.plan import Plan, StageState, make_plan
 from loray.pipeline.publish import Published, publish
 from loray.pipeline.stages import MAKERS, Making
@@ -58,14 +61,15 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
         ArtifactError: the storage cannot be written.
         ClusterError: Ray does not start, or has no room for the workers.
         LeaseError: another live process works on a stage of this spec.
+        ArtifactError: files of an artifact are missing or damaged, or an input changed while a
+            stage read it.
         LorayError: a stage failed; applying again continues from what it left.
     """
     store, outcome = Store(spec.storage.root), Outcome()
     plan = make_plan(spec)
     wanted = stages_until(plan, until)
     dataset = store.location(plan.stages[0].stage)
-    if any(s.stage.kind == "training" and not s.is_fresh for s in wanted):
-        check_trackers(spec.tracking)
+    _check_before_start(spec, wanted)
     with ExitStack() as stack:
         if stale := stale_kinds(Plan(wanted)):
             refuse_unwritable(store.scratch)
@@ -100,6 +104,17 @@ def needs(spec: RunSpec, stages: Sequence[StageKind]) -> list[Wanted]:
     return [wanted[stage] for stage in stages if stage in wanted]
 
 
+def _check_before_start(spec: RunSpec, wanted: tuple[StageState, ...]) -> None:
+    """Refuse what would fail later, before Ray starts."""
+    for state in wanted:
+        if state.damage is not None:
+            raise ArtifactError(state.damage)
+    if any(s.stage.kind == "training" and not s.is_fresh for s in wanted):
+        check_trackers(spec.tracking)
+        if wanted[0].is_fresh:  # its tokens too, which training reads in place
+            Store(spec.storage.root).verify(wanted[0].stage)
+
+
 def stages_until(plan: Plan, last: StageKind | None) -> tuple[StageState, ...]:
     """The stages up to and with `last`; all of them when it is not given."""
     kinds = [state.stage.kind for state in plan.stages]
@@ -131,7 +146,9 @@ def make_stage(
             check=lease.check,
             report=lambda line: report(f"{stage.kind}: {line}"),
         )
+        inputs = InputWatch(spec, state.recipe)
         statistics = MAKERS[stage.kind](making)
+        inputs.check()
         seconds = time.monotonic() - begin
         manifest = describe(
             making.work,
