@@ -15,7 +15,13 @@ from loray.artifacts.manifest import StageKind
 from loray.artifacts.store import Store
 from loray.errors import ArtifactError
 from loray.machines.disk import refuse_unwritable
-from loray.machines.room import Wanted, refuse_impossible, scorers_wanted, workers_wanted
+from loray.machines.room import (
+    Wanted,
+    await_place,
+    refuse_impossible,
+    scorers_wanted,
+    workers_wanted,
+)
 from loray.pipeline.inputs import InputWatch
 from loray.pipeline.plan import Plan, StageState, make_plan
 from loray.pipeline.publish import Published, publish
@@ -77,6 +83,8 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
 
             stack.enter_context(cluster(spec.resources))
             refuse_impossible(*needs(spec, stale))
+            if "dataset" in stale:
+                await_place(spec.resources, report)
         for state in wanted:
             if store.read_manifest(state.stage) is None:
                 make_stage(
