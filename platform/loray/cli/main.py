@@ -1,6 +1,7 @@
 """`loray`: one YAML spec takes a corpus to a served adapter."""
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -83,4 +84,8 @@ def _farewell(words: Sequence[str]) -> str:
     verb = next((word for word in words if not word.startswith("-")), "")
     if verb in GO_ON:
         return "interrupted; apply again to continue where it stopped"
-    return "interrupted; no more requests are taken" if verb == "serve" else "interrupted"
+    if verb == "serve":
+        is_ours = not os.environ.get("RAY_ADDRESS")
+        stays = "the application stays on the cluster at RAY_ADDRESS"
+        return f"interrupted; {'no more requests are taken' if is_ours else stays}"
+    return "interrupted"

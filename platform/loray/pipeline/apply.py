@@ -15,7 +15,13 @@ from loray.artifacts.manifest import StageKind
 from loray.artifacts.store import Store
 from loray.errors import ArtifactError
 from loray.machines.disk import refuse_unwritable
-from loray.machines.room import Wanted, refuse_impossible, scorers_wanted, workers_wanted
+from loray.machines.room import (
+    Wanted,
+    await_place,
+    refuse_impossible,
+    scorers_wanted,
+    workers_wanted,
+)
 from loray.pipeline.inputs import InputWatch
 from loray.pipeline.plan import Plan, StageState, make_plan
 from loray.pipeline.publish import Published, publish
@@ -76,6 +82,8 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
 
             stack.enter_context(cluster(spec.resources))
             refuse_impossible(*needs(spec, stale))
+            if "dataset" in stale:
+                await_place(spec.resources, report)
         for state in wanted:
             if store.read_manifest(state.stage) is None:
                 make_stage(
@@ -87,17 +95,6 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
     if until is None and spec.method.kind == "lora":
         outcome.published = publish(spec, plan, outcome.stages, report=report)
     return outcome
-
-
-def _check_before_start(spec: RunSpec, wanted: tuple[StageState, ...]) -> None:
-    """Refuse what would fail later, before Ray starts."""
-    for state in wanted:
-        if state.damage is not None:
-            raise ArtifactError(state.damage)
-    if any(s.stage.kind == "training" and not s.is_fresh for s in wanted):
-        check_trackers(spec.tracking)
-        if wanted[0].is_fresh:  # its tokens too, which training reads in place
-            Store(spec.storage.root).verify(wanted[0].stage)
 
 
 def stale_kinds(plan: Plan) -> list[StageKind]:
@@ -112,6 +109,17 @@ def needs(spec: RunSpec, stages: Sequence[StageKind]) -> list[Wanted]:
         "evaluation": scorers_wanted(spec.resources),
     }
     return [wanted[stage] for stage in stages if stage in wanted]
+
+
+def _check_before_start(spec: RunSpec, wanted: tuple[StageState, ...]) -> None:
+    """Refuse what would fail later, before Ray starts."""
+    for state in wanted:
+        if state.damage is not None:
+            raise ArtifactError(state.damage)
+    if any(s.stage.kind == "training" and not s.is_fresh for s in wanted):
+        check_trackers(spec.tracking)
+        if wanted[0].is_fresh:  # its tokens too, which training reads in place
+            Store(spec.storage.root).verify(wanted[0].stage)
 
 
 def stages_until(plan: Plan, last: StageKind | None) -> tuple[StageState, ...]:

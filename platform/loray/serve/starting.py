@@ -76,7 +76,8 @@ def _port_of_serve() -> int | None:
     from ray.serve.context import _get_global_client  # noqa: PLC0415
 
     client: Any = _get_global_client()
-    return int(client.http_config.port) if client and client.http_config.port else None
+    options = client.http_config
+    return int(options.port) if options.port else None
 
 
 def await_replicas(spec: RunSpec, report: Callable[[str], None]) -> None:
