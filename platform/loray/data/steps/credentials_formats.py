@@ -14,7 +14,7 @@ AZURITE_KEY = "Eby8vdM02xNOcqFl"
 """How the storage emulator's key begins, which Microsoft prints and everybody may use."""
 
 
-def _is_token(found: re.Match[str]) -> bool:
+def is_token(found: re.Match[str]) -> bool:
     """Whether what follows a format's fixed part is random, not written out to show the format."""
     value = found["value"] if "value" in found.re.groupindex else found[0]
     tail = value[-16:]
@@ -23,7 +23,7 @@ def _is_token(found: re.Match[str]) -> bool:
 
 def _is_mixed(found: re.Match[str]) -> bool:
     """Likewise, where only small and large letters together are random."""
-    return _is_token(found) and found[0].lower() != found[0] != found[0].upper()
+    return is_token(found) and found[0].lower() != found[0] != found[0].upper()
 
 
 def _is_aws_secret(found: re.Match[str]) -> bool:
@@ -36,7 +36,7 @@ def _is_aws_secret(found: re.Match[str]) -> bool:
 
 def _is_twilio_token(found: re.Match[str]) -> bool:
     before = found.string[max(found.start() - 96, 0) : found.start()]
-    return _is_token(found) and TWILIO_WORDS.search(before) is not None
+    return is_token(found) and TWILIO_WORDS.search(before) is not None
 
 
 def _is_storage_key(found: re.Match[str]) -> bool:
@@ -47,7 +47,7 @@ def _format(
     kind: str,
     hints: tuple[str, ...],
     pattern: str,
-    is_real: Callable[[re.Match[str]], bool] = _is_token,
+    is_real: Callable[[re.Match[str]], bool] = is_token,
 ) -> Entity:
     pattern = START + pattern + END
     return Entity(kind, f"SECRET_{kind.upper()}", folded(*hints), re.compile(pattern), is_real)
@@ -85,7 +85,7 @@ FORMATS = (
             r"hooks\.slack\.com/(?:services|workflows)/"
             r"(?P<value>[A-Z][A-Z0-9]{8,12}/[A-Z][A-Z0-9]{8,12}/[A-Za-z0-9]{20,32})\b"
         ),
-        _is_token,
+        is_token,
     ),
     _format(
         "stripe",
@@ -113,7 +113,7 @@ FORMATS = (
         "SECRET_NPM",
         folded("_authtoken"),
         re.compile(r"//[\w.:/-]{1,99}:_authToken=[\"']?(?P<value>[0-9a-fA-F-]{36})\b"),
-        _is_token,
+        is_token,
     ),
     _format(
         "pypi", ("pypi-ag",), "pypi-Ag(?:EIcHlwaS5vcmc|ENdGVzdC5weXBpLm9yZw)[A-Za-z0-9_-]{50,400}"
@@ -123,7 +123,7 @@ FORMATS = (
         "SECRET_TWILIO",
         in_hex("f" * 32),
         re.compile(rf"{START}(?:AC|SK)[0-9a-f]{{32}}{END}"),
-        _is_token,
+        is_token,
     ),
     _format("twilio", ("twilio", "auth_token", "authtoken"), "[0-9a-f]{32}", _is_twilio_token),
     _format("sendgrid", ("sg.",), r"SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}", _is_mixed),

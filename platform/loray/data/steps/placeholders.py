@@ -2,6 +2,7 @@
 
 A kind of value is found in three moves, the cheapest first: hints (bytes, one of which every text
 with such a value holds), a pattern, and a check behind the pattern. Most texts hold no hint.
+Patterns take time linear in a text: what repeats is bounded, or cannot be split in two ways.
 
 A placeholder's digits are a salted hash of the value, so that one value keeps one placeholder
 within a dataset and nobody can look it up. No pattern matches a placeholder, and a text is gone
@@ -25,6 +26,7 @@ _LETTERS = b"abcdefghijklmnopqrstuvwxyz"
 _TO_FOLDED = bytes.maketrans(_LETTERS.upper() + _DIGITS, _LETTERS + b"0" * 10)
 _TO_HEX = bytes.maketrans(b"0abcdef", b"fffffff")
 _TO_RUNS = bytes.maketrans(b"0" + _LETTERS, b"w" * 27)
+_PLACEHOLDER = re.compile(r"[A-Z]_[0-9a-f]{4}>")
 
 
 def always(found: re.Match[str]) -> bool:  # noqa: ARG001 - the signature of a check
@@ -44,6 +46,24 @@ class Entity(NamedTuple):
     is_real: Callable[[re.Match[str]], bool] = always
     canonical: Callable[[str], str] = str
     """What the ways to write one value have in common."""
+    also: tuple[Hint, ...] = ()
+    """A second set of hints: where there are any, one of these is needed too."""
+    max_chars: int | None = None
+    """Longest text that it is looked for in."""
+
+
+def before(found: re.Match[str], chars: int = 32) -> str:
+    """The characters before a match, but for those of a placeholder and what precedes it.
+
+    A placeholder names its kind, and must not stand for the word that a second value needs.
+    """
+    text = found.string[max(found.start() - chars, 0) : found.start()]
+    return _PLACEHOLDER.split(text)[-1] if ">" in text else text
+
+
+def after(found: re.Match[str], chars: int = 32) -> str:
+    """The characters behind a match, up to the next placeholder."""
+    return found.string[found.end() : found.end() + chars].partition("<")[0]
 
 
 def folded(*texts: str) -> tuple[Hint, ...]:
@@ -70,8 +90,7 @@ def scrub(
         entities: in the order in which they are looked for.
         counts: gains one by `Entity.kind` for each value replaced.
     """
-    views = _views(text)
-    likely = [entity for entity in entities if _may_hold(views, entity.hints)]
+    likely = _likely(text, entities)
     if not likely:
         return text
     counts = Counter() if counts is None else counts
@@ -84,10 +103,24 @@ def scrub(
     return text
 
 
-def _views(text: str) -> tuple[bytes, bytes, bytes]:
-    """The text without what tells cases, digits or letters apart: bytes are quick to search."""
+def _likely(text: str, entities: Iterable[Entity]) -> list[Entity]:
+    """Those whose hints the text holds. Entities share hints, so each set is looked for once."""
     plain = text.encode(errors="replace").translate(_TO_FOLDED)
-    return plain, plain.translate(_TO_HEX), plain.translate(_TO_RUNS)
+    in_hex = plain.translate(_TO_HEX)
+    views = plain, in_hex, in_hex.translate(_TO_RUNS)
+    known = {id(()): True}
+    likely = []
+    for entity in entities:
+        if entity.max_chars is not None and len(text) > entity.max_chars:
+            continue
+        for hints in (entity.hints, entity.also):
+            if id(hints) not in known:
+                known[id(hints)] = _may_hold(views, hints)
+            if not known[id(hints)]:
+                break
+        else:
+            likely.append(entity)
+    return likely
 
 
 def _may_hold(views: tuple[bytes, ...], hints: tuple[Hint, ...]) -> bool:
