@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 
+from loray.data.steps.credentials_words import by_first_letter
 from loray.data.steps.credentials_values import (
     KEBAB,
     decoded,
@@ -37,15 +38,28 @@ LINE_END = re.compile(r"[`\"')|\]},;.<?]{0,3}[ \t]*(?:[|,<]|(?://|#|;|--|<!--|/\
 """What may follow a value: marks that close, and a comment."""
 ATTRIBUTE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 _SEGMENT = "(?:[_-][A-Za-z0-9]{1,24}|[A-Z0-9][A-Za-z0-9]{0,24}){0,2}+"
+_KEY_OF = """
+    api access auth secret private encryption encrypt signing account shared app application master
+    session cookie jwt hmac consumer client service storage subscription admin webhook deploy rails
+"""
+_PASS_OF = "db user smtp mail ftp root admin ssh become"
+_WORDS = by_first_letter(
+    r"passw(?:or)?[dt] passphrase passcode pwd secret token kennwort mot_?de_?passe contrase[n\u00f1]a"
+    r" senha wachtwoord has[l\u0142]o "
+    + " ".join(f"{word}pass(?![a-z])" for word in _PASS_OF.split())
+    + " "
+    + " ".join(f"{word}[_-]?key" for word in _KEY_OF.split())
+    + " auth_salt logged_in_salt nonce_salt secure_auth_salt"
+)
 _NAME = (
-    r"(?P<name>(?i:passw(?:or)?[dt]|passphrase|passcode|pwd|secret|token|kennwort|"
-    r"mot_?de_?passe|contrase[n\u00f1]a|senha|wachtwoord|has[l\u0142]o|"
-    r"(?:db|user|smtp|mail|ftp|root|admin|ssh|become)pass(?![a-z])"
-    r"|(?:api|access|auth|secret|private|encryption|encrypt|signing|account|shared|app|application|"
-    r"master|session|cookie|jwt|hmac|consumer|client|service|storage|subscription|admin|webhook|"
-    r"deploy|rails)[_-]?key|(?:auth|logged_in|nonce|secure_auth)_salt)"
-    rf"{_SEGMENT}"
-    r"|(?<![A-Za-z])(?i:pass|pw|mdp)(?![a-z])(?:[_-][A-Za-z0-9]{1,24}){0,1}|(?<=[a-z])(?:Pass|PW)(?![a-z]))"
+    rf"(?P<name>(?:{_WORDS}){_SEGMENT}"
+    r"|[pPmM](?<![A-Za-z].)(?i:ass|w|dp)(?![a-z])(?:[_-][A-Za-z0-9]{1,24})?"
+    r"|P(?<=[a-z].)(?:ass|W)(?![a-z]))"
+)
+_CALLS = by_first_letter(
+    "login log_in logon signin sign_in authenticate auth connect mysqli? mysqli?_connect "
+    "getconnection pdo httpbasicauth basic_?auth setbasicauth setauth plainauth credentials? "
+    "networkcredential usernamepasswordcredentials register passwordauthentication"
 )
 _WORD_HINTS = folded(
     "passw", "passphrase", "passcode", "pwd", "secret", "token", "kennwort", "passe", "contrase",
@@ -158,10 +172,7 @@ VARIABLE = _place(
     folded("variable "),
 )
 POSITIONAL = _place(
-    r"\b(?i:login|log_in|logon|signin|sign_in|authenticate|auth|connect|mysqli?|mysqli_connect|"
-    r"mysql_connect|getconnection|pdo|httpbasicauth|basicauth|basic_auth|setbasicauth|setauth|"
-    r"plainauth|credentials?|networkcredential|usernamepasswordcredentials|register|"
-    r"passwordauthentication)(?:\s?=\s?)?\((?:[^()\"'\n]{0,40},)?"
+    rf"(?:{_CALLS})(?:\s?=\s?)?\((?:[^()\"'\n]{{0,40}},)?"
     r"(?:\s{0,4}[\"'][^\"'\n]{0,100}[\"']\s{0,4},){1,3}\s{0,4}[\"'](?P<value>[^\s\"']{6,128})[\"']",
     lambda found: is_password(found["value"]) and NO_SECRET.match(found["value"]) is None,
     folded("login(", "logon(", "log_in(", "sign", "auth", "connect", "mysql", "pdo(", "credential",

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from loray.data.steps.credentials_headers import is_login
 from loray.data.steps.credentials_values import decoded, is_made_up, is_name, is_password
-from loray.data.steps.placeholders import Entity, Hint, folded
+from loray.data.steps.placeholders import Entity, Hint, bare, before, folded, in_long
 
 SECRET_CHARS = 2000
 """How far above its values `kind: Secret` is looked for."""
@@ -19,6 +19,12 @@ def _is_netrc_password(found: re.Match[str]) -> bool:
     """After `machine` and `login`, whatever is no word is a password."""
     value = found["value"]
     return not is_made_up(value) and re.fullmatch("[a-z]{1,12}", value) is None
+
+
+def _is_pgpass_password(found: re.Match[str]) -> bool:
+    """Whether a host stands first. Source: PostgreSQL's manual, "The Password File"."""
+    host = re.search(r"(?:^|[\s\"'`>|(=])(?:[\w.*-]+|/[\w./-]+)$", before(found, 100))
+    return host is not None and is_password(found["value"])
 
 
 def _is_docker_login(found: re.Match[str]) -> bool:
@@ -80,10 +86,10 @@ FILES = (
         _is_password,
     ),
     _place(
-        folded(":0000:", ":*:", ":00000:"),
-        r"(?:^|(?<=[\s\"'`>|(=]))(?:[\w.*-]{1,100}|/[\w./-]{1,60}):(?:[0-9]{4,5}|\*):[\w*-]{1,64}:"
-        r"[\w*@.-]{1,64}:(?P<value>[^\s:\"'`<>|)]{6,128})(?=[\s\"'`<|)]|$)",
-        _is_password,
+        bare(":0000:", ":*:", ":00000:"),
+        r":(?:[0-9]{4,5}|\*):[\w*-]{1,64}:[\w*@.-]{1,64}:(?P<value>[^\s:\"'`<>|)]{6,128})"
+        r"(?=[\s\"'`<|)]|$)",
+        _is_pgpass_password,
     ),
     _place(
         folded('"auth"', "'auth'", "auth:", "auth=", 'auth\\"'),
@@ -91,12 +97,12 @@ FILES = (
         _is_docker_login,
     ),
     _place(
-        folded("dockerconfigjson", "dockercfg"),
+        in_long("dockerconfigjson", "dockercfg"),
         r"\.docker(?:configjson|cfg)[\"']?:\s{0,20}[\"']?(?P<value>[A-Za-z0-9+/]{40,8192}+={0,2})",
         _is_docker_config,
     ),
     _place(
-        folded("_authtoken", "_password", "npmauthtoken", "identitytoken"),
+        folded("_authtoken", "_password=", "npmauthtoken", "identitytoken"),
         r"(?:_authToken|:_password|npmAuthToken|identitytoken)\\?[\"']?\s?[=:]\s?\\?[\"']?"
         r"(?P<value>[A-Za-z0-9+/_.~-]{10,2048}+={0,2})",
         lambda found: not is_made_up(found["value"]) and not is_name(found["value"]),

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from loray.data.steps.credentials_values import is_made_up, looks_random
-from loray.data.steps.placeholders import Entity, folded, in_hex
+from loray.data.steps.placeholders import Entity, folded, in_hex, in_long
 
 START, END = r"(?<![A-Za-z0-9_/+-])", r"(?![A-Za-z0-9_/+-])"
 AWS_KEY_ID = r"(?:AKIA|ASIA)[A-Z2-7]{16}"
@@ -49,15 +49,16 @@ def _format(
     pattern: str,
     is_real: Callable[[re.Match[str]], bool] = is_token,
 ) -> Entity:
-    pattern = START + pattern + END
-    return Entity(kind, f"SECRET_{kind.upper()}", folded(*hints), re.compile(pattern), is_real)
+    compiled = re.compile(START + pattern + END)
+    return Entity(kind, f"SECRET_{kind.upper()}", in_long(*hints), compiled, is_real)
 
 
 FORMATS = (
-    _format(
+    Entity(
         "aws",
-        ("aws_", "aws ", "akia", "access_key", "accesskey"),
-        "[A-Za-z0-9/+]{40}(?!=)",
+        "SECRET_AWS",
+        folded("aws_", "aws ", "akia", "access_key", "accesskey"),
+        re.compile(f"{START}[A-Za-z0-9/+]{{40}}{END}(?!=)"),
         _is_aws_secret,
     ),
     _format("aws", ("akia", "asia"), AWS_KEY_ID),
@@ -80,7 +81,7 @@ FORMATS = (
     Entity(
         "slack",
         "SECRET_SLACK",
-        folded("hooks.slack.com/"),
+        in_long("hooks.slack.com/"),
         re.compile(
             r"hooks\.slack\.com/(?:services|workflows)/"
             r"(?P<value>[A-Z][A-Z0-9]{8,12}/[A-Z][A-Z0-9]{8,12}/[A-Za-z0-9]{20,32})\b"
@@ -111,7 +112,7 @@ FORMATS = (
     Entity(
         "npm",
         "SECRET_NPM",
-        folded("_authtoken"),
+        in_long("_authtoken"),
         re.compile(r"//[\w.:/-]{1,99}:_authToken=[\"']?(?P<value>[0-9a-fA-F-]{36})\b"),
         is_token,
     ),
@@ -125,7 +126,14 @@ FORMATS = (
         re.compile(rf"{START}(?:AC|SK)[0-9a-f]{{32}}{END}"),
         is_token,
     ),
-    _format("twilio", ("twilio", "auth_token", "authtoken"), "[0-9a-f]{32}", _is_twilio_token),
+    Entity(
+        "twilio",
+        "SECRET_TWILIO",
+        in_hex("f" * 32),
+        re.compile(f"{START}[0-9a-f]{{32}}{END}"),
+        _is_twilio_token,
+        also=folded("twilio", "auth_token", "authtoken"),
+    ),
     _format("sendgrid", ("sg.",), r"SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}", _is_mixed),
     Entity(
         "azure",
@@ -141,7 +149,7 @@ FORMATS = (
     Entity(
         "azure",
         "SECRET_AZURE",
-        folded("sig="),
+        in_long("sig="),
         re.compile(r"[?&](?:amp;)?sig=(?P<value>(?:[A-Za-z0-9]|%2[BbFf]|[+/]){43,64}(?:%3[Dd]|=))"),
         _is_storage_key,
     ),

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from loray.data.steps.placeholders import Entity, always, folded
+from loray.data.steps.placeholders import Entity, always, folded, in_long
 
 _START, _END = r"(?<![\w$./+-])", r"(?![\w$/+])"
 _CRYPT = "[./0-9A-Za-z]"
@@ -19,7 +19,7 @@ def _hash(
     is_real: Callable[[re.Match[str]], bool] = _is_varied,
 ) -> Entity:
     compiled = re.compile(_START + pattern + _END)
-    return Entity("password_hash", "SECRET_PASSWORD_HASH", folded(*hints), compiled, is_real)
+    return Entity("password_hash", "SECRET_PASSWORD_HASH", in_long(*hints), compiled, is_real)
 
 
 HASHES = (
@@ -59,17 +59,17 @@ HASHES = (
     Entity(
         "password_hash",
         "SECRET_PASSWORD_HASH",
-        folded("identified ", "authentication_string", "password"),
+        in_long("*", "md0"),
         re.compile(
             r"(?i:identified (?:by password|with \S{1,40} as)|authentication_string[\"']?\s?[:=]|"
             r"password[\"']?\s?(?:[:=]|\())\s?[\"'](?P<value>\*[0-9A-F]{40}|md5[0-9a-f]{32})[\"']"
         ),
-        always,
+        also=folded("identified ", "authentication_string", "password"),
     ),
     Entity(
         "password_hash",
         "SECRET_PASSWORD_HASH",
-        folded(":000:", ":0000:", ":00:"),
+        in_long(":::"),
         re.compile(
             r"^[\w.$-]{1,64}:[0-9]{1,10}:(?P<value>[0-9A-Fa-f]{32}:[0-9A-Fa-f]{32}):::", re.M
         ),

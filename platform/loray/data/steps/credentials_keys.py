@@ -6,7 +6,7 @@ import json
 import re
 
 from loray.data.steps.credentials_values import decoded, is_made_up, looks_random
-from loray.data.steps.placeholders import Entity, folded, in_runs
+from loray.data.steps.placeholders import Entity, folded, in_long, in_runs
 
 PEM_BODY = re.compile(r"[A-Za-z0-9+/=]{32}")
 
@@ -39,7 +39,7 @@ def _is_lone_key(found: re.Match[str]) -> bool:
 JWT = Entity(
     "jwt",
     "SECRET_JWT",
-    folded("eyj"),
+    in_long("eyj"),
     re.compile(
         r"(?<![\w/+=.-])(?P<header>eyJ[A-Za-z0-9_-]{12,}+)\.[A-Za-z0-9_-]{2,}+\.[A-Za-z0-9_-]*+"
         r"(?:\.[A-Za-z0-9_-]++\.[A-Za-z0-9_-]++)?(?![\w/+=-])"

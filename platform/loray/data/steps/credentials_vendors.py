@@ -3,7 +3,7 @@
 import re
 
 from loray.data.steps.credentials_formats import END, START, is_token
-from loray.data.steps.placeholders import Entity, folded
+from loray.data.steps.placeholders import Entity, in_long
 
 _FORMS = {
     "hvs.": r"hv[sbr]\.[A-Za-z0-9_-]{24,200}",  # HashiCorp Vault
@@ -47,7 +47,7 @@ VENDORS = (
     Entity(
         "vendor",
         "SECRET_VENDOR",
-        folded(*_FORMS),
+        in_long(*_FORMS),
         re.compile(f"{START}(?:{'|'.join(filter(None, _FORMS.values()))}){END}"),
         is_token,
     ),

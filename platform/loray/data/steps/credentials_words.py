@@ -35,6 +35,21 @@ def _any_of(words: str) -> str:
     return "|".join(sorted(set(words.split()), key=lambda word: (-len(word), word)))
 
 
+def by_first_letter(words: str) -> str:
+    """An alternation of words in any case, each branch with its first letter as it is.
+
+    A search for a set of characters is quick, and so is leaving a branch at its first one.
+    """
+    firsts: dict[str, list[str]] = {}
+    for word in words.split():
+        firsts.setdefault(word[0], []).append(word[1:])
+    return "|".join(
+        f"{first}(?i:{'|'.join(rest)})"
+        for letter, rest in sorted(firsts.items())
+        for first in (letter, letter.upper())
+    )
+
+
 WORDS = re.compile(rf"(?:{_any_of(_WORDS)}|[0-9]++|[\W_]++)++", re.I)
 """A value made of nothing but these is a tutorial's. Bare digits count as padding.
 

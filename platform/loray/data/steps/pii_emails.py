@@ -8,7 +8,7 @@ import re
 
 from loray.data.steps.pii_domains import TOP_LEVEL_DOMAINS
 from loray.data.steps.pii_specimens import is_nobody
-from loray.data.steps.placeholders import Entity, before, folded
+from loray.data.steps.placeholders import Entity, bare, before, folded
 
 REMOTE_COMMANDS = re.compile(
     r"\b(?:ssh|scp|sftp|rsync|mosh|ssh-copy-id|sshfs)\b[^\n]*$|://[^\s/]*$"
@@ -21,11 +21,11 @@ _TOP = r"(?:xn--[A-Za-z0-9-]{2,59}|[^\W\d_]{2,24})"
 _END = rf"(?![{_LETTER}_(@=[-]|\.\w)"
 _AT = (
     r"(?:\s?[\[({<]\s?(?:at|AT|At|\u00e4t|@|arroba|chez|apenstaartje)\s?[\])}>]\s?"
-    r"|\s?_(?:at|AT)_\s?|\sAT\s|%40|&#0{0,3}64;|&#[xX]40;|&commat;|\uff20)"
+    r"|\s?_(?:at|AT)_\s?|%40|&#0{0,3}64;|&#[xX]40;|&commat;|\uff20)"
 )
 _DOT = (
     r"(?:\.|\s?[\[({<]\s?(?:dot|DOT|Dot|punkt|PUNKT|point|punto|ponto|punt|\.)\s?[\])}>]\s?"
-    r"|\s?_(?:dot|DOT)_\s?|\sDOT\s)"
+    r"|\s?_(?:dot|DOT)_\s?)"
 )
 _SPELLED_DOT = _DOT.replace(r"(?:\.|", "(?:", 1)
 _MARKS = re.compile(_AT)
@@ -53,10 +53,7 @@ def _is_address(local: str, domain: str) -> bool:
 
 
 def _is_spelled(found: re.Match[str]) -> bool:
-    written = found[0]
-    if re.search(r"\sAT\s", written) and re.search(r"\WDOT\W", written) is None:
-        return False
-    local, _, domain = plain_email(written).rpartition("@")
+    local, _, domain = plain_email(found[0]).rpartition("@")
     return _is_address(local, domain)
 
 
@@ -77,15 +74,17 @@ EMAIL = Entity(
 SPELLED_EMAIL = Entity(
     "email",
     "EMAIL",
-    folded(
-        "[at", "(at", "{at", "<at", "[ at", "( at", "(@", "[@", "[ @", "( @", "_at_", "(arroba",
-        "[arroba", "[\u00e4t", "(\u00e4t", "(chez", "[chez", " dot ", "%00", "&#00;", "&#000;",
-        "&#x00;", "&commat;", "\uff20",
-    ),
+    bare("()", "[]", "{}", "<>", "( )", "[ ]", "{ }", "( ", "[ ", "@", "__", "%00", "&", "\uff20",
+         "(\u00e4", "[\u00e4"),
     re.compile(
         rf"{_LOCAL}(?:{_SPELLED_DOT}[{_LETTER}][{_LETTER}_%+-]{{0,63}}){{0,3}}{_AT}"
         rf"(?:{_LABEL}{_DOT}){{1,9}}{_TOP}{_END}"
     ),
     _is_spelled,
     plain_email,
+    folded(
+        "[at", "(at", "{at", "<at", "[ at", "( at", "(@", "[@", "[ @", "( @", "_at_", "(arroba",
+        "[arroba", "[\u00e4t", "(\u00e4t", "(chez", "[chez", "%00", "&#00;", "&#000;", "&#x00;",
+        "&commat;", "\uff20",
+    ),
 )  # fmt: skip

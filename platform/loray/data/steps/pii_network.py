@@ -8,7 +8,7 @@ import ipaddress
 import re
 
 from loray.data.steps.pii_tables import PUBLIC_IPS
-from loray.data.steps.placeholders import Entity, after, before, folded, in_hex
+from loray.data.steps.placeholders import Entity, after, bare, before, in_hex
 
 VERSION_WORDS = re.compile(
     r"(?:\bv|\bver|versione?n?|release|section|chapter|clause|build|rev|revision|firmware|driver|"
@@ -105,7 +105,7 @@ def mac_digits(written: str) -> str:
 IP4 = Entity(
     "ip",
     "IP",
-    folded("0.0"),
+    bare("0.0"),
     re.compile(r"(?<![\w.-])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![\w-]|\.\w|/[0-9]{1,2}\b)"),
     _is_ip4,
 )

@@ -4,7 +4,7 @@ import re
 
 from loray.data.steps.pii_cards import only_digits
 from loray.data.steps.pii_tables import DUMMY_SSN, IBAN_LENGTHS
-from loray.data.steps.placeholders import Entity, after, before, folded
+from loray.data.steps.placeholders import Entity, after, bare, before
 
 SSN_WORDS = re.compile(
     r"(?:\b|_)(?:ssns?|socsec|soc\.? sec|social[ _-]?sec(?:urity)?|tax(?:payer)?[ _-]?id|tin|itin)"
@@ -71,7 +71,7 @@ def _iban_pattern() -> str:
 IBAN = Entity(
     "iban",
     "IBAN",
-    folded("000000", "0000 0000", "0000-0000", "0000\u00a0000", "0000\u2009000", "0000\u202f000"),
+    bare("000000", "0000 0000", "0000-0000", "0000\u00a0000", "0000\u2009000", "0000\u202f000"),
     re.compile(_iban_pattern()),
     _is_iban,
     without_gaps,
@@ -79,7 +79,7 @@ IBAN = Entity(
 SSN = Entity(
     "ssn",
     "SSN",
-    folded(
+    bare(
         "000-00-0000", "000 00 0000", "000.00.0000", "000000000", "000\u00a000\u00a00000",
         "000\u201000\u20100000", "000\u201100\u20110000", "000\u201300\u20130000",
     ),

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from loray.data.steps.pii_cards import only_digits
 from loray.data.steps.pii_specimens import is_specimen_phone
 from loray.data.steps.pii_tables import COUNTRY_CODES, FREEPHONE
-from loray.data.steps.placeholders import Entity, Hint, after, before, folded
+from loray.data.steps.placeholders import Entity, Hint, after, bare, before, folded
 
 _LABELS = (
     r"(?:(?<![A-Za-z])(?i:phone|telephone|tel|t\u00e9l|telefon[eo]?|tel\u00e9fono|telefonnummer|fax|"
@@ -142,11 +142,15 @@ _EXT = (
     r" ?[0-9]{1,6})"
 )
 _EXTENSION = re.compile(_EXT + "$")
-_NOT_BEFORE = r"(?:(?<![\w.)+/*-])|(?<=TTY-)|(?<=TDD-))"
+_NOT_BEFORE = r"(?:(?<![\w.)+/*-][+(0-9])|(?<=TTY-[(0-9])|(?<=TDD-[(0-9]))"
+"""Looked for behind a first character: a search for a set of characters is quick."""
 _NOT_AFTER = rf"{_EXT}?(?![\w(=*/+-]|\.[0-9])"
+_DIGIT, _OPEN = r"(?:(?<=\()[0-9]{1,5}\)|(?<=[0-9]))", r"(?:\([0-9]{1,3}\)|[0-9])"
+"""The rest of a number's first group, and all of one."""
 _NANP = (
-    rf"(?:1{_GAP})?(?:(?:\([0-9]{{3}}\){_GAP}?|[0-9]{{3}}/)[0-9]{{3}}{_GAP}[0-9]{{4}}"
-    rf"|[0-9]{{3}}(?P<gap>{_GAP})[0-9]{{3}}(?P=gap)[0-9]{{4}})"
+    rf"(?:(?<=1){_GAP})?(?:(?:\([0-9]{{3}}\)|(?<=\()[0-9]{{3}}\)){_GAP}?[0-9]{{3}}{_GAP}[0-9]{{4}}"
+    rf"|[0-9]{{2,3}}/[0-9]{{3}}{_GAP}[0-9]{{4}}"
+    rf"|[0-9]{{2,3}}(?P<gap>{_GAP})[0-9]{{3}}(?P=gap)[0-9]{{4}})"
 )
 
 
@@ -156,47 +160,41 @@ def _phone(
     is_real: Callable[[re.Match[str]], bool],
     also: tuple[Hint, ...] = (),
 ) -> Entity:
-    return Entity(
-        "phone",
-        "PHONE",
-        folded(*hints),
-        re.compile(rf"{_NOT_BEFORE}(?P<number>{pattern}){_NOT_AFTER}"),
-        is_real,
-        _canonical_phone,
-        also,
-    )
+    compiled = re.compile(rf"(?P<number>{pattern}){_NOT_AFTER}")
+    return Entity("phone", "PHONE", bare(*hints), compiled, is_real, _canonical_phone, also)
 
 
 _WORD_HINTS = folded(
     "phone", "tel", "t\u00e9l", "fax", "call", "mob", "m\u00f3vil", "dial", "hotline", "handy",
-    "rufn", "\u0422\u0435\u043b", "\u041c\u043e\u0431", "cell", "celul", "whats", "tty", "tdd", "ph:", "ph.", "gsm", "portable", "fixe",
-    "tlf", "tfn", "puhelin", "pager", "line", "durchwahl", "festnetz", "contact", "reach", "text",
-    "sms", "ring", "anruf", "unter", "appel", "llam", "chiam", "ligue", "bel", "\u0442\u0435\u043b",
-    "\u043c\u043e\u0431", "\u96fb\u8a71", "\u7535\u8bdd", "\u624b\u673a", "\uc804\ud654", "office",
-    "home", "work", "direct", "voice", "ro ", "privat", "casa", "ufficio", "oficina",
+    "rufn", "\u0422\u0435\u043b", "\u041c\u043e\u0431", "cell", "celul", "whats", "tty", "tdd",
+    "ph:", "ph.", "gsm", "portable", "fixe", "tlf", "tfn", "puhelin", "pager", "line", "durchwahl",
+    "festnetz", "contact", "reach", "text", "sms", "ring", "anruf", "unter", "appel", "llam",
+    "chiam", "ligue", "bel", "\u0442\u0435\u043b", "\u043c\u043e\u0431", "\u96fb\u8a71",
+    "\u7535\u8bdd", "\u624b\u673a", "\uc804\ud654", "office", "home", "work", "direct", "voice",
+    "ro ", "privat", "casa", "ufficio", "oficina",
 )  # fmt: skip
 PHONES = (
     _phone(
         (*(f"000{gap}0000" for gap in " .-\u00a0\u2009\u202f\u2010\u2011\u2012\u2013"), "+0", "+(0"),
-        rf"\+(?:\([0-9]{{1,3}}\)|[0-9]){_MORE}{{6,16}}|{_NANP}",
+        rf"[+(0-9]{_NOT_BEFORE}(?:(?<=\+){_OPEN}{_MORE}{{6,16}}|(?<!\+){_NANP})",
         _is_phone,
     ),
     _phone(
-        ("000 ", "000-", "000.", "00 00", "00-00", "00 (", "00(", "00000000000"),
-        rf"(?:00|011(?={_GAPS}))[1-9]{_MORE}{{7,16}}".replace("[1-9]", rf"{_GAPS}?[1-9]"),
+        ("000 ", "000-", "000.", "00 0", "00-0", "00 (", "00(", "00000000000"),
+        rf"0{_NOT_BEFORE}(?:0|11(?={_GAPS})){_GAPS}?[1-9]{_MORE}{{7,16}}",
         _is_phone,
     ),
     _phone(
         tuple(f"00{gap}00{gap}00{gap}00{gap}00" for gap in " .-\u00a0"),
-        r"0[1-79](?P<pair>[ .\u00a0-])[0-9]{2}(?:(?P=pair)[0-9]{2}){3}"
+        rf"0{_NOT_BEFORE}[1-79](?P<pair>[ .\u00a0-])[0-9]{{2}}(?:(?P=pair)[0-9]{{2}}){{3}}"
         r"(?!(?P=pair)?[0-9A-Fa-f]{2}\b)",
         _is_pairs,
     ),
-    _phone(("0" * 10,), "1?[2-9][0-9]{9}", _is_phone, _WORD_HINTS),
+    _phone(("0" * 10,), rf"[1-9]{_NOT_BEFORE}[0-9]{{9,10}}", _is_phone, _WORD_HINTS),
     _phone(
         ("0000000", "00 00", "00-00", "00.00", "00/00", "0) 0", "0)0", "0 - 0", "0 / 0",
          "00\u00a000"),
-        rf"(?:\([0-9]{{1,5}}\)|[0-9]){_MORE}{{5,14}}",
+        rf"[(0-9]{_NOT_BEFORE}{_DIGIT}{_MORE}{{5,14}}",
         _is_national_phone,
         _WORD_HINTS,
     ),

@@ -3,7 +3,7 @@
 import hashlib
 import re
 
-from loray.data.steps.placeholders import Entity, before, folded, in_hex, in_runs
+from loray.data.steps.placeholders import Entity, before, in_hex, in_long, in_runs
 
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
@@ -115,13 +115,13 @@ BITCOIN = Entity(
     "crypto",
     "CRYPTO",
     in_runs("w" * 26),
-    re.compile(rf"(?<![\w/+.-])[13][{BASE58}]{{25,33}}(?![\w/+=-])"),
+    re.compile(rf"[13](?<![\w/+.-][13])[{BASE58}]{{25,33}}(?![\w/+=-])"),
     _is_base58,
 )
 SEGWIT = Entity(
     "crypto",
     "CRYPTO",
-    folded("bc0"),
+    in_long("bc0"),
     re.compile(
         rf"(?<![\w/+.-])(?:bc1[{BECH32}]{{11,71}}|BC1[{BECH32.upper()}]{{11,71}})(?![\w/+=-])"
     ),
@@ -132,7 +132,7 @@ ETHEREUM = Entity(
     "crypto",
     "CRYPTO",
     in_hex("fx" + "f" * 40),
-    re.compile(r"(?<![\w/+.-])0x[0-9A-Fa-f]{40}(?![\w/+=-])"),
+    re.compile(r"0x(?<![\w/+.-]0x)[0-9A-Fa-f]{40}(?![\w/+=-])"),
     _is_ethereum,
     str.lower,
 )

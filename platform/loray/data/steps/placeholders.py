@@ -19,8 +19,10 @@ from typing import NamedTuple, TypeAlias
 
 Hint: TypeAlias = tuple[int, bytes]
 """Number of a view on the text, and bytes to look for in it."""
-FOLDED, HEX, RUNS = range(3)
+FOLDED, BARE, LONG, HEX, RUNS = range(5)
 
+LEAST_HEX, LEAST_LONG = 12, 20
+"""Characters without a blank, from which a word is in the views for long values."""
 _DIGITS = b"0123456789"
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz"
 _TO_FOLDED = bytes.maketrans(_LETTERS.upper() + _DIGITS, _LETTERS + b"0" * 10)
@@ -71,13 +73,23 @@ def folded(*texts: str) -> tuple[Hint, ...]:
     return tuple((FOLDED, text.encode()) for text in texts)
 
 
+def bare(*texts: str) -> tuple[Hint, ...]:
+    """Hints without letters, with 0 for every digit: the text without its letters is short."""
+    return tuple((BARE, text.encode()) for text in texts)
+
+
+def in_long(*texts: str) -> tuple[Hint, ...]:
+    """Hints as in `folded`, of values that have 20 characters or more and no blank."""
+    return tuple((LONG, text.encode()) for text in texts)
+
+
 def in_hex(*texts: str) -> tuple[Hint, ...]:
-    """Hints in small letters, with f for every hexadecimal digit."""
+    """Hints with f for every hexadecimal digit, of values of 12 characters and no blank."""
     return tuple((HEX, text.encode()) for text in texts)
 
 
 def in_runs(*texts: str) -> tuple[Hint, ...]:
-    """Hints with w for every letter and digit."""
+    """Hints with w for every letter and digit, of values of 12 characters and no blank."""
     return tuple((RUNS, text.encode()) for text in texts)
 
 
@@ -105,9 +117,7 @@ def scrub(
 
 def _likely(text: str, entities: Iterable[Entity]) -> list[Entity]:
     """Those whose hints the text holds. Entities share hints, so each set is looked for once."""
-    plain = text.encode(errors="replace").translate(_TO_FOLDED)
-    in_hex = plain.translate(_TO_HEX)
-    views = plain, in_hex, in_hex.translate(_TO_RUNS)
+    views = _views(text)
     known = {id(()): True}
     likely = []
     for entity in entities:
@@ -123,6 +133,15 @@ def _likely(text: str, entities: Iterable[Entity]) -> list[Entity]:
     return likely
 
 
+def _views(text: str) -> tuple[bytes, ...]:
+    """The text as hints want it; the shorter a view, the quicker it is searched."""
+    plain = text.encode(errors="replace").translate(_TO_FOLDED)
+    words = [word for word in plain.split() if len(word) >= LEAST_HEX]
+    hexadecimal = b" ".join(words).translate(_TO_HEX)
+    long = b" ".join([word for word in words if len(word) >= LEAST_LONG])
+    return plain, plain.translate(None, _LETTERS), long, hexadecimal, hexadecimal.translate(_TO_RUNS)
+
+
 def _may_hold(views: tuple[bytes, ...], hints: tuple[Hint, ...]) -> bool:
     for view, hint in hints:  # noqa: SIM110 - half the time of any()
         if hint in views[view]:
@@ -131,10 +150,11 @@ def _may_hold(views: tuple[bytes, ...], hints: tuple[Hint, ...]) -> bool:
 
 
 def _replaced(found: re.Match[str], *, entity: Entity, salt: bytes, counts: Counter[str]) -> str:
-    if not entity.is_real(found):
+    group: str | int = "value" if "value" in found.re.groupindex else 0
+    is_done = f"<{entity.label}_" in found[group]
+    if is_done or not entity.is_real(found):
         return found[0]
     counts[entity.kind] += 1
-    group: str | int = "value" if "value" in found.re.groupindex else 0
     value = entity.canonical(found[group])
     digest = hmac.new(salt, f"{entity.label}:{value}".encode(errors="replace"), hashlib.sha256)
     start, end = (at - found.start() for at in found.span(group))
