@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 
+from loray.data.steps.credentials_headers import CORE_WORDS
 from loray.data.steps.credentials_words import by_first_letter
 from loray.data.steps.credentials_values import (
     KEBAB,
@@ -14,7 +15,7 @@ from loray.data.steps.credentials_values import (
     looks_chosen,
     looks_random,
 )
-from loray.data.steps.placeholders import Entity, Hint, folded
+from loray.data.steps.placeholders import Entity, Hint, bare, folded
 
 NO_SECRET = re.compile(
     r"[/.~#@*]|arn:|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$|.*(?:\.[a-z]{2,4}$|\*)", re.I
@@ -129,8 +130,8 @@ def _is_element(found: re.Match[str]) -> bool:
 def _place(
     pattern: str,
     is_real: Callable[[re.Match[str]], bool],
-    hints: tuple[Hint, ...] = _WORD_HINTS,
-    also: tuple[Hint, ...] = (),
+    hints: tuple[Hint, ...] = CORE_WORDS,
+    also: tuple[tuple[Hint, ...], ...] = (),
 ) -> Entity:
     compiled = re.compile(pattern, re.M)
     return Entity(
@@ -144,39 +145,39 @@ ASSIGNED = _place(
     r"|(?:[^\s\"'`<>,;&|\\]|&(?!\w{1,30}=)){5,200}[^\s\"'`<>,;&|\\.:?)\]}]"
     r"(?=[)\]}.:?]{0,3}(?:[\s\"'`<>,;&|]|$))))",
     _is_assigned,
+    also=(_WORD_HINTS,),
 )
 DEFINED = _place(
     r"\bdefine\s?\(\s{0,4}[\"'](?P<name>\w{0,40}(?:KEY|SALT|PASS|PASSWORD|PWD|PW|SECRET|TOKEN))[\"']"
     r"\s{0,4},\s{0,4}(?:\"(?P<double>)|')(?P<value>(?(double)[^\"\n]|[^'\n]){6,200})[\"']\s{0,4}\)",
     _is_defined,
-    folded("define(", "define ("),
+    also=(folded("define(", "define ("),),
 )
 ELEMENT = _place(
     r"<(?P<name>[\w:.-]{0,40}?(?i:pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key)[\w-]{0,20})"
     r"(?:\s[^<>\n]{0,200})?>\s{0,4}(?:<!\[CDATA\[)?(?P<value>[^<>\s\]]{6,200})(?:\]\]>)?\s{0,4}</",
     _is_element,
-    _WORD_HINTS,
-    folded("</"),
+    bare("</"),
+    (CORE_WORDS,),
 )
 NAMED_VALUE = _place(
     rf"{_NAME}[\"']?[,;]?\s{{1,24}}[\"']?(?:value|default|Value)[\"']?\s?[:=]\s?[\"']?"
     r"(?P<value>[^\s\"'<>,]{6,200})",
     lambda found: _is_secret(_full_name(found), found["value"]),
-    _WORD_HINTS,
-    folded("value", "default"),
+    also=(folded("value", "default"), _WORD_HINTS),
 )
 VARIABLE = _place(
     rf"\bvariable\s\"[\w-]{{0,40}}?{_NAME}\"\s?\{{[^{{}}]{{0,300}}?default\s{{0,8}}=\s{{0,4}}"
     r"\"(?P<value>[^\s\"]{6,200})\"",
     lambda found: _is_secret(_full_name(found), found["value"]),
-    folded("variable "),
+    also=(folded("variable "),),
 )
 POSITIONAL = _place(
     rf"(?:{_CALLS})(?:\s?=\s?)?\((?:[^()\"'\n]{{0,40}},)?"
     r"(?:\s{0,4}[\"'][^\"'\n]{0,100}[\"']\s{0,4},){1,3}\s{0,4}[\"'](?P<value>[^\s\"']{6,128})[\"']",
     lambda found: is_password(found["value"]) and NO_SECRET.match(found["value"]) is None,
-    folded("login(", "logon(", "log_in(", "sign", "auth", "connect", "mysql", "pdo(", "credential",
-           "register("),
+    bare('", "', "', '", '","', "','", '", \'', "', \""),
+    (folded("login", "auth", "connect", "mysql", "credential", "sign", "pdo(", "register("),),
 )  # fmt: skip
 ASSIGNMENTS = (ASSIGNED, DEFINED, ELEMENT, NAMED_VALUE, VARIABLE, POSITIONAL)
 """In the order in which they are looked for."""

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Callable
 
+from loray.data.steps.credentials_headers import CORE_WORDS
 from loray.data.steps.credentials_values import is_made_up, is_name, is_password, looks_random
-from loray.data.steps.placeholders import Entity, Hint, folded
+from loray.data.steps.placeholders import Entity, Hint, bare, folded
 
 EXPRESSION = re.compile(r"[/.~@:-]|[A-Z_]+$|.*\.[a-z]{2,4}$")
 """Paths, options, file names, and names of variables."""
@@ -31,12 +32,14 @@ def _command(
     hints: tuple[str, ...],
     pattern: str,
     is_real: Callable[[re.Match[str]], bool] = _is_option,
-    also: tuple[Hint, ...] = (),
+    also: tuple[tuple[Hint, ...], ...] = (),
 ) -> Entity:
     compiled = re.compile(pattern + _VALUE)
-    return Entity("command", "SECRET_COMMAND", folded(*hints), compiled, is_real, also=also)
+    words = (folded(*hints), *also)
+    return Entity("command", "SECRET_COMMAND", _OPTIONS, compiled, is_real, also=words)
 
 
+_OPTIONS = bare(" -", "--", " /:")
 COMMANDS = (
     _command(
         ("mysql", "mariadb"),
@@ -51,14 +54,14 @@ COMMANDS = (
     _command(
         ("--",),
         r"(?<![\w-])--(?:[a-z0-9]{1,20}-){0,3}(?:password|passwd|pass|passphrase|pwd|passcode|pw)(?:=| {1,3})",
-        also=folded("pass", "pwd", "-pw"),
+        also=(CORE_WORDS,),
     ),
     _command(
         ("--",),
         r"(?<![\w-])--(?:[a-z0-9]{1,20}-){0,3}(?:token|secret|api-?key|access-?key|secret-?key|"
         r"auth-?key|key)(?:=| {1,3})",
         _is_key_option,
-        folded("token", "secret", "key"),
+        (CORE_WORDS,),
     ),
     _command(
         (" login", "mongo", "htpasswd", "redis-cli", "ldap", "zip ", "0z ", "smbclient", "svn ",
@@ -78,13 +81,13 @@ PIPED = (
     Entity(
         "command",
         "SECRET_COMMAND",
-        folded("echo ", "printf ", "<<<"),
+        bare("|"),
         re.compile(
             r"\b(?:echo|printf)\s(?:-[ne]{1,2}\s)?[\"']?(?:[\w.-]{1,40}:)?"
             r"(?P<value>[^\s\"'`<>|:\\]{6,128})(?:\\n)?[\"']?\s?\|\s?"
             r"(?:sudo\s[^\n|]{0,40}-S|[^\n|]{0,60}(?:--password-stdin|--stdin|chpasswd|smbpasswd))"
         ),
         _is_option,
-        also=folded("-s", "-stdin", "chpasswd", "--stdin", "smbpasswd"),
+        also=(folded("echo ", "printf "), folded(" -s", "stdin", "chpasswd", "smbpasswd")),
     ),
 )

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Callable
 
-from loray.data.steps.credentials_headers import is_login
+from loray.data.steps.credentials_headers import CORE_WORDS, is_login
 from loray.data.steps.credentials_values import decoded, is_made_up, is_name, is_password
-from loray.data.steps.placeholders import Entity, Hint, bare, before, folded, in_long
+from loray.data.steps.placeholders import Entity, Hint, bare, before, folded
 
 SECRET_CHARS = 2000
 """How far above its values `kind: Secret` is looked for."""
@@ -56,20 +56,22 @@ def _place(
     hints: tuple[Hint, ...],
     pattern: str,
     is_real: Callable[[re.Match[str]], bool],
-    also: tuple[Hint, ...] = (),
+    also: tuple[tuple[Hint, ...], ...] = (),
 ) -> Entity:
     compiled = re.compile(pattern, re.M)
-    return Entity("login_file", "SECRET_LOGIN_FILE", hints, compiled, is_real, also=also)
+    kind = "login_file"
+    return Entity(kind, f"SECRET_{kind.upper()}", CORE_WORDS, compiled, is_real, also=(hints, *also))
 
 
+_USER_WORDS = folded("login", "user")
 FILES = (
     _place(
-        folded("login", "user"),
+        _USER_WORDS,
         r"\b(?:machine|host)\s{1,20}[^\s\"']{1,200}\s{1,20}(?:(?:port|protocol)\s{1,4}\w{1,9}\s{1,20})?"
         r"(?:login|user|username)\s{1,8}[^\s]{1,100}\s{1,20}(?:account\s{1,8}\S{1,64}\s{1,20})?"
         r"(?:password|passwd|pass)\s{1,8}[\"']?(?P<value>[^\s\"'`<>|]{4,128})",
         _is_netrc_password,
-        folded("machine", "host"),
+        (folded("machine", "host"),),
     ),
     _place(
         folded("password", "passwd", "pass "),
@@ -77,7 +79,7 @@ FILES = (
         r"(?:is\s{1,4}\S{1,64}\s{1,4})?(?:here\s{1,4})?(?:with\s{1,4})?(?:password|passwd|pass)"
         r"[ =]{1,3}[\"']?(?P<value>[^\s\"'`<>|,;]{6,128})",
         _is_password,
-        folded("login", "user"),
+        (_USER_WORDS,),
     ),
     _place(
         folded("password ", "password\t", "passwd ", "secret "),
@@ -97,7 +99,7 @@ FILES = (
         _is_docker_login,
     ),
     _place(
-        in_long("dockerconfigjson", "dockercfg"),
+        folded("dockerconfigjson", "dockercfg"),
         r"\.docker(?:configjson|cfg)[\"']?:\s{0,20}[\"']?(?P<value>[A-Za-z0-9+/]{40,8192}+={0,2})",
         _is_docker_config,
     ),

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from loray.data.steps.credentials_values import is_made_up, looks_random
-from loray.data.steps.placeholders import Entity, folded, in_hex, in_long
+from loray.data.steps.placeholders import Entity, bare, folded, in_hex, starts
 
 START, END = r"(?<![A-Za-z0-9_/+-])", r"(?![A-Za-z0-9_/+-])"
 AWS_KEY_ID = r"(?:AKIA|ASIA)[A-Z2-7]{16}"
@@ -50,14 +50,14 @@ def _format(
     is_real: Callable[[re.Match[str]], bool] = is_token,
 ) -> Entity:
     compiled = re.compile(START + pattern + END)
-    return Entity(kind, f"SECRET_{kind.upper()}", in_long(*hints), compiled, is_real)
+    return Entity(kind, f"SECRET_{kind.upper()}", starts(*hints), compiled, is_real)
 
 
 FORMATS = (
     Entity(
         "aws",
         "SECRET_AWS",
-        folded("aws_", "aws ", "akia", "access_key", "accesskey"),
+        (*starts("akia", "asia"), *folded("aws", "access_key", "accesskey")),
         re.compile(f"{START}[A-Za-z0-9/+]{{40}}{END}(?!=)"),
         _is_aws_secret,
     ),
@@ -81,7 +81,7 @@ FORMATS = (
     Entity(
         "slack",
         "SECRET_SLACK",
-        in_long("hooks.slack.com/"),
+        starts("hooks.slack."),
         re.compile(
             r"hooks\.slack\.com/(?:services|workflows)/"
             r"(?P<value>[A-Z][A-Z0-9]{8,12}/[A-Z][A-Z0-9]{8,12}/[A-Za-z0-9]{20,32})\b"
@@ -112,9 +112,10 @@ FORMATS = (
     Entity(
         "npm",
         "SECRET_NPM",
-        in_long("_authtoken"),
+        bare(":_="),
         re.compile(r"//[\w.:/-]{1,99}:_authToken=[\"']?(?P<value>[0-9a-fA-F-]{36})\b"),
         is_token,
+        also=(folded("_authtoken"),),
     ),
     _format(
         "pypi", ("pypi-ag",), "pypi-Ag(?:EIcHlwaS5vcmc|ENdGVzdC5weXBpLm9yZw)[A-Za-z0-9_-]{50,400}"
@@ -132,26 +133,28 @@ FORMATS = (
         in_hex("f" * 32),
         re.compile(f"{START}[0-9a-f]{{32}}{END}"),
         _is_twilio_token,
-        also=folded("twilio", "auth_token", "authtoken"),
+        also=(folded("twilio", "auth_token", "authtoken"),),
     ),
     _format("sendgrid", ("sg.",), r"SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}", _is_mixed),
     Entity(
         "azure",
         "SECRET_AZURE",
-        folded("accountkey", "account_key", "storage_key", "accesskey"),
+        bare("="),
         re.compile(
             r"(?:AccountKey|SharedAccessKey|account_?key|storage_?key)[\"']?\s*[=:]\s*[\"']?"
             r"(?P<value>[A-Za-z0-9+/]{86}==|[A-Za-z0-9+/]{43}=)(?![A-Za-z0-9+/=])",
             re.I,
         ),
         _is_storage_key,
+        also=(folded("accountkey", "account_key", "storage_key", "accesskey"),),
     ),
     Entity(
         "azure",
         "SECRET_AZURE",
-        in_long("sig="),
+        bare("="),
         re.compile(r"[?&](?:amp;)?sig=(?P<value>(?:[A-Za-z0-9]|%2[BbFf]|[+/]){43,64}(?:%3[Dd]|=))"),
         _is_storage_key,
+        also=(folded("sig="),),
     ),
 )
 """In the order in which they are looked for; a secret key's neighbour must still be there."""

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Callable
 
-from loray.data.steps.placeholders import Entity, always, folded, in_long
+from loray.data.steps.placeholders import Entity, always, bare, folded, in_hex
 
 _START, _END = r"(?<![\w$./+-])", r"(?![\w$/+])"
 _CRYPT = "[./0-9A-Za-z]"
+_MARKS = bare("$", "{}", "{0}", "{-")
 
 
 def _is_varied(found: re.Match[str]) -> bool:
@@ -19,7 +20,8 @@ def _hash(
     is_real: Callable[[re.Match[str]], bool] = _is_varied,
 ) -> Entity:
     compiled = re.compile(_START + pattern + _END)
-    return Entity("password_hash", "SECRET_PASSWORD_HASH", in_long(*hints), compiled, is_real)
+    kind, label = "password_hash", "SECRET_PASSWORD_HASH"
+    return Entity(kind, label, _MARKS, compiled, is_real, also=(folded(*hints),))
 
 
 HASHES = (
@@ -59,17 +61,17 @@ HASHES = (
     Entity(
         "password_hash",
         "SECRET_PASSWORD_HASH",
-        in_long("*", "md0"),
+        in_hex("*" + "f" * 40, "mff" + "f" * 32),
         re.compile(
             r"(?i:identified (?:by password|with \S{1,40} as)|authentication_string[\"']?\s?[:=]|"
             r"password[\"']?\s?(?:[:=]|\())\s?[\"'](?P<value>\*[0-9A-F]{40}|md5[0-9a-f]{32})[\"']"
         ),
-        also=folded("identified ", "authentication_string", "password"),
+        also=(folded("identified ", "authentication_string", "password"),),
     ),
     Entity(
         "password_hash",
         "SECRET_PASSWORD_HASH",
-        in_long(":::"),
+        bare(":::"),
         re.compile(
             r"^[\w.$-]{1,64}:[0-9]{1,10}:(?P<value>[0-9A-Fa-f]{32}:[0-9A-Fa-f]{32}):::", re.M
         ),

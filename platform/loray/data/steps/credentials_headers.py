@@ -26,6 +26,11 @@ def _is_bearer_token(found: re.Match[str]) -> bool:
     return not is_made_up(value) and not is_name(value) and (is_hex or looks_random(value))
 
 
+CORE_WORDS = folded(
+    "key", "pass", "auth", "token", "secret", "pwd", "bearer ", "pw", "senha", "wachtw", "has\u0142o",
+    "haslo", "kennwort", "contrase", "salt", "mdp", "login",
+)  # fmt: skip
+"""One of these is near every credential that is known by its name."""
 _VALUE = r"(?P<value>[A-Za-z0-9._~+/-]{16,2048}+={0,2})(?![\w<$@{*])"
 _SET = r"[\"'\]]{0,2}\s?(?:[:=,]|=>)\s?[\"'`]?"
 BASIC = Entity(
@@ -38,10 +43,7 @@ BASIC = Entity(
 BEARER = Entity(
     "http_auth",
     "SECRET_HTTP_AUTH",
-    folded(
-        "bearer ", "token ", "authorization", "api-key", "apikey", "-token", "subscription-key",
-        "functions-key", "-auth", "ocp-apim",
-    ),
+    CORE_WORDS,
     re.compile(
         rf"(?:(?i:authorization){_SET}(?:(?i:Bearer|Token|ApiKey|Key|GenieKey|Splunk) )?"
         r"|(?i:\bBearer )"
@@ -51,4 +53,5 @@ BEARER = Entity(
         rf"{_VALUE}"
     ),
     _is_bearer_token,
-)  # fmt: skip
+    also=(folded("bearer ", "authorization", "api-key", "apikey", "-token", "-key", "-auth"),),
+)

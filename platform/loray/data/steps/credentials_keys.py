@@ -6,7 +6,7 @@ import json
 import re
 
 from loray.data.steps.credentials_values import decoded, is_made_up, looks_random
-from loray.data.steps.placeholders import Entity, folded, in_long, in_runs
+from loray.data.steps.placeholders import Entity, bare, folded, in_runs, starts
 
 PEM_BODY = re.compile(r"[A-Za-z0-9+/=]{32}")
 
@@ -39,7 +39,7 @@ def _is_lone_key(found: re.Match[str]) -> bool:
 JWT = Entity(
     "jwt",
     "SECRET_JWT",
-    in_long("eyj"),
+    starts("eyj"),
     re.compile(
         r"(?<![\w/+=.-])(?P<header>eyJ[A-Za-z0-9_-]{12,}+)\.[A-Za-z0-9_-]{2,}+\.[A-Za-z0-9_-]*+"
         r"(?:\.[A-Za-z0-9_-]++\.[A-Za-z0-9_-]++)?(?![\w/+=-])"
@@ -49,23 +49,25 @@ JWT = Entity(
 PRIVATE_KEY = Entity(
     "private_key",
     "SECRET_PRIVATE_KEY",
-    folded("private key"),
+    bare("-----"),
     re.compile(
         r"-----BEGIN (?P<type>(?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?)-----"
         r"(?:(?P<body>(?:[^<>-]|-(?!----))*+)-----END (?P=type)-----"
         r"|(?P<rest>(?:\s|\\[nr]|[A-Za-z0-9+/=]{32,}+)++))"
     ),
     _is_private_key,
+    also=(folded("private key"),),
 )
 _BREAK = r"(?:\s|\\[nr]){1,4}+"
 _LINE = "[A-Za-z0-9+/]{1,72}+={0,2}(?![:-])"
 PUTTY_KEY = Entity(
     "private_key",
     "SECRET_PRIVATE_KEY",
-    folded("private-lines:"),
+    bare("-: 0", "-:0"),
     re.compile(
         rf"Private-Lines: ?[0-9]{{1,3}}{_BREAK}(?P<value>{_LINE}(?:{_BREAK}{_LINE})*+)"
     ),
+    also=(folded("private-lines:"),),
 )
 LONE_KEY = Entity(
     "private_key",

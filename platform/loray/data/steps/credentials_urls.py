@@ -4,14 +4,14 @@ import re
 from collections.abc import Callable
 
 from loray.data.steps.credentials_values import is_made_up, is_url_password, looks_random
-from loray.data.steps.placeholders import Entity, folded
+from loray.data.steps.placeholders import Entity, Hint, bare, folded
 
 SCHEME = r"\b[A-Za-z][A-Za-z0-9+.-]{1,20}://"
 USER = r"[^\s:/?#@<>\"'`{}()\[\]$%|\\]"
 PASSWORD = r"[^\s/@<>\"'`{}\[\]|\\]"
 """Characters of either. A `#` in a password should be escaped and often is not."""
 LOGIN_END = r"@(?=[\w\[])"
-_FIELD_HINTS = ("password=", "pwd=", "password =", "pwd =")
+_FIELD_WORDS = (folded("password=", "pwd=", "password =", "pwd ="),)
 
 
 def is_url_token(value: str) -> bool:
@@ -36,39 +36,43 @@ def _is_field_password(found: re.Match[str]) -> bool:
 
 
 def _place(
-    hints: tuple[str, ...],
+    gate: str,
     pattern: str,
     is_real: Callable[[re.Match[str]], bool] = _is_field_password,
+    also: tuple[tuple[Hint, ...], ...] = (),
 ) -> Entity:
     kind = "connection_string"
-    return Entity(kind, f"SECRET_{kind.upper()}", folded(*hints), re.compile(pattern), is_real)
+    return Entity(kind, f"SECRET_{kind.upper()}", bare(gate), re.compile(pattern), is_real, also=also)
 
 
 IN_URLS = (
     _place(
-        ("://",),
+        "://",
         rf"{SCHEME}(?P<user>{USER}{{0,64}}):(?P<value>{PASSWORD}{{1,128}}){LOGIN_END}",
         _is_password_in_url,
     ),
     _place(
-        ("://",),
+        "://",
         rf"{SCHEME}(?P<value>{USER}{{20,256}})(?::{PASSWORD}{{0,64}})?{LOGIN_END}",
         _is_token_in_url,
     ),
     _place(
-        _FIELD_HINTS,
+        ";",
         r"(?i:;|\bUID=[^;\s]{1,64};|\bHost=[^;\s]{1,99};)[ \t]{0,8}(?i:Password|Pwd)[ \t]{0,4}="
         r"[ \t]{0,4}(?P<value>[^;\s\"'<>{}$]{6,128})(?=[;\"'\s]|$)",
+        also=_FIELD_WORDS,
     ),
     _place(
-        _FIELD_HINTS,
+        ";",
         r"(?<![\w-])(?i:Password|Pwd)[ \t]{0,4}=[ \t]{0,4}(?P<value>[^;\s\"'<>{}$]{6,128})"
         r"(?=;[ \t]{0,4}[A-Za-z][A-Za-z ]{1,40}=)",
+        also=_FIELD_WORDS,
     ),
     _place(
-        ("oracle:thin:", "sqlplus", "sqlldr", "expdp", "impdp"),
+        "@",
         r"(?:\boracle:thin:|\b(?:sqlplus|sqlldr|expdp|impdp)\s(?:-\w{1,9}\s){0,3})"
         r"[A-Za-z]\w{0,40}/(?P<value>[^\s/@\"'<>{}$]{4,128})@",
+        also=(folded("oracle:thin:", "sqlplus", "sqlldr", "expdp", "impdp"),),
     ),
 )
 """In the order in which they are looked for."""

@@ -3,18 +3,15 @@
 import re
 
 from loray.data.steps.credentials_formats import END, START, is_token
-from loray.data.steps.placeholders import Entity, in_long
+from loray.data.steps.placeholders import Entity, folded, starts
 
 _FORMS = {
     "hvs.": r"hv[sbr]\.[A-Za-z0-9_-]{24,200}",  # HashiCorp Vault
-    ".atlasv0.": r"[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_-]{60,80}",  # Terraform Cloud
     "dop_v0_": r"do[opr]_v1_[0-9a-f]{64}",  # DigitalOcean
     "doo_v0_": "",
     "shp": r"shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}",  # Shopify
     "sq0": r"sq0(?:atp|csp|idp)-[A-Za-z0-9_-]{22,43}",  # Square
     "key-": r"key-[0-9a-f]{32}",  # Mailgun
-    "-us0": r"[0-9a-f]{32}-us[0-9]{1,2}",  # Mailchimp
-    ":aa": r"[0-9]{8,10}:AA[A-Za-z0-9_-]{33}",  # Telegram bots
     "dapi": r"dapi[0-9a-f]{32}(?:-[0-9])?",  # Databricks
     "lin_": r"lin_(?:api|oauth)_[A-Za-z0-9]{40,64}",  # Linear
     "ntn_": r"ntn_[A-Za-z0-9]{40,50}",  # Notion
@@ -43,12 +40,18 @@ _FORMS = {
     "pul-": r"pul-[0-9a-f]{40}",  # Pulumi
 }
 """A hint and a form for each; an empty form shares that of the line above."""
+_INSIDE = {
+    ".atlasv0.": r"[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_-]{60,80}",  # Terraform Cloud
+    "-us0": r"[0-9a-f]{32}-us[0-9]{1,2}",  # Mailchimp
+    ":aa": r"[0-9]{8,10}:AA[A-Za-z0-9_-]{33}",  # Telegram bots
+}
+"""Likewise, where what is fixed is not at the start."""
 VENDORS = (
     Entity(
         "vendor",
         "SECRET_VENDOR",
-        in_long(*_FORMS),
-        re.compile(f"{START}(?:{'|'.join(filter(None, _FORMS.values()))}){END}"),
+        (*starts(*_FORMS), *folded(*_INSIDE)),
+        re.compile(f"{START}(?:{'|'.join(filter(None, [*_FORMS.values(), *_INSIDE.values()]))}){END}"),
         is_token,
     ),
 )

@@ -74,17 +74,14 @@ EMAIL = Entity(
 SPELLED_EMAIL = Entity(
     "email",
     "EMAIL",
-    bare("()", "[]", "{}", "<>", "( )", "[ ]", "{ }", "( ", "[ ", "@", "__", "%00", "&", "\uff20",
-         "(\u00e4", "[\u00e4"),
+    bare("()", "[]", "( )", "[ ]", "{}", "<>", "%00", "&#", "&;", "(@", "[@", "\uff20", "__",
+         "(\u00e4)", "[\u00e4]"),
     re.compile(
         rf"{_LOCAL}(?:{_SPELLED_DOT}[{_LETTER}][{_LETTER}_%+-]{{0,63}}){{0,3}}{_AT}"
         rf"(?:{_LABEL}{_DOT}){{1,9}}{_TOP}{_END}"
     ),
     _is_spelled,
     plain_email,
-    folded(
-        "[at", "(at", "{at", "<at", "[ at", "( at", "(@", "[@", "[ @", "( @", "_at_", "(arroba",
-        "[arroba", "[\u00e4t", "(\u00e4t", "(chez", "[chez", "%00", "&#00;", "&#000;", "&#x00;",
-        "&commat;", "\uff20",
-    ),
+    (folded("(at", "[at", " at ", "{at", "<at", "_at_", "(@", "[@", "arroba", "\u00e4t", "chez",
+            "%00", "&#", "&commat;", "\uff20"),),
 )  # fmt: skip

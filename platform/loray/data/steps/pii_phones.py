@@ -158,19 +158,19 @@ def _phone(
     hints: tuple[str, ...],
     pattern: str,
     is_real: Callable[[re.Match[str]], bool],
-    also: tuple[Hint, ...] = (),
+    also: tuple[tuple[Hint, ...], ...] = (),
 ) -> Entity:
     compiled = re.compile(rf"(?P<number>{pattern}){_NOT_AFTER}")
-    return Entity("phone", "PHONE", bare(*hints), compiled, is_real, _canonical_phone, also)
+    return Entity("phone", "PHONE", bare(*hints), compiled, is_real, _canonical_phone, also=also)
 
 
 _WORD_HINTS = folded(
-    "phone", "tel", "t\u00e9l", "fax", "call", "mob", "m\u00f3vil", "dial", "hotline", "handy",
+    "phone", "tel", "fax", "call", "mob", "work", "line", "text", "ring", "direct", "t\u00e9l", "m\u00f3vil", "dial", "hotline", "handy",
     "rufn", "\u0422\u0435\u043b", "\u041c\u043e\u0431", "cell", "celul", "whats", "tty", "tdd",
-    "ph:", "ph.", "gsm", "portable", "fixe", "tlf", "tfn", "puhelin", "pager", "line", "durchwahl",
+    "ph:", "ph.", "gsm", "portable", "fixe", "tlf", "tfn", "puhelin", "pager", "durchwahl",
     "festnetz", "contact", "reach", "text", "sms", "ring", "anruf", "unter", "appel", "llam",
     "chiam", "ligue", "bel", "\u0442\u0435\u043b", "\u043c\u043e\u0431", "\u96fb\u8a71",
-    "\u7535\u8bdd", "\u624b\u673a", "\uc804\ud654", "office", "home", "work", "direct", "voice",
+    "\u7535\u8bdd", "\u624b\u673a", "\uc804\ud654", "office", "home", "voice",
     "ro ", "privat", "casa", "ufficio", "oficina",
 )  # fmt: skip
 PHONES = (
@@ -190,13 +190,13 @@ PHONES = (
         r"(?!(?P=pair)?[0-9A-Fa-f]{2}\b)",
         _is_pairs,
     ),
-    _phone(("0" * 10,), rf"[1-9]{_NOT_BEFORE}[0-9]{{9,10}}", _is_phone, _WORD_HINTS),
+    _phone(("0" * 10,), rf"[1-9]{_NOT_BEFORE}[0-9]{{9,10}}", _is_phone, (_WORD_HINTS,)),
     _phone(
         ("0000000", "00 00", "00-00", "00.00", "00/00", "0) 0", "0)0", "0 - 0", "0 / 0",
          "00\u00a000"),
         rf"[(0-9]{_NOT_BEFORE}{_DIGIT}{_MORE}{{5,14}}",
         _is_national_phone,
-        _WORD_HINTS,
+        (_WORD_HINTS,),
     ),
 )  # fmt: skip
 """International ones first: a national number may be the end of one."""

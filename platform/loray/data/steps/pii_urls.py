@@ -4,7 +4,7 @@ import re
 
 from loray.data.steps.credentials_urls import LOGIN_END, PASSWORD, SCHEME, USER, is_url_token
 from loray.data.steps.credentials_values import is_url_password
-from loray.data.steps.placeholders import Entity, folded
+from loray.data.steps.placeholders import Entity, bare
 
 
 def _is_login(found: re.Match[str]) -> bool:
@@ -19,7 +19,7 @@ def _is_login(found: re.Match[str]) -> bool:
 URL_CREDENTIALS = Entity(
     "url_credentials",
     "URL_CREDENTIALS",
-    folded("://"),
+    bare("://"),
     re.compile(
         rf"{SCHEME}(?P<value>(?:{USER}{{1,128}}|<SECRET_[A-Z_]+_[0-9a-f]{{4}}>)"
         rf"(?::(?:{PASSWORD}{{1,128}}|<SECRET_[A-Z_]+_[0-9a-f]{{4}}>))?){LOGIN_END}"

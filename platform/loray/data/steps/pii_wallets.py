@@ -3,7 +3,7 @@
 import hashlib
 import re
 
-from loray.data.steps.placeholders import Entity, before, in_hex, in_long, in_runs
+from loray.data.steps.placeholders import Entity, before, folded, in_hex, in_runs
 
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
@@ -121,12 +121,13 @@ BITCOIN = Entity(
 SEGWIT = Entity(
     "crypto",
     "CRYPTO",
-    in_long("bc0"),
+    in_runs("w" * 14),
     re.compile(
         rf"(?<![\w/+.-])(?:bc1[{BECH32}]{{11,71}}|BC1[{BECH32.upper()}]{{11,71}})(?![\w/+=-])"
     ),
     _is_bech32,
     str.lower,
+    (folded("bc0"),),
 )
 ETHEREUM = Entity(
     "crypto",

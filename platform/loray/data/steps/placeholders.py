@@ -19,15 +19,17 @@ from typing import NamedTuple, TypeAlias
 
 Hint: TypeAlias = tuple[int, bytes]
 """Number of a view on the text, and bytes to look for in it."""
-FOLDED, BARE, LONG, HEX, RUNS = range(5)
+FOLDED, BARE, STARTS, HEX, RUNS = range(5)
 
-LEAST_HEX, LEAST_LONG = 12, 20
-"""Characters without a blank, from which a word is in the views for long values."""
+LEAST_HEX, LEAST_TOKEN = 12, 16
+"""Characters from which a word is in the view of hexadecimal ones, or its start in that of starts."""
+START_CHARS = 12
 _DIGITS = b"0123456789"
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz"
 _TO_FOLDED = bytes.maketrans(_LETTERS.upper() + _DIGITS, _LETTERS + b"0" * 10)
 _TO_HEX = bytes.maketrans(b"0abcdef", b"fffffff")
 _TO_RUNS = bytes.maketrans(b"0" + _LETTERS, b"w" * 27)
+_TO_TOKENS = bytes(at if chr(at) in "abcdefghijklmnopqrstuvwxyz0_/+.-" else 32 for at in range(256))
 _PLACEHOLDER = re.compile(r"[A-Z]_[0-9a-f]{4}>")
 
 
@@ -48,8 +50,8 @@ class Entity(NamedTuple):
     is_real: Callable[[re.Match[str]], bool] = always
     canonical: Callable[[str], str] = str
     """What the ways to write one value have in common."""
-    also: tuple[Hint, ...] = ()
-    """A second set of hints: where there are any, one of these is needed too."""
+    also: tuple[tuple[Hint, ...], ...] = ()
+    """Further sets of hints: one of each is needed too. The first set should be quick to look for."""
     max_chars: int | None = None
     """Longest text that it is looked for in."""
 
@@ -74,13 +76,19 @@ def folded(*texts: str) -> tuple[Hint, ...]:
 
 
 def bare(*texts: str) -> tuple[Hint, ...]:
-    """Hints without letters, with 0 for every digit: the text without its letters is short."""
-    return tuple((BARE, text.encode()) for text in texts)
+    """Hints without letters, with 0 for every digit: the text without its letters is short.
+
+    Runs of digits are looked for in the whole text, for digits between letters are none there.
+    """
+    return tuple((FOLDED if text.isdigit() else BARE, text.encode()) for text in texts)
 
 
-def in_long(*texts: str) -> tuple[Hint, ...]:
-    """Hints as in `folded`, of values that have 20 characters or more and no blank."""
-    return tuple((LONG, text.encode()) for text in texts)
+def starts(*texts: str) -> tuple[Hint, ...]:
+    """Up to 12 characters, as in `folded`, with which a token of 16 characters or more starts.
+
+    A token holds letters, digits and `_/+.-`.
+    """
+    return tuple((STARTS, b" " + text.encode()) for text in texts)
 
 
 def in_hex(*texts: str) -> tuple[Hint, ...]:
@@ -118,12 +126,12 @@ def scrub(
 def _likely(text: str, entities: Iterable[Entity]) -> list[Entity]:
     """Those whose hints the text holds. Entities share hints, so each set is looked for once."""
     views = _views(text)
-    known = {id(()): True}
+    known: dict[int, bool] = {}
     likely = []
     for entity in entities:
         if entity.max_chars is not None and len(text) > entity.max_chars:
             continue
-        for hints in (entity.hints, entity.also):
+        for hints in (entity.hints, *entity.also):
             if id(hints) not in known:
                 known[id(hints)] = _may_hold(views, hints)
             if not known[id(hints)]:
@@ -136,10 +144,11 @@ def _likely(text: str, entities: Iterable[Entity]) -> list[Entity]:
 def _views(text: str) -> tuple[bytes, ...]:
     """The text as hints want it; the shorter a view, the quicker it is searched."""
     plain = text.encode(errors="replace").translate(_TO_FOLDED)
-    words = [word for word in plain.split() if len(word) >= LEAST_HEX]
-    hexadecimal = b" ".join(words).translate(_TO_HEX)
-    long = b" ".join([word for word in words if len(word) >= LEAST_LONG])
-    return plain, plain.translate(None, _LETTERS), long, hexadecimal, hexadecimal.translate(_TO_RUNS)
+    hexadecimal = b" ".join([w for w in plain.split() if len(w) >= LEAST_HEX]).translate(_TO_HEX)
+    tokens = plain.translate(_TO_TOKENS).split()
+    heads = b" ".join({b"", *(w[:START_CHARS] for w in tokens if len(w) >= LEAST_TOKEN)})
+    runs = hexadecimal.translate(_TO_RUNS)
+    return plain, plain.translate(None, _LETTERS), b" " + heads, hexadecimal, runs
 
 
 def _may_hold(views: tuple[bytes, ...], hints: tuple[Hint, ...]) -> bool:
