@@ -17,13 +17,21 @@ from loray.data.steps.credentials_values import (
 )
 from loray.data.steps.placeholders import Entity, Hint, bare, folded
 
+NO_KEY = re.compile(
+    r"[.~]{0,2}/|arn:|base64:?$|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$|"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+",
+    re.I,
+)
+"""Paths, UUIDs and times, where characters are as mixed as a key's."""
 NO_SECRET = re.compile(
     r"[/.~#@*]|arn:|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$|.*(?:\.[a-z]{2,4}$|\*)", re.I
 )
 """Paths, resource names, UUIDs, file names and globs."""
 PUBLIC_NAMES = re.compile(
-    r"public|publishable|token_?(?:type|url|uri|name|id|count|length|file|path)|tokenizer|"
-    r"(?:key|secret|password|pass|token)_?(?:name|id|file|path|url|uri|field|prefix|type|size)$",
+    r"::|(?:next|page|pagination|continuation|continue|lock|idempotency|request|change|start(?:ing)?|"
+    r"client|unit|sync|resume|cursor|stop|pad|eos|bos|mask|special|cancellation|invalidation)[_-]?token|"
+    r"(?:time|date|used|expires?|expiration|age|policy|hint|label|count|length|at)$|public|publishable|token_?(?:type|url|uri|name|id|count|length|file|path)|tokenizer|"
+    r"(?:_|-)(?:url|uri|path|file)$|(?:key|secret|password|pass|token)_?(?:name|id|file|path|url|uri|field|prefix|type|size)$",
     re.I,
 )
 """Names with `key` or `token` in them whose values are none."""
@@ -37,7 +45,8 @@ LINE_START = re.compile(
 )
 LINE_END = re.compile(r"[`\"')|\]},;.<?]{0,3}[ \t]*(?:[|,<]|(?://|#|;|--|<!--|/\*)|$)")
 """What may follow a value: marks that close, and a comment."""
-ATTRIBUTE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+ATTRIBUTE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$|[A-Za-z_][\w.]*[(\[{]")
+"""An attribute, or the beginning of a call."""
 _SEGMENT = "(?:[_-][A-Za-z0-9]{1,24}|[A-Z0-9][A-Za-z0-9]{0,24}){0,2}+"
 _KEY_OF = """
     api access auth secret private encryption encrypt signing account shared app application master
@@ -73,16 +82,16 @@ _WORD_HINTS = folded(
 
 def _full_name(found: re.Match[str]) -> str:
     """The name with what precedes the part that the pattern knows."""
-    before = found.string[max(found.start("name") - 32, 0) : found.start("name")]
-    return re.split(r"[^\w.-]", before)[-1] + found["name"]
+    before = found.string[max(found.start("name") - 64, 0) : found.start("name")]
+    return re.split(r"[^\w.:-]", before)[-1] + found["name"]
 
 
-def _is_secret(name: str, value: str) -> bool:
+def is_secret(name: str, value: str) -> bool:
     """Whether the value of a name is mixed as a key, or a password where the name says so."""
     if PUBLIC_NAMES.search(name) is not None or is_made_up(value) or is_name(value):
         return False
     is_key = value.startswith("base64:") or is_dense(value)
-    if "://" in value or (NO_SECRET.match(value) is not None and not is_key):
+    if "://" in value or (NO_KEY if is_key else NO_SECRET).match(value) is not None:
         return False
     text = decoded(value)
     if text is not None and (is_made_up(text) or is_name(text)):
@@ -96,12 +105,13 @@ def _is_assigned(found: re.Match[str]) -> bool:
     value = found["value"]
     if found["quote"] is None and not _is_bare_value(found, value):
         return False
-    return _is_secret(_full_name(found), value)
+    return is_secret(_full_name(found), value)
 
 
 def _is_bare_value(found: re.Match[str], value: str) -> bool:
     """Whether a value without quotes is no word, no attribute, and set and not spoken of."""
-    is_expression = ATTRIBUTE.fullmatch(value) is not None or KEBAB.fullmatch(value) is not None
+    is_code = ATTRIBUTE.match(value) is not None and not is_dense(value)
+    is_expression = is_code or KEBAB.fullmatch(value) is not None
     if is_expression or not any(character.isdigit() for character in value):
         return False
     if found["sep"].strip() in ("is", "=", "|") and found["sep"] != " = ":
@@ -116,7 +126,7 @@ def _is_bare_value(found: re.Match[str], value: str) -> bool:
 def _is_defined(found: re.Match[str]) -> bool:
     value = found["value"]
     is_salt = len(value) >= 32 and looks_random(re.sub(r"\s", "", value))
-    return (is_salt and not is_made_up(value)) or _is_secret(found["name"], value)
+    return (is_salt and not is_made_up(value)) or is_secret(found["name"], value)
 
 
 def _is_element(found: re.Match[str]) -> bool:
@@ -124,7 +134,7 @@ def _is_element(found: re.Match[str]) -> bool:
     text = decoded(value) if "base64" in found[0] else None
     if text is not None:
         return not is_made_up(text)
-    return _is_secret(found["name"], value)
+    return is_secret(found["name"], value)
 
 
 def _place(
@@ -163,13 +173,13 @@ ELEMENT = _place(
 NAMED_VALUE = _place(
     rf"{_NAME}[\"']?[,;]?\s{{1,24}}[\"']?(?:value|default|Value)[\"']?\s?[:=]\s?[\"']?"
     r"(?P<value>[^\s\"'<>,]{6,200})",
-    lambda found: _is_secret(_full_name(found), found["value"]),
+    lambda found: is_secret(_full_name(found), found["value"]),
     also=(folded("value", "default"), _WORD_HINTS),
 )
 VARIABLE = _place(
     rf"\bvariable\s\"[\w-]{{0,40}}?{_NAME}\"\s?\{{[^{{}}]{{0,300}}?default\s{{0,8}}=\s{{0,4}}"
     r"\"(?P<value>[^\s\"]{6,200})\"",
-    lambda found: _is_secret(_full_name(found), found["value"]),
+    lambda found: is_secret(_full_name(found), found["value"]),
     also=(folded("variable "),),
 )
 POSITIONAL = _place(

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Callable
 
+from loray.data.steps.credentials_assignments import is_secret
 from loray.data.steps.credentials_headers import CORE_WORDS
-from loray.data.steps.credentials_values import is_made_up, is_name, is_password, looks_random
+from loray.data.steps.credentials_values import is_password
 from loray.data.steps.placeholders import Entity, Hint, bare, folded
 
 EXPRESSION = re.compile(r"[/.~@:-]|[A-Z_]+$|.*\.[a-z]{2,4}$")
@@ -18,9 +19,8 @@ def _is_option(found: re.Match[str]) -> bool:
 
 
 def _is_key_option(found: re.Match[str]) -> bool:
-    value = found["value"]
-    is_public = is_made_up(value) or is_name(value) or EXPRESSION.match(value) is not None
-    return not is_public and looks_random(value)
+    is_path = EXPRESSION.match(found["value"]) is not None
+    return not is_path and is_secret(found["name"], found["value"])
 
 
 _TEXT = r"(?:[^\n|;]|(?<=\\)\n)"
@@ -58,8 +58,8 @@ COMMANDS = (
     ),
     _command(
         ("--",),
-        r"(?<![\w-])--(?:[a-z0-9]{1,20}-){0,3}(?:token|secret|api-?key|access-?key|secret-?key|"
-        r"auth-?key|key)(?:=| {1,3})",
+        r"(?<![\w-])--(?P<name>(?:[a-z0-9]{1,20}-){0,3}(?:token|secret|api-?key|access-?key|"
+        r"secret-?key|auth-?key|key))(?:=| {1,3})",
         _is_key_option,
         (CORE_WORDS,),
     ),

@@ -69,7 +69,7 @@ FILES = (
         _USER_WORDS,
         r"\b(?:machine|host)\s{1,20}[^\s\"']{1,200}\s{1,20}(?:(?:port|protocol)\s{1,4}\w{1,9}\s{1,20})?"
         r"(?:login|user|username)\s{1,8}[^\s]{1,100}\s{1,20}(?:account\s{1,8}\S{1,64}\s{1,20})?"
-        r"(?:password|passwd|pass)\s{1,8}[\"']?(?P<value>[^\s\"'`<>|]{4,128})",
+        r"(?:password|passwd|pass)\s{1,8}[\"']?(?P<value>[^\s\"'`<>|(]{4,128})(?!\()",
         _is_netrc_password,
         (folded("machine", "host"),),
     ),
@@ -77,7 +77,7 @@ FILES = (
         folded("password", "passwd", "pass "),
         r"\b(?:login|user|username)[ =][\"']?[^\s\"']{1,100}[\"']?,?\s{1,20}"
         r"(?:is\s{1,4}\S{1,64}\s{1,4})?(?:here\s{1,4})?(?:with\s{1,4})?(?:password|passwd|pass)"
-        r"[ =]{1,3}[\"']?(?P<value>[^\s\"'`<>|,;]{6,128})",
+        r"[ =]{1,3}[\"']?(?P<value>[^\s\"'`<>|,;()]{6,128}+)(?!\()",
         _is_password,
         (_USER_WORDS,),
     ),
@@ -87,10 +87,15 @@ FILES = (
         r"(?:[057] )?[\"']?(?P<value>[^\s\"'`<>|]{6,128})[\"']?[ \t]{0,12}(?:#.*)?$",
         _is_password,
     ),
-    _place(
+    Entity(
+        "login_file",
+        "SECRET_LOGIN_FILE",
         bare(":0000:", ":*:", ":00000:"),
-        r":(?:[0-9]{4,5}|\*):[\w*-]{1,64}:[\w*@.-]{1,64}:(?P<value>[^\s:\"'`<>|)]{6,128})"
-        r"(?=[\s\"'`<|)]|$)",
+        re.compile(
+            r":(?:[0-9]{4,5}|\*):[\w*-]{1,64}:[\w*@.-]{1,64}:(?P<value>[^\s:\"'`<>|)]{6,128})"
+            r"(?=[\s\"'`<|)]|$)",
+            re.M,
+        ),
         _is_pgpass_password,
     ),
     _place(

@@ -45,12 +45,13 @@ BEARER = Entity(
     "SECRET_HTTP_AUTH",
     CORE_WORDS,
     re.compile(
-        rf"(?:(?i:authorization){_SET}(?:(?i:Bearer|Token|ApiKey|Key|GenieKey|Splunk) )?"
+        rf"(?:(?<![A-Za-z])(?i:authorization){_SET}(?:(?i:Bearer|Token|ApiKey|Key|GenieKey|Splunk) )?"
         r"|(?i:\bBearer )"
         r"|(?i:\b(?:(?:x|dd|private|job|deploy|ocp|api|auth|access|vault|amz|rapidapi|functions|"
         r"apim|goog|github|gitlab|shopify|csrf|session|security|subscription|application|client|"
-        rf"admin)-){{1,4}}(?:api-?key|key|token|secret|auth)|apikey){_SET})"
-        rf"{_VALUE}"
+        rf"admin)-){{1,4}}(?:api-?key|key|token|secret|auth)){_SET}"
+        rf"|\b(?:apikey|Apikey){_SET}"
+        rf"){_VALUE}"
     ),
     _is_bearer_token,
     also=(folded("bearer ", "authorization", "api-key", "apikey", "-token", "-key", "-auth"),),

@@ -11,6 +11,8 @@ USER = r"[^\s:/?#@<>\"'`{}()\[\]$%|\\]"
 PASSWORD = r"[^\s/@<>\"'`{}\[\]|\\]"
 """Characters of either. A `#` in a password should be escaped and often is not."""
 LOGIN_END = r"@(?=[\w\[])"
+TOKEN_PASSWORDS = ("x-oauth-basic", "x-token-auth", "api_token", "api", "x", "token", "oauth2")
+"""What stands for a password where the user is a token."""
 _FIELD_WORDS = (folded("password=", "pwd=", "password =", "pwd ="),)
 
 
@@ -24,11 +26,13 @@ def is_url_token(value: str) -> bool:
 def _is_password_in_url(found: re.Match[str]) -> bool:
     value = found["value"]
     is_port = re.match(r"[0-9]{1,5}[#?]", value) is not None
-    return not is_port and is_url_password(value) and value != found["user"]
+    is_constant = value in TOKEN_PASSWORDS or value == found["user"]
+    return not (is_port or is_constant) and is_url_password(value)
 
 
 def _is_token_in_url(found: re.Match[str]) -> bool:
-    return is_url_token(found["value"])
+    password = found["password"]
+    return is_url_token(found["value"]) and (not password or password in TOKEN_PASSWORDS)
 
 
 def _is_field_password(found: re.Match[str]) -> bool:
@@ -53,7 +57,7 @@ IN_URLS = (
     ),
     _place(
         "://",
-        rf"{SCHEME}(?P<value>{USER}{{20,256}})(?::{PASSWORD}{{0,64}})?{LOGIN_END}",
+        rf"{SCHEME}(?P<value>{USER}{{20,256}})(?::(?P<password>{PASSWORD}{{0,64}}))?{LOGIN_END}",
         _is_token_in_url,
     ),
     _place(

@@ -57,7 +57,7 @@ Possessive: a run of digits can be cut in only one way, so that no value takes l
 """
 MADE_UP = re.compile(
     r"example|xxxx|\*\*\*|\.\.\.|your|changeme|change[_-]?(?:it|this|me)|placeholder|redacted|dummy|"
-    r"insert|replace|sample|todo|fixme|hidden|abcdef|uvwxyz|12345678|qwerty|deadbeef|0{6}|"
+    r"insert|replace|sample|^todo|todo[_-]|fixme|hidden|abcdef|uvwxyz|12345678|qwerty|deadbeef|0{6}|"
     r"beispiel|ejemplo|exemple|esempio|exemplo|voorbeeld|kennwort|passwort|motdepasse|contrase|"
     r"wachtwoord|put[_ -]?your|mypass|pass-?phrase|xxx-|<[a-z][a-z _-]*>",
     re.I,

@@ -20,11 +20,11 @@ CARD_WORDS = re.compile(
     re.I,
 )
 OTHER_LABELS = re.compile(
-    r"(?:\b(?:orders?|invoices?|tracking|serial|isbn|ean|gtin|upc|imei|iccid|sim|ref|reference|ticket|"
+    r"(?:(?:\b|_)(?:orders?|invoices?|tracking|serial|isbn|ean|gtin|upc|imei|iccid|sim|ref|reference|ticket|"
     r"case|sku|part|model|item|transaction|account|phone|tel|fax|mobile|version|commit|build|"
     r"timestamp|time|date|id|uuid|barcode|bestellung|bestell-?nr|rechnung|auftrag|commande|facture|"
     r"pedido|factura|ordine|fattura|fatura|bestelling|factuur|konto|shipment|parcel|batch|lot|"
-    r"receipt|claim|policy|customer|user|member)s?)"
+    r"receipt|claim|policy|customer|user|member|rng|seed|random)s?)"
     r"[\s_-]{0,2}(?:numbers?|numero|nummer|no|nr|id|code)?[\s.:#=\"'(-]{0,4}(?:is |was )?$",
     re.I,
 )

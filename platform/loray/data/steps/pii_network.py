@@ -58,7 +58,7 @@ def _is_low_address(found: re.Match[str], text: str) -> bool:
         return False
     rest = [int(part) for part in found[0].split(".")[1:]]
     num_high, num_large = (sum(part >= least for part in rest) for least in (LOW_OCTET, 100))
-    is_large = num_large >= 2 or (rest[0] >= 10 and (num_large == 1 or num_high == 2))
+    is_large = num_large >= 2 or (rest[0] >= 10 and (num_large == 1 or num_high >= 2))
     return is_large and int(found[0].partition(".")[0]) > 2
 
 

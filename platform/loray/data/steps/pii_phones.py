@@ -1,7 +1,7 @@
 """Telephone numbers: international, North American, French, and national beside a word for them.
 
 Left alone are numbers that reach no person: freephone hotlines, those kept for fiction (NANPA's
-555-0100 to 555-0199), and a manual's `123 456 789`.
+exchange 555), and a manual's `123 456 789`.
 """
 
 import re
@@ -101,7 +101,7 @@ def _is_national_phone(found: re.Match[str]) -> bool:
 
 def _is_personal(digits: str) -> bool:
     """Whether national digits are no hotline's, none of fiction and none of a manual."""
-    is_fiction = digits[-7:-2] == "55501" or (len(digits) == 7 and digits.startswith("555"))
+    is_fiction = len(digits) in (7, 10, 11) and digits[-7:].startswith("555")
     is_hotline = len(digits) in (10, 11) and digits[-10] == "8" and digits[-9] == digits[-8]
     return not (is_fiction or is_hotline or digits.startswith(FREEPHONE) or is_specimen_phone(digits))
 
@@ -120,7 +120,7 @@ def is_international(digits: str) -> bool:
 def is_nanp(digits: str) -> bool:
     """Whether ten digits may be a person's in the North American plan. Source: NANPA."""
     is_plan = re.fullmatch(r"[2-9][0-8][0-9][2-9][0-9]{6}", digits) is not None
-    is_fiction = digits[3:8] == "55501" or digits[3:] in ("5551212", "5551234", "5555555")
+    is_fiction = digits[3:6] == "555" or is_specimen_phone(digits)
     is_hotline = digits[0] == "8" and digits[1] == digits[2]
     is_area = digits[:3] not in ("200", "300", "400", "555") and digits[1:3] != "11"
     return is_plan and is_area and not is_fiction and not is_hotline

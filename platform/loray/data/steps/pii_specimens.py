@@ -7,8 +7,7 @@ EXAMPLE_LABELS = frozenset(
     example examples exemple exemples ejemplo ejemplos esempio exemplo beispiel beispiele
     voorbeeld przyklad priklad ornek esimerkki exempel eksempel pelda exemplu primer contoh
     yourdomain your-domain mydomain my-domain yourcompany your-company mycompany yourserver yoursite
-    mysite yourhost yourmail youremail somedomain somewhere otherdomain domain domaine dominio
-    domein domena domeniu invalid localdomain placeholder meinefirma meinedomain deinedomain
+    mysite yourhost yourmail youremail somedomain otherdomain invalid localdomain placeholder meinefirma meinedomain deinedomain
     ihredomain votredomaine tudominio suodominio seudominio jouwdomein
     """.split()
 )
@@ -17,7 +16,7 @@ EXAMPLE_LABELS = frozenset(
 _ANYBODY = frozenset(
     """
     user username userid user1 user2 someuser name yourname myname firstname lastname
-    firstnamelastname firstlast email youremail myemail mail yourmail mymail address youraddress
+    firstnamelastname email youremail myemail mail yourmail mymail address youraddress
     you me someone somebody anyone anybody person recipient sender from to foo bar baz foobar
     test tester testuser example sample demo dummy fake johndoe janedoe jdoe john.doe login account
     nutzer nutzername benutzer benutzername ihrname deinname deinemail vorname nachname
@@ -34,7 +33,7 @@ _ANYBODY = frozenset(
 )
 _ANYWHERE = frozenset(
     """
-    email mail mailserver domain company corp host hostname server site website provider
+    email mail mailserver domain domaine dominio domein domena somewhere company corp host hostname server site website provider
     test testing foo bar baz foobar organization organisation org unternehmen firma anbieter
     empresa entreprise societe fournisseur azienda ditta bedrijf firmy sirket foretag yritys
     sample demo dummy fake xyz abc acme address
@@ -43,8 +42,8 @@ _ANYWHERE = frozenset(
 )
 """Domains that are anybody's; with a user who is anybody too, an address is nobody's."""
 
-SPECIMEN_RUNS = ("1234567", "2345678", "7654321", "8765432", "12345678", "0123456")
-"""Runs of digits in a telephone number that nobody was given."""
+SPECIMEN_RUNS = ("7700900", "1234567", "2345678", "7654321", "8765432", "12345678", "0123456")
+"""Runs of digits in a telephone number that nobody was given. Ofcom keeps the first for fiction."""
 SPECIMEN_PHONES = ("123456789", "612345678", "701234567", "3012345678", "171123456")
 """How such numbers end where a trunk prefix stands first, as in `06 12 34 56 78`."""
 
