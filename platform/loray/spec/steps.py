@@ -27,8 +27,8 @@ class ControlTokensStep(StrictModel):
 PiiKind = Literal["email", "ip", "phone", "card", "iban", "ssn", "mac", "crypto", "url_credentials"]
 CredentialKind = Literal[
     "aws", "github", "gitlab", "slack", "stripe", "google", "openai", "anthropic", "huggingface",
-    "npm", "pypi", "twilio", "sendgrid", "azure", "jwt", "private_key", "connection_string",
-    "http_auth", "assignment",
+    "npm", "pypi", "twilio", "sendgrid", "azure", "vendor", "jwt", "private_key", "password_hash",
+    "connection_string", "http_auth", "login_file", "command", "assignment",
 ]  # fmt: skip
 
 
@@ -51,8 +51,8 @@ class CredentialsStep(StrictModel):
 
     kind: Literal["credentials"]
     formats: tuple[CredentialKind, ...] = get_args(CredentialKind)
-    """What is looked for: issuers' formats, private keys, logins in URLs and headers, passwords
-    assigned in code."""
+    """What is looked for: issuers' formats, private keys, hashes of passwords, logins in URLs,
+    headers, files and command lines, passwords assigned in code."""
 
 
 class LengthStep(StrictModel):

@@ -145,4 +145,80 @@ KEPT = {
         primary_key = "a1b2c3d4e5f6g7h8i9j0"
         api_key = "{{ secrets.API_KEY_1_2_3_4 }}"
     """),
+    "vendor": rows("""
+        key-value stores and key-0123
+        shpat_example
+        hvs.your-token-here
+        sq0atp-
+        dop_v1_<token>
+        the lin_api is linear
+        gsk_XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX
+        12:34:56:AA
+        pul-request
+        age-secret-key-1
+    """),
+    "password_hash": rows("""
+        $1 and $6 are prices; $2y$10$ begins a hash
+        $1$salt$hash
+        $6$rounds=5000$salt$...
+        costs $5$ or $6$ more
+        {SHA} and {SSHA} name schemes
+        pbkdf2_sha256$ begins Django's
+        $argon2id$v=19$m=65536,t=2,p=1$<salt>$<hash>
+        echo $1$2$3
+        ${SHA256}
+        awk '{print $1"$"$2}'
+        root:x:0:0:root:/root:/bin/bash
+        nobody:*:99:99::/:
+        nobody:!:19000:0:99999:7:::
+        $P$ and $H$ are phpass
+    """),
+    "login_file": rows("""
+        machine api.foo.org login user password secret
+        machine HOST login NAME password PASSWORD
+        the login and password fields
+        enter login name and password here
+        hostname:port:database:username:password
+        localhost:5432:db:user:password
+        main.c:1234:error:x:unused
+        "auth": "dXNlcjpwYXNzd29yZA=="
+        "auth": "none"
+        "auth": {"type": "basic"}
+        //registry.npmjs.org/:_authToken=${NPM_TOKEN}
+        _authToken=your-token
+        kind: Secret
+        password required
+        password hashing-algorithm
+        password: required
+        user lena with password authentication
+        username and password are case-sensitive
+        10:30:45:12:56
+    """),
+    "command": rows("""
+        mysql -u root -p orders
+        mysql --port=3306 -h db
+        mysql -u root -p$MYSQL_PASSWORD
+        mysqldump -u root -p"$PW" db
+        curl -u user:password https://x.org
+        curl -u "$USER:$PASS" https://x.org
+        curl -u username https://x.org
+        curl -H 'Accept: application/json' https://x.org:8080
+        sshpass -p password ssh h
+        sshpass -f file.txt ssh h
+        sshpass -p "$SSHPASS" ssh h
+        docker run -p 8080:80 nginx1
+        docker login -u user --password-stdin
+        mkdir -p a1/b2/c3
+        tool --password-file=/run/secrets/pw1
+        tool --password <password>
+        tool --password PASSWORD
+        tool --token ${TOKEN}
+        tool --pass-through --passive 12345678
+        echo "Hello World1" | sudo tee x
+        redis-cli -a yourpassword
+        unzip -P password x.zip
+        ssh -p 2222 host
+        http :8000/login -a admin:admin
+        nmap -p 1-65535 host
+    """),
 }

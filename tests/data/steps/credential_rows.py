@@ -13,6 +13,7 @@ ALNUM = string.ascii_letters + string.digits
 URLSAFE = ALNUM + "-_"
 BASE64 = ALNUM + "+/"
 HEX = "0123456789abcdef"
+CRYPT = ALNUM + "./"
 UPPER = string.ascii_uppercase + "234567"
 
 AROUND = (
@@ -59,6 +60,10 @@ def basic(draw: Draw) -> str:
     return base64.b64encode(f"ada:{draw(15)}".encode()).decode()
 
 
+def escaped_pem(draw: Draw) -> str:
+    return "-----BEGIN PRIVATE KEY-----\\n" + draw(64, BASE64) + "\\n-----END PRIVATE KEY-----"
+
+
 TOKENS: dict[str, tuple[Callable[[Draw], str], ...]] = {
     "aws": (lambda d: "AK" + "IA" + d(16, UPPER), lambda d: "AS" + "IA" + d(16, UPPER)),
     "github": (
@@ -96,14 +101,38 @@ TOKENS: dict[str, tuple[Callable[[Draw], str], ...]] = {
     "twilio": (lambda d: "A" + "C" + d(32, HEX), lambda d: "S" + "K" + d(32, HEX)),
     "sendgrid": (lambda d: "S" + "G." + d(22, URLSAFE) + "." + d(43, URLSAFE),),
     "jwt": (jwt,),
-    "private_key": (pem,),
+    "private_key": (pem, escaped_pem),
+    "vendor": (
+        lambda d: "hv" + "s." + d(95, URLSAFE),
+        lambda d: "dop_" + "v1_" + d(64, HEX),
+        lambda d: "shp" + "at_" + d(32, HEX),
+        lambda d: "lin_" + "api_" + d(40),
+        lambda d: "glsa" + "_" + d(32),
+        lambda d: "dckr_" + "pat_" + d(27),
+        lambda d: "gs" + "k_" + d(52),
+        lambda d: "PM" + "AK-" + d(24, HEX) + "-" + d(34, HEX),
+        lambda d: d(10, "123456789") + ":A" + "A" + d(33, URLSAFE),
+        lambda d: "sk-" + "or-v1-" + d(64, HEX),
+    ),
+    "password_hash": (
+        lambda d: "$" + "6$" + d(16) + "$" + d(86, CRYPT),
+        lambda d: "$" + "5$rounds=5000$" + d(16) + "$" + d(43, CRYPT),
+        lambda d: "$" + "1$" + d(8) + "$" + d(22, CRYPT),
+        lambda d: "$" + "apr1$" + d(8) + "$" + d(22, CRYPT),
+        lambda d: "$" + "2y$10$" + d(53, CRYPT),
+        lambda d: "$" + "2b$12$" + d(53, CRYPT),
+        lambda d: "$" + "argon2id$v=19$m=65536,t=3,p=4$" + d(22) + "$" + d(43),
+        lambda d: "$" + "y$j9T$" + d(22, CRYPT) + "$" + d(43, CRYPT),
+        lambda d: "{SS" + "HA}" + d(39, BASE64) + "=",
+        lambda d: "pbkdf2" + "_sha256$600000$" + d(22) + "$" + d(43, BASE64) + "=",
+    ),
 }
 """Formats that are told wherever they stand."""
 
 
 def placed(draw: Draw) -> dict[str, list[str]]:
     """Texts in which a value is told by its place."""
-    key, word, login = draw(40, BASE64), draw(14), draw.random.choice(["ada", "svc"])
+    key, word, login = draw(40, BASE64), draw(11) + "Q7z", draw.random.choice(["ada", "svc"])
     storage, digits = draw(86, BASE64) + "==", draw(32, HEX)
     return {
         "aws": [
@@ -127,6 +156,11 @@ def placed(draw: Draw) -> dict[str, list[str]]:
             for host in ("db:5432/x", "10.0.0.3", "[::1]/0")
         ] + [
             f"redis://:~~{word}~~@cache:6379/0",
+            f"https://{login}:~~Tr7#{word}~~@git.acme-corp.io",
+            f"https://~~{draw(40, HEX)}~~@git.acme-corp.io/a.git",
+            f"https://~~{draw(40)}~~:x-oauth-basic@git.acme-corp.io/a.git",
+            f"jdbc:oracle:thin:{login}/~~{word}~~@db:1521/x",
+            f"Password=~~{word}~~;Server=db;User Id={login}",
             f"Server=tcp:db,1433;User ID=ada;Password=~~{word}~~;Encrypt=true",
             f'"Host=db;Username=ada;Password=~~{word}~~"',
         ],
@@ -136,8 +170,54 @@ def placed(draw: Draw) -> dict[str, list[str]]:
             f'headers = {{"Authorization": "Bearer ~~{draw(64, URLSAFE)}~~"}}',
             f"authorization: token ~~{draw(40, HEX)}~~",
             f"X-Api-Key: ~~{draw(32)}~~",
+            f"PRIVATE-TOKEN: ~~{draw(20)}~~",
+            f"Ocp-Apim-Subscription-Key: ~~{digits}~~",
+        ],
+        "private_key": [
+            f"Public-Lines: 1\nAAAA\nPrivate-Lines: 2\n~~{draw(64, BASE64)}\n{draw(40, BASE64)}~~\n"
+            f"Private-MAC: {draw(40, HEX)}",
+        ],
+        "login_file": [
+            f"machine mail.acme-corp.io login {login} password ~~{word}~~",
+            f"machine ftp.acme-corp.io\n  login {login}\n  password ~~{word}~~\n",
+            f"db.acme-corp.io:5432:orders:{login}:~~{word}~~",
+            f'{{"auths": {{"h": {{"auth": "~~{basic(draw)}~~"}}}}}}',
+            f"//npm.acme-corp.io/:_authToken=~~{draw(40)}~~",
+            f'poll mail.acme-corp.io protocol imap user "{login}" password "~~{word}~~"',
+            f"kind: Secret\ndata:\n  db: ~~{base64.b64encode(word.encode()).decode()}~~\n",
+            f"account work\nuser {login}\npassword ~~{word}~~",
+        ],
+        "command": [
+            f"curl -u {login}:~~{word}~~ https://api.acme-corp.io",
+            f"curl -s --user '{login}:~~{word}~~' https://api.acme-corp.io",
+            f"mysql -u {login} -p~~{word}~~ orders",
+            f"mysqldump -h db -u{login} -p'~~{word}~~' orders > x.sql",
+            f"sshpass -p ~~{word}~~ ssh {login}@h",
+            f"docker login -u {login} -p ~~{word}~~ r.acme-corp.io",
+            f"wget --http-user={login} --http-password=~~{word}~~ https://x.acme-corp.io",
+            f"redis-cli -h cache -a ~~{word}~~ ping",
+            f"echo '~~{word}~~' | sudo -S ls",
+            f"app --db-password ~~{word}~~ --verbose",
+            f"htpasswd -b users {login} ~~{word}~~",
         ],
         "assignment": [
+            f"api_key: ~~{draw(32, HEX)}~~  # staging",
+            f"define('DB_PASSWORD', '~~{word}~~');",
+            f"define('AUTH_KEY', '~~{draw(30)}<(>{{}} {draw(30, BASE64)}~~');",
+            '{"password": "~~sunflower' + draw(2, "3456789") + '~~"}',
+            "DB_PASSWORD=~~sunflower" + draw(2, "3456789") + "~~",
+            f"<Pass encoding=\"base64\">~~{base64.b64encode(word.encode()).decode()}~~</Pass>",
+            f"SECRET_KEY = 'django-~~w7)tq!2e(m^p_k[{draw(10)}d)QA+$ovhb~~'".replace("django-~~", "~~"),
+            f"APP_KEY=~~base64:{draw(43, BASE64)}=~~",
+            f'server.login("{login}", "~~{word}~~")',
+            f"PGPASSWORD=~~{word}~~ psql -h db",
+            f'- name: DB_PASSWORD\n  value: "~~{word}~~"',
+            f'<property name="password" value="~~{word}~~"/>',
+            f"spring.datasource.password=~~{word}~~",
+            f'password: str = "~~{word}~~"',
+            f'client.setPassword("~~{word}~~");',
+            f"password = ~~{word}~~ ; production",
+            f"| Password | ~~{word}~~ |",
             f'password = "~~{word}q#7~~"',
             f"API_KEY='~~{draw(32)}~~'",
             f'"client_secret": "~~{draw(40, URLSAFE)}~~",',
@@ -153,6 +233,7 @@ def found(kind: str, seed: int, num_rows: int = 24) -> list[str]:
     """Texts that hold a credential of this kind."""
     draw = Draw(seed)
     texts: list[str] = []
+    assert kind in TOKENS or kind in placed(draw)
     while len(texts) < num_rows:
         for make in TOKENS.get(kind, ()):
             texts.append(AROUND[len(texts) % len(AROUND)].format(f"~~{make(draw)}~~"))

@@ -116,7 +116,7 @@ KEPT = {
         DE8937040044053201300
         DE893704004405320130001
         XX89370400440532013000
-        de89370400440532013000
+        de88370400440532013000
         DE89-3704 0044 0532 0130 00
         A DE89370400440532013000F
         GB29NWBK60161331926818
@@ -176,7 +176,7 @@ KEPT = {
         52:54-00:9d:0e:67
         52:54:00:9d:0e:6g
         SHA1 52:54:00:9d:0e:67:52:54:00:9d:0e:67:52:54:00:9d:0e:67:aa:bb
-        3c22.fb4a.910e
+        3c22.4444.9100
         2001:db8:52:54:0:9d
         deadbeef-dead-beef
         de:ad:be:ef:00:01
@@ -191,7 +191,7 @@ KEPT = {
         bc1qW508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4
         tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx
         0x5aAeb6053F3E94C9b9A09f33669435E7Ef1Beaed
-        0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed
+        sha1 0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed
         0x0000000000000000000000000000000000000000
         wallet 0x000000000000000000000000000000000000dead
         0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAedff

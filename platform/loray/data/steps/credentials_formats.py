@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from loray.data.steps.credentials_values import is_made_up, looks_random
-from loray.data.steps.placeholders import Entity, folded, in_hex
+from loray.data.steps.placeholders import Entity, bare, folded, in_hex, starts
 
 START, END = r"(?<![A-Za-z0-9_/+-])", r"(?![A-Za-z0-9_/+-])"
 AWS_KEY_ID = r"(?:AKIA|ASIA)[A-Z2-7]{16}"
@@ -14,7 +14,7 @@ AZURITE_KEY = "Eby8vdM02xNOcqFl"
 """How the storage emulator's key begins, which Microsoft prints and everybody may use."""
 
 
-def _is_token(found: re.Match[str]) -> bool:
+def is_token(found: re.Match[str]) -> bool:
     """Whether what follows a format's fixed part is random, not written out to show the format."""
     value = found["value"] if "value" in found.re.groupindex else found[0]
     tail = value[-16:]
@@ -23,7 +23,7 @@ def _is_token(found: re.Match[str]) -> bool:
 
 def _is_mixed(found: re.Match[str]) -> bool:
     """Likewise, where only small and large letters together are random."""
-    return _is_token(found) and found[0].lower() != found[0] != found[0].upper()
+    return is_token(found) and found[0].lower() != found[0] != found[0].upper()
 
 
 def _is_aws_secret(found: re.Match[str]) -> bool:
@@ -36,7 +36,7 @@ def _is_aws_secret(found: re.Match[str]) -> bool:
 
 def _is_twilio_token(found: re.Match[str]) -> bool:
     before = found.string[max(found.start() - 96, 0) : found.start()]
-    return _is_token(found) and TWILIO_WORDS.search(before) is not None
+    return is_token(found) and TWILIO_WORDS.search(before) is not None
 
 
 def _is_storage_key(found: re.Match[str]) -> bool:
@@ -47,17 +47,18 @@ def _format(
     kind: str,
     hints: tuple[str, ...],
     pattern: str,
-    is_real: Callable[[re.Match[str]], bool] = _is_token,
+    is_real: Callable[[re.Match[str]], bool] = is_token,
 ) -> Entity:
-    pattern = START + pattern + END
-    return Entity(kind, f"SECRET_{kind.upper()}", folded(*hints), re.compile(pattern), is_real)
+    compiled = re.compile(START + pattern + END)
+    return Entity(kind, f"SECRET_{kind.upper()}", starts(*hints), compiled, is_real)
 
 
 FORMATS = (
-    _format(
+    Entity(
         "aws",
-        ("aws_", "aws ", "akia", "access_key", "accesskey"),
-        "[A-Za-z0-9/+]{40}(?!=)",
+        "SECRET_AWS",
+        (*starts("akia", "asia"), *folded("aws", "access_key", "accesskey")),
+        re.compile(f"{START}[A-Za-z0-9/+]{{40}}{END}(?!=)"),
         _is_aws_secret,
     ),
     _format("aws", ("akia", "asia"), AWS_KEY_ID),
@@ -80,12 +81,12 @@ FORMATS = (
     Entity(
         "slack",
         "SECRET_SLACK",
-        folded("hooks.slack.com/"),
+        starts("hooks.slack."),
         re.compile(
             r"hooks\.slack\.com/(?:services|workflows)/"
             r"(?P<value>[A-Z][A-Z0-9]{8,12}/[A-Z][A-Z0-9]{8,12}/[A-Za-z0-9]{20,32})\b"
         ),
-        _is_token,
+        is_token,
     ),
     _format(
         "stripe",
@@ -111,9 +112,10 @@ FORMATS = (
     Entity(
         "npm",
         "SECRET_NPM",
-        folded("_authtoken"),
+        bare(":_="),
         re.compile(r"//[\w.:/-]{1,99}:_authToken=[\"']?(?P<value>[0-9a-fA-F-]{36})\b"),
-        _is_token,
+        is_token,
+        also=(folded("_authtoken"),),
     ),
     _format(
         "pypi", ("pypi-ag",), "pypi-Ag(?:EIcHlwaS5vcmc|ENdGVzdC5weXBpLm9yZw)[A-Za-z0-9_-]{50,400}"
@@ -123,27 +125,36 @@ FORMATS = (
         "SECRET_TWILIO",
         in_hex("f" * 32),
         re.compile(rf"{START}(?:AC|SK)[0-9a-f]{{32}}{END}"),
-        _is_token,
+        is_token,
     ),
-    _format("twilio", ("twilio", "auth_token", "authtoken"), "[0-9a-f]{32}", _is_twilio_token),
+    Entity(
+        "twilio",
+        "SECRET_TWILIO",
+        in_hex("f" * 32),
+        re.compile(f"{START}[0-9a-f]{{32}}{END}"),
+        _is_twilio_token,
+        also=(folded("twilio", "auth_token", "authtoken"),),
+    ),
     _format("sendgrid", ("sg.",), r"SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}", _is_mixed),
     Entity(
         "azure",
         "SECRET_AZURE",
-        folded("accountkey", "account_key", "storage_key", "accesskey"),
+        bare("="),
         re.compile(
             r"(?:AccountKey|SharedAccessKey|account_?key|storage_?key)[\"']?\s*[=:]\s*[\"']?"
             r"(?P<value>[A-Za-z0-9+/]{86}==|[A-Za-z0-9+/]{43}=)(?![A-Za-z0-9+/=])",
             re.I,
         ),
         _is_storage_key,
+        also=(folded("accountkey", "account_key", "storage_key", "accesskey"),),
     ),
     Entity(
         "azure",
         "SECRET_AZURE",
-        folded("sig="),
+        bare("="),
         re.compile(r"[?&](?:amp;)?sig=(?P<value>(?:[A-Za-z0-9]|%2[BbFf]|[+/]){43,64}(?:%3[Dd]|=))"),
         _is_storage_key,
+        also=(folded("sig="),),
     ),
 )
 """In the order in which they are looked for; a secret key's neighbour must still be there."""

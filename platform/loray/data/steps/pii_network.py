@@ -1,4 +1,4 @@
-"""Addresses of machines, and the user and password inside a URL.
+"""Addresses of machines: IPv4, IPv6 and MAC.
 
 Left alone is what is public by design: private and documentation ranges (RFC 1918, 5737, 3849,
 9637, 7042), multicast, name servers for everybody, and made-up values of tutorials.
@@ -7,27 +7,31 @@ Left alone is what is public by design: private and documentation ranges (RFC 19
 import ipaddress
 import re
 
-from loray.data.steps.credentials_values import is_url_password
 from loray.data.steps.pii_tables import PUBLIC_IPS
-from loray.data.steps.placeholders import Entity, folded, in_hex
+from loray.data.steps.placeholders import Entity, after, bare, before, in_hex
 
 VERSION_WORDS = re.compile(
-    r"(?:\bv|version|release|section|chapter|clause|build|rev|[=<>~]=|[A-Za-z]/)[\s.:]*$", re.I
+    r"(?:\bv|\bver|versione?n?|release|section|chapter|clause|build|rev|revision|firmware|driver|"
+    r"patch|upgraded?(?: to)?|updated?(?: to)?|[=<>~!]=|[\^~]|[A-Za-z]/)[\s.:=\"'>)]*$",
+    re.I,
 )
+VERSION_BEHIND = re.compile(r"[\s\"'<(]{1,3}/?\(?(?:version|release|build|driver|firmware)\b", re.I)
+PRODUCT = re.compile(r"\b[A-Z][A-Za-z]+ $")
+"""A name right before four low numbers, as in `Acrobat 11.40.23.122`."""
 ADDRESS_WORDS = re.compile(
     r"(?:\b(?:ip(?:v4)?|ips|addr|address(?:es)?|hosts?|servers?|from|via|ping|ssh|to|at|client|peer|"
-    r"remote|gateway|connect(?:ed|ing)?|nameserver|port|src|dst|source)\b|://)[^\w\n]*(?:is )?$",
+    r"remote|gateway|connect(?:ed|ing)?|nameserver|port|src|dst|source|adresse|adresa|"
+    r"direcci[o\u00f3]n|"
+    r"indirizzo|endere[c\u00e7]o|adres|von|nach|de|desde|da|vanaf|block|allow|deny|ban|login)\b|://)"
+    r"[^\w\n]*(?:is )?$",
     re.I,
 )
 LOW_OCTET = 32
-"""Versions and sections rarely start higher; below, an address needs a word or a port beside it."""
+"""Versions and sections rarely start higher; below, an address needs a word or a port beside it,
+or parts that are larger than those of versions."""
 NEW_DOCUMENTATION = ipaddress.IPv6Network("3fff::/20")  # Source: RFC 9637
 MAC_WORDS = re.compile(r"\b(?:mac|ether|hwaddr|lladdr|bssid|hardware address)\b", re.I)
 DUMMY_MACS = ("001122", "aabbcc", "a1b2c3", "0a1b2c", "deadbe", "123456", "00005e0053")
-
-
-def _before(found: re.Match[str], chars: int = 32) -> str:
-    return found.string[max(found.start() - chars, 0) : found.start()]
 
 
 def _is_ip4(found: re.Match[str]) -> bool:
@@ -38,12 +42,24 @@ def _is_ip4(found: re.Match[str]) -> bool:
     is_public = address.is_global and not address.is_multicast
     if not is_public or found[0] in PUBLIC_IPS or _is_numbering(found[0].split(".")):
         return False
-    before = _before(found)
-    if VERSION_WORDS.search(before) is not None and not before.endswith("//"):
+    text = before(found)
+    if VERSION_WORDS.search(text) is not None and not text.endswith("//"):
         return False
-    has_port = re.match(r":[0-9]{2,5}\b", found.string[found.end() : found.end() + 8])
-    is_high = int(found[0].partition(".")[0]) >= LOW_OCTET
-    return is_high or has_port is not None or ADDRESS_WORDS.search(before) is not None
+    return int(found[0].partition(".")[0]) >= LOW_OCTET or _is_low_address(found, text)
+
+
+def _is_low_address(found: re.Match[str], text: str) -> bool:
+    """Whether four numbers that begin as versions do are an address."""
+    behind = after(found)
+    has_port = re.match(r":[0-9]{2,5}\b", behind) is not None
+    if has_port or ADDRESS_WORDS.search(text) is not None:
+        return True
+    if VERSION_BEHIND.match(behind) is not None or PRODUCT.search(text) is not None:
+        return False
+    rest = [int(part) for part in found[0].split(".")[1:]]
+    num_high, num_large = (sum(part >= least for part in rest) for least in (LOW_OCTET, 100))
+    is_large = num_large >= 2 or (rest[0] >= 10 and (num_large == 1 or num_high >= 2))
+    return is_large and int(found[0].partition(".")[0]) > 2
 
 
 def _is_numbering(parts: list[str]) -> bool:
@@ -71,8 +87,14 @@ def _is_mac(found: re.Match[str]) -> bool:
     is_dummy = digits.startswith(DUMMY_MACS) or len(set(digits)) < 4
     if is_group or is_dummy or len({digits[at : at + 2] for at in range(0, 12, 2)}) < 3:
         return False
-    is_plain = digits.isdigit() or digits.isalpha() or "." in found[0]
-    return not is_plain or MAC_WORDS.search(_before(found)) is not None
+    is_plain = digits.isdigit() or digits.isalpha()
+    if "." in found[0]:
+        is_plain |= sum(not part.isdigit() and not part.isalpha() for part in _fours(digits)) < 2
+    return not is_plain or MAC_WORDS.search(before(found)) is not None
+
+
+def _fours(digits: str) -> list[str]:
+    return [digits[at : at + 4] for at in (0, 4, 8)]
 
 
 def mac_digits(written: str) -> str:
@@ -80,15 +102,10 @@ def mac_digits(written: str) -> str:
     return re.sub(r"[^0-9a-f]", "", written.lower())
 
 
-def _is_login(found: re.Match[str]) -> bool:
-    user, _, password = found["value"].partition(":")
-    return password.startswith("<SECRET_") or (user != password and is_url_password(password))
-
-
 IP4 = Entity(
     "ip",
     "IP",
-    folded("0.0"),
+    bare("0.0"),
     re.compile(r"(?<![\w.-])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![\w-]|\.\w|/[0-9]{1,2}\b)"),
     _is_ip4,
 )
@@ -113,14 +130,4 @@ MAC = Entity(
     ),
     _is_mac,
     mac_digits,
-)
-URL_CREDENTIALS = Entity(
-    "url_credentials",
-    "URL_CREDENTIALS",
-    folded("://"),
-    re.compile(
-        r"\b[A-Za-z][A-Za-z0-9+.-]{1,20}://(?P<value>[^\s:/?#@<>\"'`{}()\[\]$%|\\]{1,64}"
-        r":(?:[^\s/?#@<>\"'`{}()\[\]$|\\]{1,128}|<SECRET_[A-Z_]+_[0-9a-f]{4}>))@(?=[\w\[])"
-    ),
-    _is_login,
 )

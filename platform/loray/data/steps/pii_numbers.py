@@ -1,28 +1,21 @@
-"""Numbers of persons that a checksum or a register tells from other numbers: cards, IBAN, SSN."""
+"""Numbers of persons that a checksum or a register tells from other numbers: IBAN and SSN."""
 
 import re
 
-from loray.data.steps.pii_tables import CARD_BRANDS, DUMMY_SSN, IBAN_LENGTHS
-from loray.data.steps.placeholders import Entity, folded
+from loray.data.steps.pii_cards import only_digits
+from loray.data.steps.pii_tables import DUMMY_SSN, IBAN_LENGTHS
+from loray.data.steps.placeholders import Entity, after, bare, before
 
-BARE_CARD_LENGTHS = (15, 16)
-"""Lengths at which digits without gaps are a card whatever stands around them."""
-CARD_WORDS = re.compile(
-    r"\b(?:cards?|credit|debit|visa|mastercard|amex|discover|diners|jcb|unionpay|pan)\b", re.I
-)
-SSN_WORDS = re.compile(r"\b(?:ssn|social security)\b", re.I)
-PART_WORDS = re.compile(
-    r"(?:\b(?:part|model|item|order|catalog|catalogue|serial|ref|case|invoice|ticket|isbn|sku|id|no)"
-    r"[\s.:#]*(?:number|no)?[\s.:#]*|[*+/<] ?|= |[\w)] ?- ?|\d )$",
+SSN_WORDS = re.compile(
+    r"(?:\b|_)(?:ssns?|socsec|soc\.? sec|social[ _-]?sec(?:urity)?|tax(?:payer)?[ _-]?id|tin|itin)"
+    r"(?:\b|_)|[a-z]Ssn\b",
     re.I,
 )
-
-
-def luhn_is_sound(digits: str) -> bool:
-    """Whether the last digit is the checksum of the others. Source: ISO/IEC 7812-1, annex B."""
-    doubled = "0246813579"
-    sums = (int(doubled[int(d)] if at % 2 else d) for at, d in enumerate(reversed(digits)))
-    return sum(sums) % 10 == 0
+PART_WORDS = re.compile(
+    r"(?:\b(?:part|model|item|order|catalog|catalogue|serial|ref|case|invoice|ticket|isbn|sku|id|no)"
+    r"[\s.:#]*(?:number|no)?[\s.:#]*|[*+/<#] ?|= |[\w)] ?- ?|\d )$",
+    re.I,
+)
 
 
 def iban_is_sound(iban: str) -> bool:
@@ -31,32 +24,19 @@ def iban_is_sound(iban: str) -> bool:
     return len(iban) == IBAN_LENGTHS.get(iban[:2]) and int(turned) % 97 == 1
 
 
-def only_digits(written: str) -> str:
-    """The digits of a number as it is written."""
-    return re.sub(r"[^0-9]", "", written)
-
-
 def without_gaps(written: str) -> str:
-    """A number as it is written, less blanks and hyphens."""
-    return re.sub(r"[\s-]", "", written)
-
-
-def _is_card(found: re.Match[str]) -> bool:
-    digits = only_digits(found[0])
-    is_brand = any(
-        len(digits) in lengths and digits.startswith(prefixes) for prefixes, lengths in CARD_BRANDS
-    )
-    if not is_brand or not luhn_is_sound(digits):
-        return False
-    is_plain = digits != found[0] or len(digits) in BARE_CARD_LENGTHS
-    return (
-        is_plain
-        or CARD_WORDS.search(found.string, max(found.start() - 48, 0), found.start()) is not None
-    )
+    """A number as it is written, in capitals, less blanks and hyphens."""
+    return re.sub(r"[\s-]", "", written).upper()
 
 
 def _is_iban(found: re.Match[str]) -> bool:
-    return iban_is_sound(without_gaps(found[0]))
+    """Whether it is sound; in small letters, the digits of a hash are not mostly decimal."""
+    written = found[0]
+    iban = without_gaps(written)
+    if written == written.upper():
+        return iban_is_sound(iban)
+    is_small = written == written.lower() and len(only_digits(iban)) >= 0.6 * len(iban)
+    return is_small and iban_is_sound(iban)
 
 
 def _is_ssn(found: re.Match[str]) -> bool:
@@ -66,10 +46,10 @@ def _is_ssn(found: re.Match[str]) -> bool:
         return False
     if "".join(digits) in DUMMY_SSN or all(len(set(part)) == 1 for part in digits):
         return False
-    before = found.string[max(found.start() - 40, 0) : found.start()]
-    if SSN_WORDS.search(before):
+    text = before(found, 40)
+    if SSN_WORDS.search(text) or SSN_WORDS.match(after(found).lstrip(" (,-")):
         return True
-    return found["gap"] == "-" and PART_WORDS.search(before) is None
+    return found["gap"] == "-" and PART_WORDS.search(text) is None
 
 
 def _iban_pattern() -> str:
@@ -78,30 +58,20 @@ def _iban_pattern() -> str:
     for country, length in IBAN_LENGTHS.items():
         countries.setdefault(length - 4, []).append(country)
     bodies = (
-        rf"(?:{'|'.join(codes)})[0-9]{{2}}(?:(?P=gap)[A-Z0-9]{{4}}){{{places // 4}}}"
-        + (rf"(?P=gap)[A-Z0-9]{{{places % 4}}}" if places % 4 else "")
+        rf"(?i:{'|'.join(codes)})[0-9]{{2}}(?:(?P=gap)[A-Za-z0-9]{{4}}){{{places // 4}}}"
+        + (rf"(?P=gap)[A-Za-z0-9]{{{places % 4}}}" if places % 4 else "")
         for places, codes in sorted(countries.items())
     )
-    start = r"(?<![\w/+-])(?=[A-Z]{2}[0-9]{2}(?P<gap>[ -]?)[A-Z0-9]{4})"
+    start = (
+        r"(?<![\w/+-])(?=[A-Za-z]{2}[0-9]{2}(?P<gap>[ \u00a0\u2009\u202f-]?)[A-Za-z0-9]{4})"
+    )
     return rf"{start}(?:{'|'.join(bodies)})(?![\w/+=]|-\w)"
 
 
-CARD = Entity(
-    "card",
-    "CARD",
-    folded("0000 0000", "0000-0000", "0000 000000", "0000-000000", "0" * 14),
-    re.compile(
-        r"(?<![\w.+#/*^-])(?<![0-9] )(?<![\w)] [*+/^-] )(?<![0-9], )"
-        r"(?:[0-9]{4}([ -]?)[0-9]{4}\1[0-9]{4}\1[0-9]{1,7}"
-        r"|[0-9]{4}([ -]?)[0-9]{6}\2[0-9]{4,5})(?![\w-]|[. ][0-9]| ?[*+/^%=])"
-    ),
-    _is_card,
-    only_digits,
-)
 IBAN = Entity(
     "iban",
     "IBAN",
-    folded("000000", "0000 0000", "0000-0000"),
+    bare("000000", "0000 0000", "0000-0000", "0000\u00a0000", "0000\u2009000", "0000\u202f000"),
     re.compile(_iban_pattern()),
     _is_iban,
     without_gaps,
@@ -109,11 +79,14 @@ IBAN = Entity(
 SSN = Entity(
     "ssn",
     "SSN",
-    folded("000-00-0000", "000 00 0000", "000000000"),
+    bare(
+        "000-00-0000", "000 00 0000", "000.00.0000", "000000000", "000\u00a000\u00a00000",
+        "000\u201000\u20100000", "000\u201100\u20110000", "000\u201300\u20130000",
+    ),
     re.compile(
-        r"(?<![\w.+#/-])(?P<area>[0-9]{3})(?P<gap>[ -]?)(?P<group>[0-9]{2})(?P=gap)"
+        r"(?<![\w.+/-])(?P<area>[0-9]{3})(?P<gap>[ .\u00a0\u2010\u2011\u2013-]?)(?P<group>[0-9]{2})(?P=gap)"
         r"(?P<serial>[0-9]{4})(?![\w-]|[.,/][0-9]| ?[=+*/])"
     ),
     _is_ssn,
     only_digits,
-)
+)  # fmt: skip

@@ -1,28 +1,5 @@
 """Public registers behind the checks of `pii`."""
 
-_TOP_LEVEL_DOMAINS = """
-    com org net edu gov mil int info biz name pro aero coop museum jobs mobi travel tel cat asia
-    post app dev page cloud online site website store shop tech xyz club live life world today
-    news blog email digital agency company solutions services group team media network systems
-    social software design studio academy school university college institute foundation health
-    clinic hospital care law legal bank finance money global international africa berlin london
-    paris social tokyo nyc wiki art music photo games fun top vip work expert support help link
-    click space ac ad ae af ag ai al am ao aq ar as at au aw ax az ba bb bd be bf bg bh bi bj bm
-    bn bo br bs bt bw by bz ca cc cd cf cg ch ci ck cl cm cn co cr cu cv cw cx cy cz de dj dk dm
-    do dz ec ee eg er es et eu fi fj fk fm fo fr ga gd ge gf gg gh gi gl gm gn gp gq gr gs gt gu
-    gw gy hk hm hn hr ht hu id ie il im in io iq ir is it je jm jo jp ke kg kh ki km kn kp kr kw
-    ky kz la lb lc li lk lr ls lt lu lv ly ma mc md me mg mh mk ml mm mn mo mp mq mr ms mt mu mv
-    mw mx my mz na nc ne nf ng ni nl no np nr nu nz om pa pe pf pg ph pk pl pm pn pr ps pt pw py
-    qa re ro rs ru rw sa sb sc sd se sg sh si sj sk sl sm sn so sr ss st su sv sx sy sz tc td tf
-    tg th tj tk tl tm tn to tr tt tv tw tz ua ug uk us uy uz va vc ve vg vi vn vu wf ws ye yt za
-    zm zw
-"""
-TOP_LEVEL_DOMAINS = frozenset(_TOP_LEVEL_DOMAINS.split())
-"""All country codes and the generic domains that mail is common under. Source: IANA, root zone."""
-
-EXAMPLE_LABELS = frozenset({"example", "yourdomain", "mydomain", "yourcompany"})
-"""A domain with such a label is nobody's; RFC 2606 keeps the first out of use."""
-
 _COUNTRY_CODES = """
     1 7 20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 56 57 58 60 61 62 63
     64 65 66 81 82 84 86 90 91 92 93 94 95 98 211 212 213 216 218 220 221 222 223 224 225 226 227
@@ -36,6 +13,9 @@ _COUNTRY_CODES = """
 """
 COUNTRY_CODES = frozenset(_COUNTRY_CODES.split())
 """Source: ITU-T E.164, list of assigned country codes."""
+
+FREEPHONE = ("0800", "0808", "0805", "00800", "1800", "1300")
+"""How national numbers begin that are free to call: hotlines of companies, published by them."""
 
 CARD_BRANDS = (
     (("4",), (16, 19)),

@@ -3,13 +3,18 @@
 import hashlib
 import re
 
-from loray.data.steps.placeholders import Entity, folded, in_hex, in_runs
+from loray.data.steps.placeholders import Entity, before, folded, in_hex, in_runs
 
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 BECH32_ENDS = (1, 0x2BC830A3)
 """What a sound bech32 and bech32m checksum come to. Source: BIP 173 and BIP 350."""
-WALLET_WORDS = re.compile(r"\b(?:wallets?|ethereum|eth|ether|metamask|recipient|payable)\b", re.I)
+DIGEST_WORDS = re.compile(
+    r"sha-?1|hash|digest|commit|checksum|thumbprint|fingerprint|signature|revision|curve|secp|prime|"
+    r"modulus|generator|\bgit\b|\btree\b|\bblob\b|\bseed\b|\bguid\b|\bobject\b",
+    re.I,
+)
+"""Words for what else 40 digits can be."""
 MASK = (1 << 64) - 1
 ROUNDS = 24
 RATE_BYTES = 136
@@ -99,36 +104,36 @@ def _is_base58(found: re.Match[str]) -> bool:
 
 def _is_ethereum(found: re.Match[str]) -> bool:
     digits = found[0][2:]
-    if len(set(digits)) < 8:
+    if len(set(digits)) < 8 or re.search(r"(.)\1{7}", digits) is not None:
         return False
     if digits.lower() != digits and digits.upper() != digits:
         return ethereum_case(found[0]) == found[0]
-    before = found.string[max(found.start() - 48, 0) : found.start()]
-    return WALLET_WORDS.search(before) is not None
+    return DIGEST_WORDS.search(before(found, 48)) is None
 
 
 BITCOIN = Entity(
     "crypto",
     "CRYPTO",
     in_runs("w" * 26),
-    re.compile(rf"(?<![\w/+.-])[13][{BASE58}]{{25,33}}(?![\w/+=-])"),
+    re.compile(rf"[13](?<![\w/+.-][13])[{BASE58}]{{25,33}}(?![\w/+=-])"),
     _is_base58,
 )
 SEGWIT = Entity(
     "crypto",
     "CRYPTO",
-    folded("bc0"),
+    in_runs("w" * 14),
     re.compile(
         rf"(?<![\w/+.-])(?:bc1[{BECH32}]{{11,71}}|BC1[{BECH32.upper()}]{{11,71}})(?![\w/+=-])"
     ),
     _is_bech32,
     str.lower,
+    (folded("bc0"),),
 )
 ETHEREUM = Entity(
     "crypto",
     "CRYPTO",
     in_hex("fx" + "f" * 40),
-    re.compile(r"(?<![\w/+.-])0x[0-9A-Fa-f]{40}(?![\w/+=-])"),
+    re.compile(r"0x(?<![\w/+.-]0x)[0-9A-Fa-f]{40}(?![\w/+=-])"),
     _is_ethereum,
     str.lower,
 )

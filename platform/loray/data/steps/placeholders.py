@@ -2,6 +2,7 @@
 
 A kind of value is found in three moves, the cheapest first: hints (bytes, one of which every text
 with such a value holds), a pattern, and a check behind the pattern. Most texts hold no hint.
+Patterns take time linear in a text: what repeats is bounded, or cannot be split in two ways.
 
 A placeholder's digits are a salted hash of the value, so that one value keeps one placeholder
 within a dataset and nobody can look it up. No pattern matches a placeholder, and a text is gone
@@ -18,13 +19,18 @@ from typing import NamedTuple, TypeAlias
 
 Hint: TypeAlias = tuple[int, bytes]
 """Number of a view on the text, and bytes to look for in it."""
-FOLDED, HEX, RUNS = range(3)
+FOLDED, BARE, STARTS, HEX, RUNS = range(5)
 
+LEAST_HEX, LEAST_TOKEN = 12, 16
+"""Characters from which a word is in the view of hexadecimal ones, or its start in that of starts."""
+START_CHARS = 12
 _DIGITS = b"0123456789"
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz"
 _TO_FOLDED = bytes.maketrans(_LETTERS.upper() + _DIGITS, _LETTERS + b"0" * 10)
 _TO_HEX = bytes.maketrans(b"0abcdef", b"fffffff")
 _TO_RUNS = bytes.maketrans(b"0" + _LETTERS, b"w" * 27)
+_TO_TOKENS = bytes(at if chr(at) in "abcdefghijklmnopqrstuvwxyz0_/+.-" else 32 for at in range(256))
+_PLACEHOLDER = re.compile(r"[A-Z]_[0-9a-f]{4}>")
 
 
 def always(found: re.Match[str]) -> bool:  # noqa: ARG001 - the signature of a check
@@ -44,6 +50,24 @@ class Entity(NamedTuple):
     is_real: Callable[[re.Match[str]], bool] = always
     canonical: Callable[[str], str] = str
     """What the ways to write one value have in common."""
+    also: tuple[tuple[Hint, ...], ...] = ()
+    """Further sets of hints: one of each is needed too. The first set should be quick to look for."""
+    max_chars: int | None = None
+    """Longest text that it is looked for in."""
+
+
+def before(found: re.Match[str], chars: int = 32) -> str:
+    """The characters before a match, but for those of a placeholder and what precedes it.
+
+    A placeholder names its kind, and must not stand for the word that a second value needs.
+    """
+    text = found.string[max(found.start() - chars, 0) : found.start()]
+    return _PLACEHOLDER.split(text)[-1] if ">" in text else text
+
+
+def after(found: re.Match[str], chars: int = 32) -> str:
+    """The characters behind a match, up to the next placeholder."""
+    return found.string[found.end() : found.end() + chars].partition("<")[0]
 
 
 def folded(*texts: str) -> tuple[Hint, ...]:
@@ -51,13 +75,29 @@ def folded(*texts: str) -> tuple[Hint, ...]:
     return tuple((FOLDED, text.encode()) for text in texts)
 
 
+def bare(*texts: str) -> tuple[Hint, ...]:
+    """Hints without letters, with 0 for every digit: the text without its letters is short.
+
+    Runs of digits are looked for in the whole text, for digits between letters are none there.
+    """
+    return tuple((FOLDED if text.isdigit() else BARE, text.encode()) for text in texts)
+
+
+def starts(*texts: str) -> tuple[Hint, ...]:
+    """Up to 12 characters, as in `folded`, with which a token of 16 characters or more starts.
+
+    A token holds letters, digits and `_/+.-`.
+    """
+    return tuple((STARTS, b" " + text.encode()) for text in texts)
+
+
 def in_hex(*texts: str) -> tuple[Hint, ...]:
-    """Hints in small letters, with f for every hexadecimal digit."""
+    """Hints with f for every hexadecimal digit, of values of 12 characters and no blank."""
     return tuple((HEX, text.encode()) for text in texts)
 
 
 def in_runs(*texts: str) -> tuple[Hint, ...]:
-    """Hints with w for every letter and digit."""
+    """Hints with w for every letter and digit, of values of 12 characters and no blank."""
     return tuple((RUNS, text.encode()) for text in texts)
 
 
@@ -70,8 +110,7 @@ def scrub(
         entities: in the order in which they are looked for.
         counts: gains one by `Entity.kind` for each value replaced.
     """
-    views = _views(text)
-    likely = [entity for entity in entities if _may_hold(views, entity.hints)]
+    likely = _likely(text, entities)
     if not likely:
         return text
     counts = Counter() if counts is None else counts
@@ -84,10 +123,32 @@ def scrub(
     return text
 
 
-def _views(text: str) -> tuple[bytes, bytes, bytes]:
-    """The text without what tells cases, digits or letters apart: bytes are quick to search."""
+def _likely(text: str, entities: Iterable[Entity]) -> list[Entity]:
+    """Those whose hints the text holds. Entities share hints, so each set is looked for once."""
+    views = _views(text)
+    known: dict[int, bool] = {}
+    likely = []
+    for entity in entities:
+        if entity.max_chars is not None and len(text) > entity.max_chars:
+            continue
+        for hints in (entity.hints, *entity.also):
+            if id(hints) not in known:
+                known[id(hints)] = _may_hold(views, hints)
+            if not known[id(hints)]:
+                break
+        else:
+            likely.append(entity)
+    return likely
+
+
+def _views(text: str) -> tuple[bytes, ...]:
+    """The text as hints want it; the shorter a view, the quicker it is searched."""
     plain = text.encode(errors="replace").translate(_TO_FOLDED)
-    return plain, plain.translate(_TO_HEX), plain.translate(_TO_RUNS)
+    hexadecimal = b" ".join([w for w in plain.split() if len(w) >= LEAST_HEX]).translate(_TO_HEX)
+    tokens = plain.translate(_TO_TOKENS).split()
+    heads = b" ".join({b"", *(w[:START_CHARS] for w in tokens if len(w) >= LEAST_TOKEN)})
+    runs = hexadecimal.translate(_TO_RUNS)
+    return plain, plain.translate(None, _LETTERS), b" " + heads, hexadecimal, runs
 
 
 def _may_hold(views: tuple[bytes, ...], hints: tuple[Hint, ...]) -> bool:
@@ -98,10 +159,11 @@ def _may_hold(views: tuple[bytes, ...], hints: tuple[Hint, ...]) -> bool:
 
 
 def _replaced(found: re.Match[str], *, entity: Entity, salt: bytes, counts: Counter[str]) -> str:
-    if not entity.is_real(found):
+    group: str | int = "value" if "value" in found.re.groupindex else 0
+    is_done = f"<{entity.label}_" in found[group]
+    if is_done or not entity.is_real(found):
         return found[0]
     counts[entity.kind] += 1
-    group: str | int = "value" if "value" in found.re.groupindex else 0
     value = entity.canonical(found[group])
     digest = hmac.new(salt, f"{entity.label}:{value}".encode(errors="replace"), hashlib.sha256)
     start, end = (at - found.start() for at in found.span(group))
