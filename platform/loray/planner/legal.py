@@ -1,6 +1,6 @@
 """What a base model and a device cannot do together, told before anything starts."""
 
-from loray.errors import ModelError
+from loray.errors import ModelError, UnsupportedError
 from loray.planner.families import architecture_for
 from loray.planner.parameters import (
     Architecture,
@@ -21,7 +21,7 @@ def check_runnable(spec: RunSpec) -> None:
     or capped), which neither the loss nor the engine would know.
 
     Raises:
-        ModelError: what does not go together, and the nearest spec that does.
+        UnsupportedError: what does not go together, and the nearest spec that does.
     """
     try:
         shape = architecture_for(spec.base_model)
@@ -48,7 +48,7 @@ def _check_patterns(method: LoraMethod, shape: Architecture) -> None:
     ]
     for pattern in method.patterns:
         if not any(name.endswith(f".{pattern.modules}") for name in names):
-            raise ModelError(
+            raise UnsupportedError(
                 f"method.patterns has {pattern.modules!r}, which no module of the base model ends "
                 f"with; wanted the end of a name such as {names[0][1:]} (its layers are 0 to "
                 f"{shape.layers - 1}); correct it or drop it"
@@ -60,7 +60,7 @@ def _check_biases(method: LoraMethod, shape: Architecture) -> None:
         return
     has = f"one in {', '.join(shape.biased)}" if shape.biased else "none"
     instead = "name these as method.targets, or use " if shape.biased else "use "
-    raise ModelError(
+    raise UnsupportedError(
         f"method.biases is {method.biases}, but the base model has no bias there (it has {has}); "
         f"{instead}biases: none"
     )
@@ -68,7 +68,7 @@ def _check_biases(method: LoraMethod, shape: Architecture) -> None:
 
 def _check_modules(method: LoraMethod, shape: Architecture) -> None:
     if method.modules_to_save and shape.is_tied:
-        raise ModelError(
+        raise UnsupportedError(
             f"method.modules_to_save is {', '.join(method.modules_to_save)}, but in the base model "
             "embedding and output projection are one matrix (tie_word_embeddings), and a merged "
             "model could not keep them apart; drop it, or use a base that does not tie them"
@@ -86,7 +86,7 @@ def _check_principal(method: LoraMethod, shape: Architecture) -> None:
             if method.init == "eva":
                 most, of = inputs, "inputs"
             if method.rank_of(module) > most:
-                raise ModelError(
+                raise UnsupportedError(
                     f"method.init is {method.init} and {module} has rank {method.rank_of(module)}, "
                     f"but only {most} {of}; use a rank of at most {most}, or another init"
                 )
@@ -95,7 +95,7 @@ def _check_principal(method: LoraMethod, shape: Architecture) -> None:
 def _check_blocks(model: BaseModelSpec, shape: Architecture) -> None:
     if odd := split_blocks(shape):
         name, inputs = odd[0]
-        raise ModelError(
+        raise UnsupportedError(
             f"base_model.quantization is nf4, and {name} of {model.path} has {inputs} "
             f"inputs; on a CPU bitsandbytes misreads rows that are no multiple of {NF4_BLOCK}; "
             "use quantization: none, or resources.gpus_per_worker: 1"
