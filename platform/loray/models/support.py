@@ -57,7 +57,7 @@ def support_of(config: Config) -> Support:
     unproved = (
         f"type {kind!r} is not in the tested list ({', '.join(TESTED)}); it is verified on a "
     )
-    unproved += "random small copy when it is loaded"
+    unproved += "on a random small copy when it is loaded"
     reasons = (unproved,) if can and kind not in TESTED else against
     return Support(trainable=can, servable=can, reasons=reasons, is_tested=can and kind in TESTED)
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from loray.errors import UnsupportedError
-from loray.planner.support import TESTED, check_supported, fixed_positions, support_of
+from loray.models.support import TESTED, check_supported, fixed_positions, support_of
 
 
 @pytest.mark.parametrize("kind", TESTED)
