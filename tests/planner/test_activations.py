@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from loray.planner.activations import activation_bytes, kept_by_layer
+from loray.planner.architecture import Architecture
 from loray.planner.loss import loss_bytes
-from loray.planner.parameters import Architecture
 from tests.planner.shapes import SHAPES, spec
 
 pytestmark = pytest.mark.filterwarnings("default")  # PEFT uses a name that transformers retires
@@ -125,6 +125,6 @@ def test_the_loss_holds_a_block_of_logits_what_is_projected_and_what_goes_back()
 
 def test_norms_of_heads_are_counted():
     plain = SHAPES["llama-3-8b"]
-    normed = replace(plain, has_head_norms=True)
+    normed = replace(plain, head_norms="shared")
     more = kept_by_layer(spec(), normed) - kept_by_layer(spec(), plain)
     assert more == 4 * (4096 + 1024) + 4 * (32 + 8)

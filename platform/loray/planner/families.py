@@ -6,7 +6,8 @@ each to the parameters that its publisher counts.
 
 from dataclasses import replace
 
-from loray.planner.parameters import Architecture, config_path, read_architecture
+from loray.planner.architecture import Architecture
+from loray.planner.configs import config_path, read_architecture
 from loray.spec.train import BaseModelSpec
 
 _QWEN2_BIASED = ("q_proj", "k_proj", "v_proj")
@@ -37,7 +38,7 @@ def _qwen2(shape: Architecture) -> Architecture:
 
 
 def _qwen3(shape: Architecture) -> Architecture:
-    return replace(shape, has_head_norms=True)
+    return replace(shape, head_norms="shared")
 
 
 _LLAMA_2_7B = _shape(4096, 11008, 32, (32, 32, 128), 32000)
