@@ -26,22 +26,31 @@ METHODS = {
 
 
 def kept(run, layers: int) -> int:
-    """Bytes that autograd keeps of a pass, weights not counted."""
+    """Bytes that autograd keeps of a pass through a Llama, weights not counted."""
+    from transformers import LlamaConfig
+
+    return kept_by(
+        run,
+        LlamaConfig(
+            vocab_size=64,
+            hidden_size=HIDDEN,
+            intermediate_size=INTERMEDIATE,
+            num_hidden_layers=layers,
+            num_attention_heads=HEADS,
+            num_key_value_heads=KV_HEADS,
+        ),
+    )
+
+
+def kept_by(run, config) -> int:
+    """The same of a model of `config`."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import AutoModelForCausalLM
 
     from loray.models.adapter import attach_adapter
 
-    config = LlamaConfig(
-        vocab_size=64,
-        hidden_size=HIDDEN,
-        intermediate_size=INTERMEDIATE,
-        num_hidden_layers=layers,
-        num_attention_heads=HEADS,
-        num_key_value_heads=KV_HEADS,
-    )
-    model = LlamaForCausalLM(config).to(getattr(torch, run.base_model.dtype)).train()
-    model.requires_grad_(run.method.kind == "full")
+    model = AutoModelForCausalLM.from_config(config).to(getattr(torch, run.base_model.dtype))
+    model.train().requires_grad_(run.method.kind == "full")
     if run.method.kind == "lora":
         model = attach_adapter(model, run.method).get_base_model()
     weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}

@@ -58,28 +58,29 @@ def _of_norms(spec: RunSpec, shape: Architecture) -> int:
         sizes += [shape.query_size, shape.key_size]
         counts += shape.heads + shape.kv_heads if shape.head_norms == "shared" else 2
     copies = 2 if shape.norm_kind == "layer" else 1
-    scaled = WIDTH[spec.base_model.dtype] if spec.method.kind == "full" else 0
+    wide = WIDTH[spec.base_model.dtype] if shape.norm_kind == "rms" else 4
+    scaled = wide if spec.method.kind == "full" else 0
     return sum(sizes) * (4 * copies + scaled) + 4 * counts
 
 
 def _of_attention(spec: RunSpec, shape: Architecture) -> int:
     """Queries, keys, values, the output, and the float32 sum of each head's row.
 
-    With packing there is a mask (a row of it for each token), and sdpa then takes keys and values
-    once for every head. Values that are a part of one fused output keep all of it, unless they are
-    copied so. Without sdpa every head keeps each token's scores of all others: once capped, once
-    as float32 shares, and as those in the type of computation.
+    With packing, or beyond a window, there is a mask (a row of it for each token), and sdpa then
+    takes keys and values once for every head. Values that are a part of one fused output keep all
+    of it, unless they are copied so. Without sdpa every head keeps each token's scores of all
+    others: once capped, once as float32 shares, and as those in the type of computation.
     """
     width, query = WIDTH[spec.base_model.dtype], shape.query_size
     tokens = spec.data.sequence.max_tokens
     if shape.is_eager:
         scores = tokens * (width + 4 + (width if width != 4 else 0))
-        return width * 4 * query + shape.heads * scores
-    is_packed = spec.data.sequence.packing
-    is_copied = is_packed and shape.kv_heads < shape.heads
-    key = query if is_packed else shape.key_size
+        return width * 3 * query + shape.heads * scores
+    is_masked = spec.data.sequence.packing or (shape.window is not None and tokens > shape.window)
+    is_copied = is_masked and shape.kv_heads < shape.heads
+    key = query if is_masked else shape.key_size
     value = query + 2 * shape.key_size if shape.is_fused and not is_copied else key
-    mask = tokens if is_packed else 0
+    mask = tokens if is_masked else 0
     return width * (2 * query + key + value + mask) + 4 * shape.heads
 
 
@@ -97,9 +98,9 @@ def _of_adapter(method: LoraMethod, spec: RunSpec, shape: Architecture) -> int:
 def _inputs_that_are_read(spec: RunSpec, shape: Architecture) -> list[int]:
     """Sizes of the inputs that something which learns is multiplied with.
 
-    Projections with the same input share it; that of o_proj is the attention's output, which is
-    kept anyway. Under ZeRO 3 DeepSpeed's own product keeps the input of every weight, but not of
-    4-bit ones.
+    Projections with the same input share it; that of o_proj is the attention's output, which sdpa
+    keeps anyway, but of fused projections as a copy in another order. Under ZeRO 3 DeepSpeed's own
+    product keeps the input of every weight, but not of 4-bit ones.
     """
     method, strategy = spec.method, spec.train.strategy
     is_zero_3 = strategy.kind == "deepspeed" and spec.train.shares_weights
@@ -114,6 +115,8 @@ def _inputs_that_are_read(spec: RunSpec, shape: Architecture) -> list[int]:
         found.append(shape.hidden)
     if of_mlp and not shape.is_parallel:
         found.append(shape.hidden)
+    if "o_proj" in names and (shape.is_fused or shape.is_eager):
+        found.append(shape.query_size)
     if "down_proj" in names:
         found.append(shape.intermediate)
     return found

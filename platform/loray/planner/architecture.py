@@ -29,8 +29,9 @@ class Architecture:
     """q, k and v are one projection, gate and up another one (Phi-3)."""
     layer_norms: int = 2
     """Norms of the hidden size in each layer."""
-    norm_kind: Literal["rms", "layer"] = "rms"
-    """`layer` takes the mean away, too (Cohere)."""
+    norm_kind: Literal["rms", "wide rms", "layer"] = "rms"
+    """A `wide` one scales in float32 (Gemma, OLMo 2); `layer` does, and takes the mean away, too
+    (Cohere)."""
     head_norms: Literal["none", "shared", "own"] = "none"
     """Whether q and k are normalised: with one weight for all heads (Qwen3, Gemma 3), or with one
     for every output (OLMo 2)."""
@@ -38,6 +39,8 @@ class Architecture:
     """Attention and MLP read the same norm (Cohere)."""
     is_eager: bool = False
     """Attention makes the scores of all pairs of tokens, since it caps them (Gemma 2)."""
+    window: int | None = None
+    """Positions that a token sees in the layers that see fewest, where not all do."""
     has_logit_cap: bool = False
     """Logits are capped (Gemma 2)."""
     stored_type: str = "bfloat16"

@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from loray.errors import ModelError, UnsupportedError
 from loray.models.support import TESTED, check_supported
@@ -23,6 +23,12 @@ HEAD_SIZES = {"gemma": 256, "gemma2": 256, "gemma3_text": 256, "qwen3": 128}
 KV_HEADS = {"mistral": 8, "gemma": 16, "gemma2": 4, "gemma3_text": 4, "smollm3": 4}
 """Of types where another number than that of the heads is meant if none is given."""
 LAYER_NORMS = {"gemma2": 4, "gemma3_text": 4, "cohere": 1, "cohere2": 1}
+NORM_KINDS: Mapping[str, Literal["wide rms", "layer"]] = {
+    "gemma": "wide rms", "gemma2": "wide rms", "gemma3_text": "wide rms", "olmo2": "wide rms",
+    "cohere": "layer", "cohere2": "layer",
+}  # fmt: skip
+WINDOWS = {"mistral": 4096, "gemma2": 4096, "gemma3_text": 4096, "cohere2": 4096}
+"""Sliding windows where a config says nothing; null is none."""
 WITHOUT_HEAD_SIZE = ("cohere2",)
 """Types that take no other size of a head than the hidden size over the heads."""
 _QKV = ("q_proj", "k_proj", "v_proj")
@@ -101,10 +107,11 @@ def architecture_of(config: Config) -> Architecture:
         biased=_biased(kind, config),
         is_fused=kind == "phi3",
         layer_norms=LAYER_NORMS.get(kind, 2),
-        norm_kind="layer" if kind in ("cohere", "cohere2") else "rms",
+        norm_kind=NORM_KINDS.get(kind, "rms"),
         head_norms=_head_norms(kind, config),
         is_parallel=kind in ("cohere", "cohere2"),
         is_eager=kind == "gemma2",
+        window=_window(kind, config),
         has_logit_cap=_has_logit_cap(kind, config),
         stored_type=config.get("dtype") or config.get("torch_dtype") or "float32",
     )
@@ -119,6 +126,13 @@ def _head_norms(kind: str, config: Config) -> Any:  # noqa: ANN401 (a literal)
     if kind in ("qwen3", "gemma3_text"):
         return "shared"
     return "own" if kind == "olmo2" or (kind == "cohere" and config.get("use_qk_norm")) else "none"
+
+
+def _window(kind: str, config: Config) -> int | None:
+    if kind in ("qwen2", "qwen3", "smollm3") and not config.get("use_sliding_window"):
+        return None
+    found = config.get("sliding_window", WINDOWS.get(kind))
+    return found if kind in (*WINDOWS, "phi3", "qwen2", "qwen3", "smollm3") else None
 
 
 def _has_logit_cap(kind: str, config: Config) -> bool:

@@ -41,12 +41,18 @@ def _qwen3(shape: Architecture) -> Architecture:
     return replace(shape, head_norms="shared")
 
 
+def _gemma(shape: Architecture) -> Architecture:
+    return replace(shape, is_tied=True, norm_kind="wide rms")
+
+
 def _gemma2(shape: Architecture) -> Architecture:
-    return replace(shape, is_tied=True, layer_norms=4, is_eager=True, has_logit_cap=True)
+    capped = replace(shape, is_eager=True, has_logit_cap=True, window=4096)
+    return replace(capped, is_tied=True, layer_norms=4, norm_kind="wide rms")
 
 
 def _gemma3(shape: Architecture) -> Architecture:
-    return replace(shape, is_tied=True, layer_norms=4, head_norms="shared")
+    normed = replace(shape, layer_norms=4, head_norms="shared", norm_kind="wide rms")
+    return replace(normed, is_tied=True, window=512)
 
 
 def _phi3(shape: Architecture) -> Architecture:
@@ -54,7 +60,7 @@ def _phi3(shape: Architecture) -> Architecture:
 
 
 def _olmo2(shape: Architecture) -> Architecture:
-    return replace(shape, head_norms="own")
+    return replace(shape, head_norms="own", norm_kind="wide rms")
 
 
 def _cohere(shape: Architecture) -> Architecture:
@@ -72,6 +78,7 @@ _LLAMA_3_8B = _shape(4096, 14336, 32, (32, 8, 128), 128256)
 _LLAMA_3_70B = _shape(8192, 28672, 80, (64, 8, 128), 128256)
 _MISTRAL_7B = _shape(4096, 14336, 32, (32, 8, 128), 32768)
 _MISTRAL_7B_OLD = replace(_MISTRAL_7B, vocabulary=32000)
+_MISTRAL_7B_FIRST = replace(_MISTRAL_7B_OLD, window=4096)
 _MISTRAL_NEMO = _shape(5120, 14336, 40, (32, 8, 128), 131072)
 _MISTRAL_SMALL = _shape(5120, 32768, 40, (32, 8, 128), 131072)
 
@@ -104,8 +111,8 @@ _QWEN3 = {
     "32B": _qwen3(_shape(5120, 25600, 64, (64, 8, 128), 151936)),
 }
 _GEMMA = {
-    "gemma-2b": _tied(_shape(2048, 16384, 18, (8, 1, 256), 256000)),
-    "gemma-7b": _tied(_shape(3072, 24576, 28, (16, 16, 256), 256000)),
+    "gemma-2b": _gemma(_shape(2048, 16384, 18, (8, 1, 256), 256000)),
+    "gemma-7b": _gemma(_shape(3072, 24576, 28, (16, 16, 256), 256000)),
     "gemma-2-2b": _gemma2(_shape(2304, 9216, 26, (8, 4, 256), 256000)),
     "gemma-2-9b": _gemma2(_shape(3584, 14336, 42, (16, 8, 256), 256000)),
     "gemma-2-27b": _gemma2(_shape(4608, 36864, 46, (32, 16, 128), 256000)),
@@ -116,6 +123,10 @@ _GEMMA_3 = {
 }
 _PHI_3_MINI = _phi3(_shape(3072, 8192, 32, (32, 32, 96), 32064))
 _PHI_3_MEDIUM = _phi3(_shape(5120, 17920, 40, (40, 10, 128), 32064))
+_PHI_3_4K = {
+    "mini-4k": replace(_PHI_3_MINI, window=2047),
+    "medium-4k": replace(_PHI_3_MEDIUM, window=2047),
+}
 _PHI_4 = replace(_PHI_3_MEDIUM, vocabulary=100352)
 _PHI_4_MINI = _tied(_phi3(_shape(3072, 8192, 32, (24, 8, 128), 200064)))
 _OLMO_2 = {
@@ -129,7 +140,8 @@ _GRANITE_3 = {
     "2b": _tied(_shape(2048, 8192, 40, (32, 8, 64), 49155)),
     "8b": _tied(_shape(4096, 12800, 40, (32, 8, 128), 49155)),
 }
-_COMMAND_R7B = _cohere(_shape(4096, 14336, 32, (32, 8, 128), 256000))
+_AYA_8B = _cohere(_shape(4096, 14336, 32, (32, 8, 128), 256000))
+_COMMAND_R7B = replace(_AYA_8B, window=4096)
 _COMMAND_R = _cohere(_shape(8192, 24576, 40, (64, 8, 128), 256000))
 _COMMAND_R_V01 = _cohere(_shape(8192, 22528, 40, (64, 64, 128), 256000))
 
@@ -159,8 +171,8 @@ FAMILIES: Shapes = {
     "unsloth/llama-3-8b": _LLAMA_3_8B,
     "unsloth/llama-3-8b-Instruct": _LLAMA_3_8B,
     "unsloth/Llama-3.3-70B-Instruct": _LLAMA_3_70B,
-    "mistralai/Mistral-7B-v0.1": _MISTRAL_7B_OLD,
-    "mistralai/Mistral-7B-Instruct-v0.1": _MISTRAL_7B_OLD,
+    "mistralai/Mistral-7B-v0.1": _MISTRAL_7B_FIRST,
+    "mistralai/Mistral-7B-Instruct-v0.1": _MISTRAL_7B_FIRST,
     "mistralai/Mistral-7B-Instruct-v0.2": _MISTRAL_7B_OLD,
     "mistralai/Mistral-7B-v0.3": _MISTRAL_7B,
     "mistralai/Mistral-7B-Instruct-v0.3": _MISTRAL_7B,
@@ -212,11 +224,10 @@ FAMILIES: Shapes = {
     "google/gemma-3-1b-pt": _GEMMA_3["1b"],
     "google/gemma-3-270m": _GEMMA_3["270m"],
     **_named("unsloth/gemma-3-{}", _GEMMA_3, "-it"),
-    **_named("microsoft/Phi-3-mini-{}-instruct", {"4k": _PHI_3_MINI, "128k": _PHI_3_MINI}, ""),
+    **_named("microsoft/Phi-3-{}-instruct", _PHI_3_4K, ""),
+    "microsoft/Phi-3-mini-128k-instruct": _PHI_3_MINI,
+    "microsoft/Phi-3-medium-128k-instruct": _PHI_3_MEDIUM,
     "microsoft/Phi-3.5-mini-instruct": _PHI_3_MINI,
-    **_named(
-        "microsoft/Phi-3-medium-{}-instruct", {"4k": _PHI_3_MEDIUM, "128k": _PHI_3_MEDIUM}, ""
-    ),
     "microsoft/phi-4": _PHI_4,
     "microsoft/Phi-4-reasoning": _PHI_4,
     "microsoft/Phi-4-mini-instruct": _PHI_4_MINI,
@@ -226,8 +237,8 @@ FAMILIES: Shapes = {
     **_named("ibm-granite/granite-3.2-{}", _GRANITE_3, "-instruct"),
     "CohereForAI/c4ai-command-r7b-12-2024": _COMMAND_R7B,
     "CohereLabs/c4ai-command-r7b-12-2024": _COMMAND_R7B,
-    "CohereForAI/aya-expanse-8b": _COMMAND_R7B,
-    "CohereLabs/aya-expanse-8b": _COMMAND_R7B,
+    "CohereForAI/aya-expanse-8b": _AYA_8B,
+    "CohereLabs/aya-expanse-8b": _AYA_8B,
     "CohereForAI/aya-expanse-32b": _COMMAND_R,
     "CohereLabs/aya-expanse-32b": _COMMAND_R,
     "CohereForAI/c4ai-command-r-v01": _COMMAND_R_V01,
