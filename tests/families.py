@@ -113,7 +113,7 @@ def save(name: str, tokenizer: Path, folder: Path, **changes: Any) -> Path:
 
     folder.mkdir(parents=True)
     for path in tokenizer.iterdir():
-        if path.name.startswith(("tokenizer", "special", "chat")):
+        if path.is_file() and path.name.startswith(("tokenizer", "special", "chat")):
             shutil.copy(path, folder)
     build(name, **changes).save_pretrained(folder)
     return folder
