@@ -110,6 +110,12 @@ def _notes(
     spec: RunSpec, shape: Architecture, moments: tuple[Moment, ...], device: float | None
 ) -> Iterator[str]:
     count, resources = count_base(shape).total, spec.resources
+    if shape.listed is not None:
+        yield (
+            "the base model's type is not in the tested list: it is tried on a random small copy "
+            "before anything is trained or served; its parameters are counted by its files, and "
+            "its activations are an estimate"
+        )
     if resources.fewest_workers < resources.workers:
         yield (
             f"memory is planned for whichever number of workers, {resources.fewest_workers} to "
