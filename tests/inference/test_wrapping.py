@@ -14,9 +14,7 @@ def test_more_context_than_positions_is_refused():
 
 def test_positions_from_which_rotary_embeddings_depend_on_the_batch_are_refused():
     long = build("phi3, long")
-    with pytest.raises(
-        ModelError, match="beyond 128 tokens the base model's rotary .* at most 128"
-    ):
+    with pytest.raises(ModelError, match=r"beyond 128 tokens .* rotary .* at most 128"):
         check_model(long, 129)
     check_model(long, 128)
     rope = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
