@@ -6,6 +6,7 @@ computed with it, each run of equal slots by itself; all others with the base's 
 """
 
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional
 
 from loray.inference.rows import RowSlots, Run
@@ -51,6 +52,10 @@ class SlottedTable(nn.Module):
         self._only = self._own[self._runs[0].slot] if is_only else None
 
     def _with(self, weight: Tensor, x: Tensor) -> Tensor:
-        if isinstance(self.base, nn.Embedding):
+        if type(self.base) is nn.Embedding:
             return functional.embedding(x, weight)
-        return functional.linear(x, weight)
+        if isinstance(self.base, nn.Linear):
+            return functional.linear(x, weight, self.base.bias)
+        # One that does more than look up: Gemma's scales what it finds.
+        found: Tensor = functional_call(self.base, {"weight": weight}, (x,))
+        return found

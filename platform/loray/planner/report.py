@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from loray.planner.architecture import Architecture
 from loray.planner.families import architecture_for
 from loray.planner.forms import checkpoint_bytes
 from loray.planner.memory import GIB, WorkerMemory, count_learned, train_memory
 from loray.planner.moments import Moment, largest, worker_moments
-from loray.planner.parameters import Architecture, count_base
+from loray.planner.parameters import count_base
 from loray.planner.savings import nearest_that_fits
 from loray.planner.serving import serve_memory
 from loray.planner.widths import WIDTH
@@ -109,6 +110,12 @@ def _notes(
     spec: RunSpec, shape: Architecture, moments: tuple[Moment, ...], device: float | None
 ) -> Iterator[str]:
     count, resources = count_base(shape).total, spec.resources
+    if shape.listed is not None:
+        yield (
+            "the base model's type is not in the tested list: it is tried on a random small copy "
+            "before anything is trained or served; its parameters are counted by its files, and "
+            "its activations are an estimate"
+        )
     if resources.fewest_workers < resources.workers:
         yield (
             f"memory is planned for whichever number of workers, {resources.fewest_workers} to "
