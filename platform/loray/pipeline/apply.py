@@ -15,7 +15,7 @@ from loray.artifacts.store import Store, describe
 from loray.pipeline.plan import Plan, StageState, make_plan
 from loray.pipeline.publish import Published, publish
 from loray.pipeline.stages import MAKERS, Making
-from loray.registry import RunLedger
+from loray.registry import Registry, RunLedger
 from loray.spec.run import RunSpec
 from loray.train.trackers import check_trackers
 
@@ -54,6 +54,7 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
     Raises:
         SpecError: a tracker that the training is to be told to cannot be started.
         LeaseError: another live process works on a stage of this spec.
+        RegistryError: the registry could not take in a version; nothing was started.
         LorayError: a stage failed; applying again continues from what it left.
     """
     store, outcome = Store(spec.storage.root), Outcome()
@@ -62,6 +63,9 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
     dataset = store.location(plan.stages[0].stage)
     if any(s.stage.kind == "training" and not s.is_fresh for s in wanted):
         check_trackers(spec.tracking)
+    publishes = until is None and spec.method.kind == "lora"
+    if publishes:  # hours before anything is registered
+        Registry(spec.storage.registry, spec.storage.root).check_writable()
     with ExitStack() as stack:
         if not all(state.is_fresh for state in wanted):
             from loray.pipeline.cluster import cluster  # noqa: PLC0415 (Ray takes 1 s to import)
@@ -75,7 +79,7 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
             else:
                 report(f"{state.stage.kind}: fresh, {state.why}")
             outcome.stages[state.stage.kind] = store.fetch(state.stage, without="tokens/")
-    if until is None and spec.method.kind == "lora":
+    if publishes:
         outcome.published = publish(spec, plan, outcome.stages, report=report)
     return outcome
 

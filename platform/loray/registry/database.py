@@ -48,6 +48,7 @@ class Database:
             parsed = parsed.set(database=str(self.path))
         self.url = parsed.render_as_string(hide_password=True)
         self._reader, self._writer = _engines(parsed, self.path)
+        self._has_tables = False
         # A wrong address should not take long to be told.
         self._read(read_schema_version, retry_seconds=OPEN_SECONDS)
 
@@ -81,7 +82,7 @@ class Database:
 
     def _write_once(self, work: Callable[[sa.Connection], T], *, may_create: bool) -> T:
         with self._writer.connect() as connection, connection.begin():
-            if read_schema_version(connection) is None:
+            if not self._is_ready(connection):
                 if not may_create:
                     raise self._gone()
                 create_tables(connection)
@@ -99,9 +100,15 @@ class Database:
         if self.path is not None and not self.path.exists():
             raise _NoTablesError
         with self._reader.connect() as connection, connection.begin():
-            if read_schema_version(connection) is None:
+            if not self._is_ready(connection):
                 raise _NoTablesError
             return work(connection)
+
+    def _is_ready(self, connection: sa.Connection) -> bool:
+        """Whether there are tables; asked once of a server, each time of a file, which may go."""
+        if not self._has_tables or self.path is not None:
+            self._has_tables = read_schema_version(connection) is not None
+        return self._has_tables
 
     def _run(self, attempt: Callable[[], T], *, retry_seconds: float) -> T:
         deadline = time.monotonic() + retry_seconds
@@ -145,7 +152,8 @@ def _parse_url(url: str) -> URL:
             "use sqlite:///path/registry.db or postgresql://host/database"
         ) from None
     kind = parsed.get_backend_name()
-    return parsed.set(drivername="sqlite" if kind == "sqlite" else "postgresql+psycopg")
+    driver = "sqlite" if kind == "sqlite" else "postgresql+psycopg"
+    return parsed._replace(drivername=driver, password=None)  # an empty one may have been there
 
 
 def _engines(url: URL, path: Path | None) -> tuple[sa.Engine, sa.Engine]:

@@ -13,18 +13,17 @@ from pathlib import Path
 
 from loray.models.adapter_files import adapter_digest, check_adapter_folder
 from loray.registry import audit, exchange, lookup
-from loray.registry.aliases import Move, move_alias, previous_version, read_alias
-from loray.registry.blobs import Blobs, open_blobs
+from loray.registry.aliases import Move, move_alias, previous_version
+from loray.registry.blobs import Blobs, open_blobs, scratch_folder
 from loray.registry.commit import commit
 from loray.registry.database import Database
-from loray.registry.events import new_operation, read_events
+from loray.registry.events import new_operation
 from loray.registry.exchange import Layout
 from loray.registry.ledger import Lease
 from loray.registry.names import CHAMPION, check_alias, check_key, check_name
+from loray.registry.queries import Queries
 from loray.registry.records import (
-    Adapter,
     Alias,
-    Event,
     Fault,
     Lineage,
     Scores,
@@ -35,12 +34,12 @@ from loray.registry.records import (
 from loray.registry.root_files import open_root_files
 from loray.registry.storage_failures import telling_storage_failures
 from loray.registry.tied import TiedDatabase
-from loray.registry.versions import NewVersion, change_state, read_versions
+from loray.registry.versions import NewVersion, change_state
 
 logger = logging.getLogger(__name__)
 
 
-class Registry:
+class Registry(Queries):
     """Adapters in one database and one storage root; cheap to open, safe to share and to pickle."""
 
     def __init__(self, url: str, root: str) -> None:
@@ -58,10 +57,19 @@ class Registry:
         with telling_storage_failures():
             self._blobs = open_blobs(self.root)
             files = open_root_files(self.root)
-        self._database = TiedDatabase(Database(url), files, self._blobs)
+        super().__init__(TiedDatabase(Database(url), files, self._blobs))
 
     def __reduce__(self) -> tuple[type["Registry"], tuple[str, str]]:
         return Registry, (self._database.url, self.root)
+
+    def check_writable(self) -> None:
+        """Whether a version could be registered now; ties the database to the root if need be.
+
+        Raises:
+            RegistryError: it could not, and why.
+        """
+        with telling_storage_failures(), scratch_folder(self._blobs):
+            self._database.write(lambda _: None)
 
     def register(
         self,
@@ -143,15 +151,6 @@ class Registry:
         )  # fmt: skip
         return self._database.write(change)
 
-    def resolve(self, ref: str) -> Version:
-        """The version that `name`, `name@3` or `name@alias` stands for; a bare name's is champion.
-
-        Raises:
-            NameRefusedError: it is no reference.
-            AdapterNotFoundError: there is no such version or alias.
-        """
-        return self._database.read(partial(lookup.resolve, ref=ref))
-
     def fetch(self, version: Version) -> Path:
         """A local folder in PEFT's layout with the version's files, every byte verified now.
 
@@ -179,11 +178,6 @@ class Registry:
         self._database.read(partial(lookup.check_in_use, version=version))
         with telling_storage_failures():
             return exchange.export(self._blobs, version, folder, layout)
-
-    def alias(self, name: str, alias: str) -> Alias:
-        """An alias as it is now; generation 0 and no version when it was never set."""
-        look = partial(read_alias, name=check_name(name), alias_name=check_alias(alias))
-        return self._database.read(look)
 
     def move_alias(
         self,
@@ -247,29 +241,6 @@ class Registry:
         back = self._database.read(partial(previous_version, name=name, alias_name=alias))
         move = Move(name, alias, back, seen.generation, kind="rollback")
         return self._move(replace(move, reason=reason, who=who))
-
-    def adapters(self) -> tuple[Adapter, ...]:
-        """Every adapter with its aliases, by name."""
-        return self._database.read(lookup.read_adapters)
-
-    def versions(self, name: str) -> tuple[Version, ...]:
-        """Every version of an adapter, oldest first; none when there is no such adapter."""
-        return self._database.read(partial(read_versions, name=check_name(name)))
-
-    def events(self, name: str | None = None, *, after: int = 0) -> tuple[Event, ...]:
-        """The log above the id `after`, oldest first, of one adapter or of all."""
-        if name is not None:
-            check_name(name)
-        return self._database.read(partial(read_events, name=name, after=after))
-
-    def lineage(self, ref: str) -> tuple[Version, ...]:
-        """A version, then everything it was made from, each once, nearest first.
-
-        Raises:
-            NameRefusedError: it is no reference.
-            AdapterNotFoundError: there is no such version or alias.
-        """
-        return self._database.read(partial(lookup.trace, ref=ref))
 
     def fsck(self, *, repair: bool = False) -> tuple[Fault, ...]:
         """Everything wrong in database and blobs; reads every byte. See `audit.find_faults`."""

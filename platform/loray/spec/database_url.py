@@ -33,7 +33,7 @@ def check_database_url(url: str) -> str:
     """
     try:
         parts = urlsplit(url)
-        has_password = parts.password is not None
+        has_password = bool(parts.password)
     except ValueError:
         raise ValueError(
             "the database URL is malformed; "
