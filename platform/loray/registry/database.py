@@ -111,6 +111,11 @@ class Database:
         return self._has_tables
 
     def _run(self, attempt: Callable[[], T], *, retry_seconds: float) -> T:
+        if self.path is not None and self.path.is_dir():
+            raise RegistryError(
+                f"the registry's database {self.url} is a folder; name a file, such as "
+                f"sqlite:///{self.path}/registry.db"
+            )
         deadline = time.monotonic() + retry_seconds
         pause = 0.05
         while True:

@@ -1,6 +1,7 @@
 """Folders and files that only their owner may read: what is kept here holds weights and rows."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 FOLDER_MODE = 0o700
@@ -24,7 +25,8 @@ def private_file(path: Path) -> Path:
     Raises:
         OSError: it may not be made.
     """
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
     return path
 
 
