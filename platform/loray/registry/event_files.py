@@ -23,6 +23,8 @@ from loray.registry.versions import as_version
 from loray.spec.base import StrictModel
 
 FOLDER = "events"
+SET_ASIDE = "damaged-events"
+"""Where records lie that could not be read when a database was rebuilt."""
 IDS_A_SHARD = 1000
 _NAME = re.compile(r"([0-9]{12})-([0-9a-f]{32})\.json")
 _SHARD = re.compile(r"[0-9]{6,9}")
@@ -46,7 +48,7 @@ class EventRecord(StrictModel):
     @property
     def key(self) -> str:
         """Where it lies."""
-        return f"{FOLDER}/{self.event.id // IDS_A_SHARD:06d}/{self.name}"
+        return _key(self.name)
 
     @property
     def name(self) -> str:
@@ -156,13 +158,23 @@ def read_records(
 ) -> Iterator[tuple[str, EventRecord | None]]:
     """Each file's record by its name, oldest first; None where it is damaged or not its own."""
     for name in sorted(names):
-        shard = int(name[:12]) // IDS_A_SHARD
         try:
-            record = decode(files.read(f"{FOLDER}/{shard:06d}/{name}") or b"")
+            record = decode(files.read(_key(name)) or b"")
         except RegistryError:
             yield name, None
         else:
             yield name, record if record.name == name else None
+
+
+def set_aside(files: RootFiles, names: Collection[str]) -> None:
+    """Move records that cannot be read to where nobody looks for them."""
+    for name in names:
+        files.write(f"{SET_ASIDE}/{name}", files.read(_key(name)) or b"")
+        files.delete(_key(name))
+
+
+def _key(name: str) -> str:
+    return f"{FOLDER}/{int(name[:12]) // IDS_A_SHARD:06d}/{name}"
 
 
 def _names_in(files: RootFiles, shard: str) -> list[str]:

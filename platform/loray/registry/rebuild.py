@@ -8,7 +8,14 @@ from itertools import pairwise
 from loray.errors import RegistryError
 from loray.registry.blobs import Blobs, open_blobs
 from loray.registry.database import Database
-from loray.registry.event_files import EventRecord, LoggedEvent, all_recorded, read_records
+from loray.registry.event_files import (
+    SET_ASIDE,
+    EventRecord,
+    LoggedEvent,
+    all_recorded,
+    read_records,
+    set_aside,
+)
 from loray.registry.events import current_user, new_operation, timestamp
 from loray.registry.identity import new_identity, read_root_identity, root_manifests
 from loray.registry.records import Version, VersionManifest
@@ -31,6 +38,9 @@ class Rebuild:
     """By table."""
     lost: list[str] = field(default_factory=list)
     """What cannot be restored, in words."""
+    damaged: list[str] = field(default_factory=list)
+    """Names of records that cannot be read; they are set aside, so that they do not stand against
+    the new database."""
     unrecorded: list[str] = field(default_factory=list)
     """Manifests that no record names: of versions whose number nobody knows, or never committed."""
 
@@ -56,6 +66,7 @@ def rebuild(url: str, root: str, *, unrecorded: bool = False, dry_run: bool = Tr
         database.read(partial(check_empty, identity=found.identity))
         if dry_run:
             return found
+        set_aside(files, found.damaged)
         database.write(partial(load_tables, identity=found.identity, rows=found.rows))
         TiedDatabase(database, files, blobs).tie()
     return found
@@ -66,9 +77,11 @@ def _look(files: RootFiles, blobs: Blobs, *, unrecorded: bool) -> Rebuild:
     records: list[EventRecord] = []
     for name, record in read_records(files, all_recorded(files).names):
         if record is None:
-            found.lost.append(f"the record {name} is damaged, what it told is lost")
+            found.damaged.append(name)
         else:
             records.append(record)
+    for name in sorted({*found.damaged, *files.names(SET_ASIDE)}):
+        found.lost.append(f"the record {name} is damaged, what it told is lost")
     _check_one_writer(records)
     known = {record.version.digest for record in records if record.version}
     age = {entry.digest: entry.age_seconds for entry in blobs.entries()}
