@@ -136,6 +136,9 @@ def sweep(
         RegistryMismatchError: the database and the root do not belong together, or the root knows
             of events that the database does not; nothing was deleted.
     """
+    is_tied = database.is_tied()
+    if is_tied and not dry_run:
+        database.require_all_known()
     wanted: dict[str, set[str]] = {}
     database.read(lambda connection: _mark(connection, blobs, wanted))
     spared = set().union(*wanted.values())
@@ -146,8 +149,8 @@ def sweep(
         and entry.digest not in spared
         and (only is None or entry.digest in only)
     }
-    if old and not dry_run:
-        database.require_all_known()
+    if old and not dry_run and not is_tied:
+        database.require_all_known()  # raises: nothing proves that these are its own
     pending = iter(sorted(old))
     gone: list[str] = sorted(old) if dry_run else []
     while not dry_run and (batch := list(islice(pending, _DELETIONS_A_LOCK))):
