@@ -83,6 +83,10 @@ class AliasMovedError(RegistryError):
     """Another writer moved the alias since it was read; read again and decide again."""
 
 
+class RegistryMismatchError(RegistryError):
+    """A database and a storage root that do not belong together; nothing was read or changed."""
+
+
 class NameRefusedError(RegistryError):
     """A name, version or alias of a form that the registry cannot hold."""
 

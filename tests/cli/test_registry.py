@@ -1,3 +1,5 @@
+import hashlib
+import io
 import json
 from pathlib import Path
 
@@ -78,9 +80,104 @@ def test_fsck_ends_with_1_when_a_blob_is_damaged(imported, workplace: Path):
     assert said.document
 
 
-def test_gc_only_says_what_would_go_until_told_to_delete(imported):
-    assert "would go" in imported("registry", "gc").out
-    assert "are gone" in imported("registry", "gc", "--delete").out
+def orphan(workplace: Path, name: bytes = b"nobody's") -> str:
+    """A blob that no version needs."""
+    digest = hashlib.sha256(name).hexdigest()
+    (workplace / "workspace" / "registry" / "sha256" / digest).write_bytes(name)
+    return digest
+
+
+def test_gc_lists_what_would_go_and_deletes_it_only_once_confirmed(imported, workplace: Path):
+    digest = orphan(workplace)
+    blob = workplace / "workspace" / "registry" / "sha256" / digest
+    words = ("registry", "gc", "--grace-hours", "0")
+    said = imported(*words)
+    assert said.code == 0
+    assert "1 files (8 bytes)" in said.out
+    assert digest in said.out
+    said = imported(*words, "--delete")
+    assert (said.code, blob.exists()) == (2, True)
+    assert "--yes" in said.err
+    assert imported(*words, "--delete", "--json").code == 2
+    assert blob.exists()
+    said = imported(*words, "--delete", "--yes")
+    assert "deleted 1 files" in said.out
+    assert not blob.exists()
+    assert imported("registry", "fsck").out == "nothing is wrong\n"
+
+
+@pytest.mark.parametrize(("answer", "is_there"), [("n\n", True), ("y\n", False)])
+def test_gc_asks_at_a_terminal(imported, workplace: Path, monkeypatch, answer, is_there):
+    blob = workplace / "workspace" / "registry" / "sha256" / orphan(workplace)
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
+    said = imported("registry", "gc", "--grace-hours", "0", "--delete")
+    assert "Delete these 1 files" in said.out
+    assert blob.exists() is is_there
+    assert said.code == int(is_there)
+
+
+def test_gc_with_another_database_deletes_nothing_and_makes_none(imported, workplace: Path):
+    orphan(workplace)
+    before = sorted((workplace / "workspace").rglob("sha256/*"))
+    for url in ("sqlite:///other.db", "sqlite:///workspace/other.db"):
+        words = ("registry", "--url", url, "gc", "--grace-hours", "0", "--delete", "--yes")
+        said = imported(*words)
+        assert said.code == 1
+        assert "RegistryMismatchError" in said.err
+        assert "loray registry rebuild" in said.err
+    assert sorted((workplace / "workspace").rglob("sha256/*")) == before
+    assert not list(workplace.rglob("other.db*"))
+
+
+def test_a_backup_is_verified_and_restored(imported, workplace: Path):
+    assert "2 versions" in imported("registry", "backup", "kept").out
+    place = ("registry", "--url", "sqlite:///new.db", "--root", "new")
+    assert "--yes restores it" in imported(*place, "restore", "kept").out
+    assert not (workplace / "new.db").exists()
+    assert imported(*place, "restore", "kept", "--yes").code == 0
+    assert imported(*place, "fsck").out == "nothing is wrong\n"
+    documents = [imported(*p, "show", "bot", "--json").document for p in (place, ("registry",))]
+    assert documents[0] == documents[1]
+    said = imported(*place, "restore", "kept", "--yes")
+    assert said.code == 1
+    assert "never written over" in said.err
+
+
+def test_a_lost_database_is_rebuilt(imported, workplace: Path):
+    imported("registry", "alias", "bot", "canary", "2")
+    before = imported("registry", "show", "bot", "--json").document
+    for path in (workplace / "workspace").glob("registry.db*"):
+        path.unlink()
+    assert "loray registry rebuild" in imported("registry", "ls").err
+    said = imported("registry", "rebuild")
+    assert "1 adapters, 2 versions, 1 aliases, 3 events" in said.out
+    assert "nothing was written" in said.out
+    assert not (workplace / "workspace" / "registry.db").exists()
+    assert imported("registry", "rebuild", "--yes").code == 0
+    assert imported("registry", "show", "bot", "--json").document == before
+    assert imported("registry", "alias", "bot", "canary", "--json").document["generation"] == 1
+    assert imported("registry", "rebuild", "--yes").code == 1
+
+
+def test_an_older_version_is_promoted_over_a_newer_one_only_by_force(imported):
+    from loray.registry import Registry
+
+    registry = Registry("sqlite:///workspace/registry.db", "workspace")
+    for version in registry.versions("bot"):
+        registry.set_state(version, "evaluated")
+        registry.set_state(version, "promotable")
+    assert imported("registry", "promote", "bot@2").code == 0
+    said = imported("registry", "promote", "bot@1")
+    assert said.code == 1
+    assert "older than bot@2" in said.err
+    assert registry.resolve("bot").number == 2
+    assert imported("registry", "promote", "bot@1", "--force").code == 0
+    assert registry.resolve("bot").number == 1
 
 
 def test_a_name_that_no_registry_holds_is_refused(loray):

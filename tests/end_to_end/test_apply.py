@@ -76,8 +76,11 @@ def test_a_spec_becomes_a_registered_adapter_and_then_stays_fresh(
     registry = Registry(spec.storage.registry, spec.storage.root)
     assert registry.resolve("colours@champion").number == 1
 
-    # Again: nothing runs, nothing is registered twice, and a rollback by hand would stay.
+    # Again: nothing runs, nothing is registered twice, and the alias stays where a person put it.
+    registry.move_alias("colours", "champion", None, expected_generation=1)
     again = apply(spec, report=lambda _: None)
+    assert registry.alias("colours", "champion").version is None
+    assert registry.promote(version).version == 1
     assert again.seconds == {}
     assert [v.number for v in registry.versions("colours")] == [1]
 

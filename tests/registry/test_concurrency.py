@@ -139,7 +139,7 @@ def test_a_move_whose_answer_was_lost_is_made_once(
 ) -> None:
     """The connection breaks around the commit; the second try finds what the first one did."""
     register(registry)
-    engine = registry._database._engine
+    engine = registry._database.database._writer
     break_once(engine, monkeypatch, lost)
     moved = registry.move_alias("bot", "latest", 1, expected_generation=0)
     assert moved.generation == 1

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from loray.errors import RegistryError, SpecError
 from loray.registry import Registry
-from loray.registry.database import Database, filesystem_kind
+from loray.registry.database import Database
+from loray.registry.sqlite import filesystem_kind
 from tests.registry.versions import promotable
 
 CANARY = "canary-9f3c"
@@ -65,9 +66,12 @@ def test_sqlite_is_opened_for_durability(local_url: str) -> None:
         names = ("journal_mode", "synchronous", "busy_timeout", "foreign_keys")
         return {n: connection.exec_driver_sql(f"PRAGMA {n}").scalar() for n in names}
 
-    assert Database(local_url).read(pragmas) == {
-        "journal_mode": "wal", "synchronous": 2, "busy_timeout": 30_000, "foreign_keys": 1,
-    }  # fmt: skip
+    database = Database(local_url)
+    database.write(lambda _: None)
+    for look in (database.read, database.write):
+        assert look(pragmas) == {
+            "journal_mode": "wal", "synchronous": 2, "busy_timeout": 30_000, "foreign_keys": 1,
+        }  # fmt: skip
 
 
 def test_a_write_shuts_other_writers_out_from_its_beginning(local_url: str, tmp_path: Path) -> None:
@@ -79,7 +83,9 @@ def test_a_write_shuts_other_writers_out_from_its_beginning(local_url: str, tmp_
                 other.execute("BEGIN IMMEDIATE")
             assert other.execute("SELECT count(*) FROM adapter").fetchone() == (0,)
 
-    Database(local_url).write(work)
+    database = Database(local_url)
+    database.write(lambda _: None)
+    database.write(work)
 
 
 @pytest.mark.parametrize("kind", ["nfs4", "cifs", "lustre", "fuse.sshfs"])
@@ -92,7 +98,7 @@ def test_sqlite_on_a_network_file_system_is_refused(
     shared.mkdir()
     assert filesystem_kind(shared, mounts) == kind
     assert filesystem_kind(local, mounts) == "ext4"
-    monkeypatch.setattr("loray.registry.database.filesystem_kind", lambda _: kind)
+    monkeypatch.setattr("loray.registry.sqlite.filesystem_kind", lambda _: kind)
     with pytest.raises(SpecError, match="postgresql://"):
         Database(f"sqlite:///{shared}/registry.db")
 

@@ -1,14 +1,19 @@
 """The registry over the real S3 protocol; the server is moto, in this process."""
 
+import socket
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from loray.errors import AdapterError
+from loray.errors import AdapterError, RegistryError, RegistryMismatchError
 from loray.registry import Registry
+from loray.registry.backup import back_up, restore
 from loray.registry.blobs import S3Blobs, open_blobs, put_bytes
+from loray.registry.rebuild import rebuild
+from tests.registry.test_rebuild import live, rows
 from tests.registry.versions import promotable, register
 
 pytestmark = pytest.mark.slow
@@ -80,3 +85,74 @@ def test_row_15_damage_on_s3_is_refused(root: str, local_url: str, damage: str) 
     assert not any((blobs.scratch / "fetched").glob("*"))
     assert register(registry) == version
     assert registry.fsck() == ()
+
+
+def test_a_lost_database_is_rebuilt_from_s3(root: str, tmp_path: Path) -> None:
+    lost = f"sqlite:///{tmp_path}/lost.db"
+    registry = Registry(lost, root)
+    live(registry)
+    before = rows(lost)
+    (tmp_path / "lost.db").unlink()
+    with pytest.raises(RegistryMismatchError, match="missing or empty"):
+        Registry(lost, root).adapters()
+    new = f"sqlite:///{tmp_path}/new.db"
+    rebuild(new, root, dry_run=False)
+    assert rows(new) == before
+    assert Registry(new, root).fsck() == ()
+
+
+def test_a_backup_of_s3_is_restored_on_s3_and_on_disk(
+    root: str, local_url: str, tmp_path: Path
+) -> None:
+    live(Registry(local_url, root))
+    back_up(local_url, root, tmp_path / "backup")
+    for place in (f"{root}/second", str(tmp_path / "local")):
+        new = f"sqlite:///{tmp_path}/{len(place)}.db"
+        restore(tmp_path / "backup", new, place, dry_run=False)
+        assert rows(new) == rows(local_url)
+        assert Registry(new, place).fsck() == ()
+
+
+def test_one_database_for_two_roots_is_refused_on_s3(root: str, local_url: str) -> None:
+    registry = Registry(local_url, root)
+    version = register(registry)
+    other = Registry(local_url, f"{root}/other")
+    for call in (other.fsck, other.adapters, lambda: other.fetch(version)):
+        with pytest.raises(RegistryMismatchError, match="holds the files of none"):
+            call()
+    assert registry.fsck() == ()
+
+
+def test_a_bucket_that_is_not_there_is_told(root: str, local_url: str) -> None:
+    missing = "s3://no-such-bucket-77/lake"
+    with pytest.raises(RegistryError, match="the bucket no-such-bucket-77 is not there"):
+        Registry(local_url, missing).adapters()
+    with pytest.raises(RegistryError, match="the bucket no-such-bucket-77 is not there"):
+        register(Registry(local_url, missing))
+
+
+def test_wrong_credentials_are_told(
+    root: str, local_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = Registry(local_url, root)
+    register(registry)
+    with monkeypatch.context() as strict:  # the server checks who asks
+        strict.setattr("moto.settings.INITIAL_NO_AUTH_ACTION_COUNT", 0.0)
+        with pytest.raises(RegistryError, match="S3 refused the credentials"):
+            Registry(local_url, root).adapters()
+        with pytest.raises(RegistryError, match="S3 refused the credentials"):
+            register(registry, seed=1)
+    assert [v.number for v in registry.versions("bot")] == [1]
+    assert registry.fsck() == ()
+
+
+def test_a_server_that_stopped_is_told(
+    root: str, local_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free.getsockname()[1]}")
+    begin = time.monotonic()
+    with pytest.raises(RegistryError, match="S3 does not answer; check the network"):
+        Registry(local_url, root).adapters()
+    assert time.monotonic() - begin < 60

@@ -1,4 +1,4 @@
-"""`loray registry`: look at versions, move aliases, carry adapters in and out, check and clean."""
+"""`loray registry`: look at versions, move aliases, carry adapters in and out."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from loray.cli.exits import Exit
+from loray.cli import upkeep
 from loray.cli.options import json_option
 from loray.cli.output import emit_json, say, show_table
 from loray.cli.rank import rank
@@ -46,7 +46,8 @@ def registry(context: click.Context, spec: Path | None, url: str | None, root: s
     context.obj = Place(url or storage.registry, root or storage.root)
 
 
-registry.add_command(rank)
+for command in (rank, upkeep.fsck, upkeep.gc, upkeep.backup, upkeep.restore, upkeep.rebuild):
+    registry.add_command(command)
 
 
 @registry.command("ls")
@@ -116,12 +117,17 @@ def alias(
 @click.argument("ref")
 @click.option("--alias", default="champion", show_default=True)
 @click.option("--reason", default="", help="Written into the log.")
+@click.option("--force", is_flag=True, help="Also where the alias names a newer version.")
 @json_option
 @click.pass_obj
-def promote(place: Place, ref: str, *, alias: str, reason: str, as_json: bool) -> None:
-    """Point an alias at a version that passed its gates."""
+def promote(place: Place, ref: str, *, alias: str, reason: str, force: bool, as_json: bool) -> None:
+    """Point an alias at a version that passed its gates; to an older one only with --force."""
     opened = place.open()
-    moved = opened.promote(opened.resolve(ref), alias, reason=reason)
+    version = opened.resolve(ref)
+    generation = opened.alias(version.name, alias).generation
+    moved = opened.promote(
+        version, alias, expected_generation=generation, allow_older=force, reason=reason
+    )
     _tell_alias(moved, as_json=as_json)
 
 
@@ -187,45 +193,6 @@ def import_adapter(
         emit_json(version.model_dump(mode="json"))
     else:
         say(f"{version.ref} holds the adapter; it is {version.state}")
-
-
-@registry.command()
-@json_option
-@click.pass_obj
-def fsck(place: Place, *, as_json: bool) -> Exit:
-    """Check every version down to its bytes; ends with 1 when something is wrong."""
-    faults = place.open().fsck()
-    if as_json:
-        emit_json([fault.model_dump(mode="json") for fault in faults])
-    elif faults:
-        show_table(("subject", "fault"), [(fault.subject, fault.what) for fault in faults])
-    else:
-        say("nothing is wrong")
-    return Exit.FAILED if faults else Exit.DONE
-
-
-@registry.command()
-@click.option("--delete", is_flag=True, help="Delete; without it, only say what would go.")
-@click.option(
-    "--grace-hours",
-    type=click.FloatRange(min=0),
-    default=24.0,
-    show_default=True,
-    help="Keep what is younger: it may belong to a publish under way.",
-)
-@json_option
-@click.pass_obj
-def gc(place: Place, *, delete: bool, grace_hours: float, as_json: bool) -> None:
-    """Delete files that no version needs."""
-    swept = place.open().gc(dry_run=not delete, grace_seconds=grace_hours * 3600)
-    if as_json:
-        emit_json(swept.model_dump(mode="json"))
-        return
-    would = "would go" if swept.dry_run else "are gone"
-    say(
-        f"{len(swept.blobs)} files ({swept.num_bytes:,} bytes) and {len(swept.partial)} leftovers "
-        f"of interrupted work {would}"
-    )
 
 
 def _scores(version: "Version") -> str:

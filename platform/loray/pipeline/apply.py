@@ -26,7 +26,7 @@ from loray.pipeline.inputs import InputWatch
 from loray.pipeline.plan import Plan, StageState, make_plan
 from loray.pipeline.publish import Published, publish
 from loray.pipeline.stages import MAKERS, Making
-from loray.registry import RunLedger
+from loray.registry import Registry, RunLedger
 from loray.spec.run import RunSpec
 from loray.train.trackers import check_trackers
 
@@ -68,13 +68,15 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
         LeaseError: another live process works on a stage of this spec.
         ArtifactError: the storage cannot be written, files of an artifact are missing or damaged,
             or an input changed while a stage read it.
+        RegistryError: the registry could not take in a version; nothing was started.
         LorayError: a stage failed; applying again continues from what it left.
     """
     store, outcome = Store(spec.storage.root), Outcome()
     plan = make_plan(spec)
     wanted = stages_until(plan, until)
     dataset = store.location(plan.stages[0].stage)
-    _check_before_start(spec, wanted)
+    publishes = until is None and spec.method.kind == "lora"
+    _check_before_start(spec, wanted, publishes=publishes)
     with ExitStack() as stack:
         if stale := stale_kinds(Plan(wanted)):
             refuse_unwritable(store.scratch)
@@ -92,7 +94,7 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
             else:
                 report(f"{state.stage.kind}: fresh, {state.why}")
             outcome.stages[state.stage.kind] = store.fetch(state.stage, without="tokens/")
-    if until is None and spec.method.kind == "lora":
+    if publishes:
         outcome.published = publish(spec, plan, outcome.stages, report=report)
     return outcome
 
@@ -111,8 +113,10 @@ def needs(spec: RunSpec, stages: Sequence[StageKind]) -> list[Wanted]:
     return [wanted[stage] for stage in stages if stage in wanted]
 
 
-def _check_before_start(spec: RunSpec, wanted: tuple[StageState, ...]) -> None:
+def _check_before_start(spec: RunSpec, wanted: tuple[StageState, ...], *, publishes: bool) -> None:
     """Refuse what would fail later, before Ray starts."""
+    if publishes:
+        Registry(spec.storage.registry, spec.storage.root).check_writable()
     for state in wanted:
         if state.damage is not None:
             raise ArtifactError(state.damage)

@@ -72,9 +72,15 @@ class RegistryCatalog:
 
 
 def catalog_of(spec: RunSpec) -> RegistryCatalog:
-    """The catalog of a spec's registry and base model."""
+    """The catalog of a spec's registry and base model.
+
+    Raises:
+        RegistryError: the registry cannot be read, or its database and root do not belong together.
+    """
+    registry = Registry(spec.storage.registry, spec.storage.root)
+    registry.adapters()  # tells at the start what is wrong, not at the first request
     return RegistryCatalog(
-        Registry(spec.storage.registry, spec.storage.root),
+        registry,
         base=base_digest(spec.base_model.path, spec.base_model.revision),
         alias=spec.serve.alias,
     )

@@ -8,9 +8,13 @@ import loray
 from loray.evaluate.scorecard import Scorecard, read_scorecard
 from loray.models.identity import base_digest
 from loray.pipeline.plan import Plan
-from loray.registry import Lineage, Registry, State, Version
+from loray.pipeline.promotion import promote_if_due
+from loray.registry import Lineage, Registry, RunLedger, State, Version
 from loray.spec.fingerprint import fingerprint
 from loray.spec.run import WHERE, RunSpec
+
+WAIT_SECONDS = 60.0
+"""How long to wait for another process that publishes under the same name."""
 
 
 @dataclass(frozen=True)
@@ -29,40 +33,38 @@ def publish(
 ) -> Published:
     """Register the best checkpoint, note the gates' verdict, and promote what passed.
 
-    Doing it twice changes nothing: the evaluation's fingerprint is the idempotency key, and an
-    alias that once pointed here is not moved again, so a rollback stays.
+    Doing it twice changes nothing: the evaluation's fingerprint is the idempotency key, and
+    `promotion` says when an alias moves. One process at a time publishes under a name.
+
+    Raises:
+        LeaseError: another process has been publishing under the name for a minute.
+        RegistryError: the registry cannot be written, or belongs to another root.
     """
     registry = Registry(spec.storage.registry, spec.storage.root)
-    card = read_scorecard(stages["evaluation"])
-    known = {version.number for version in registry.versions(spec.name)}
-    version = registry.register(
-        spec.name,
-        stages["training"] / card.best_checkpoint,
-        idempotency_key=plan.stages[-1].stage.folder,
-        lineage=lineage_of(spec, plan, step=card.best_step),
-        scores=scores_of(card),
-    )
-    is_new = version.number not in known
-    if version.state == "registered":
-        version = registry.set_state(version, "evaluated", reason="scored on held-out rows")
-    if version.state == "evaluated":
-        verdict: State = "promotable" if card.passed else "rejected"
-        version = registry.set_state(version, verdict, reason=card.verdict)
-    report(f"registry: {version.ref} is {version.state}")
-    if version.state == "promotable":
-        promote_once(registry, version, alias=spec.serve.alias, report=report)
+    ledger = RunLedger(spec.storage.registry)
+    with ledger.acquire(f"publish:{spec.name}", wait_seconds=WAIT_SECONDS) as lease:
+        card = read_scorecard(stages["evaluation"])
+        known = {version.number for version in registry.versions(spec.name)}
+        version = registry.register(
+            spec.name,
+            stages["training"] / card.best_checkpoint,
+            idempotency_key=plan.stages[-1].stage.folder,
+            lineage=lineage_of(spec, plan, step=card.best_step),
+            scores=scores_of(card),
+            lease=lease,
+        )
+        is_new = version.number not in known
+        if version.state == "registered":
+            version = registry.set_state(version, "evaluated", reason="scored on held-out rows")
+        if version.state == "evaluated":
+            verdict: State = "promotable" if card.passed else "rejected"
+            version = registry.set_state(version, verdict, reason=card.verdict)
+        report(f"registry: {version.ref} is {version.state}")
+        if version.state == "promotable":
+            promote_if_due(
+                registry, version, alias=spec.serve.alias, check=lease.check, report=report
+            )
     return Published(version=version, passed=card.passed, is_new=is_new)
-
-
-def promote_once(
-    registry: Registry, version: Version, *, alias: str, report: Callable[[str], None]
-) -> None:
-    """Move the alias to a version that it never pointed to before."""
-    moves = [e for e in registry.events(version.name) if e.alias == alias]
-    if any(event.to_version == version.number for event in moves):
-        return
-    registry.promote(version, alias, reason="passed its gates")
-    report(f"registry: {version.name}@{alias} now is {version.ref}")
 
 
 def lineage_of(spec: RunSpec, plan: Plan, *, step: int) -> Lineage:

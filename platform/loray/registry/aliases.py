@@ -26,6 +26,8 @@ class Move:
     operation: str = field(default_factory=new_operation)
     kind: EventKind = "alias"
     needs_promotable: bool = False
+    needs_newer: bool = False
+    """Refuse to go from a version to one with a lower number."""
 
 
 def read_alias(
@@ -87,6 +89,12 @@ def move_alias(connection: sa.Connection, move: Move) -> Alias:
         raise AliasMovedError(
             f"{move.name}@{move.alias} is at generation {seen.generation} and names {at}, you saw "
             f"generation {move.expected_generation}; read it again and decide again"
+        )
+    if move.needs_newer and (seen.version or 0) > (move.to or 0):
+        raise RegistryError(
+            f"{move.name}@{move.to} is older than {move.name}@{seen.version}, which {move.alias} "
+            "names; use `loray registry promote --force` to go back all the same, or `loray "
+            "registry rollback`"
         )
     after = Alias(name=move.name, alias=move.alias, version=move.to, generation=seen.generation + 1)
     connection.execute(

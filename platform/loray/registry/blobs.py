@@ -6,6 +6,7 @@ can tell. Nothing here says what exists: only a row in the database does.
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -17,11 +18,14 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from loray.artifacts.digests import file_digest
 from loray.errors import AdapterError
+from loray.registry.private import private_folder, sync_folder
+from loray.registry.storage_failures import telling_storage_failures
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 _CHUNK_BYTES = 1 << 20
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Blobs(Protocol):
         """Whether there is a blob of that name and size; its bytes are not read."""
 
     def entries(self) -> Iterator[BlobEntry]:
-        """All blobs."""
+        """All blobs; files of other names are left out, since they are none of ours."""
 
     def delete(self, digest: str) -> None:
         """Drop a blob, if it is there."""
@@ -61,12 +65,11 @@ def open_blobs(root: str) -> Blobs:
 
 
 class LocalBlobs:
-    """Blobs in a local folder; a power cut leaves each of them whole or absent."""
+    """Blobs in a local folder, for its owner alone; a power cut leaves each whole or absent."""
 
     def __init__(self, root: Path) -> None:
         self.scratch = root.absolute() / "registry"
         self._folder = self.scratch / "sha256"
-        self._folder.mkdir(parents=True, exist_ok=True)
 
     def put(self, source: Path, digest: str) -> None:
         """Rename `source`, which must be in `scratch`, to its digest."""
@@ -74,10 +77,12 @@ class LocalBlobs:
         if target.exists() and file_digest(target) == digest:
             os.utime(target)  # young again: the sweep spares it until its version is committed
             return
-        source.chmod(0o444)
-        _sync(source)
+        source.chmod(0o400)
+        sync_folder(source)
+        private_folder(self.scratch)
+        private_folder(self._folder)
         source.replace(target)
-        _sync(self._folder)
+        sync_folder(self._folder)
 
     def open(self, digest: str) -> BinaryIO:
         """A reader of a blob; FileNotFoundError when there is none."""
@@ -92,7 +97,13 @@ class LocalBlobs:
 
     def entries(self) -> Iterator[BlobEntry]:
         """All blobs."""
-        for entry in os.scandir(self._folder):
+        try:
+            found = list(os.scandir(self._folder))
+        except FileNotFoundError:  # nothing was ever put
+            return
+        for entry in found:
+            if not _DIGEST.fullmatch(entry.name):
+                continue
             try:
                 status = entry.stat()
             except FileNotFoundError:  # another sweep was faster
@@ -119,7 +130,6 @@ class S3Blobs:
         self._base = f"{base}/registry/sha256"
         place = hashlib.sha256(root.encode()).hexdigest()[:12]
         self.scratch = Path.home() / ".cache" / "loray" / "registry" / place
-        self.scratch.mkdir(parents=True, exist_ok=True)
 
     def put(self, source: Path, digest: str) -> None:
         """Upload `source` under its digest, unless a blob of its size is there."""
@@ -143,7 +153,7 @@ class S3Blobs:
         from pyarrow.fs import FileSelector  # noqa: PLC0415
 
         for info in self._fs.get_file_info(FileSelector(self._base, allow_not_found=True)):
-            if info.is_file:
+            if info.is_file and _DIGEST.fullmatch(info.base_name):
                 age = time.time() - info.mtime_ns / 1e9
                 yield BlobEntry(info.base_name, info.size, age)
 
@@ -160,11 +170,16 @@ class S3Blobs:
 
 @contextmanager
 def scratch_folder(blobs: Blobs) -> Iterator[Path]:
-    """A fresh folder on the file system of local blobs, gone with whatever is left in it."""
-    parent = blobs.scratch / "partial"
-    parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as name:
-        yield Path(name)
+    """A fresh folder on the file system of local blobs, gone with whatever is left in it.
+
+    Raises:
+        RegistryError: the disk or S3 failed, here or within the block.
+    """
+    with telling_storage_failures():
+        private_folder(blobs.scratch)
+        parent = private_folder(blobs.scratch / "partial")
+        with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as name:
+            yield Path(name)
 
 
 def put_bytes(blobs: Blobs, data: bytes) -> str:
@@ -224,11 +239,3 @@ def _missing(digest: str) -> AdapterError:
         f"the registry's blob {digest} is missing; restore it from a backup, "
         "or withdraw the versions that `loray registry fsck` names"
     )
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

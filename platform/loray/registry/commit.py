@@ -5,10 +5,10 @@ from collections.abc import Callable
 from functools import partial
 
 from loray.registry.blobs import Blobs
-from loray.registry.database import Database
 from loray.registry.events import new_operation
 from loray.registry.ledger import Lease
 from loray.registry.records import Version
+from loray.registry.tied import TiedDatabase
 from loray.registry.versions import BlobsSweptError, NewVersion, add_version
 
 _PUT_TRIES = 3
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 def commit(
-    database: Database,
+    database: TiedDatabase,
     blobs: Blobs,
     take_in: Callable[[Blobs], NewVersion],
     lease: Lease | None,
@@ -29,6 +29,7 @@ def commit(
         RegistryError: the key was used for another adapter, or a parent does not exist.
         BlobsSweptError: sweeps came between every time.
     """
+    database.prepare()  # nothing is put into a root that is another's
     fence = lease.check_within if lease else None
     operation, tries_left = new_operation(), _PUT_TRIES
     while True:

@@ -2,96 +2,139 @@
 
 Every change is one transaction, and the only commit point. A transaction on a connection that
 broke is tried again: each change carries a key by which a second try finds what the first one did.
+Reading makes nothing: where there is no file or there are no tables, an empty registry is read.
 """
 
-import sqlite3
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import (
-    ArgumentError,
-    DatabaseError,
-    DBAPIError,
-    InterfaceError,
-    OperationalError,
-)
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from loray.errors import RegistryError, SpecError
+from loray.registry.database_failures import explain, failure_error
 from loray.registry.schema import create_tables, read_schema_version
+from loray.registry.sqlite import empty_engine, reader_engine, sqlite_path, writer_engine
+from loray.registry.storage_failures import telling_storage_failures
+from loray.spec.database_url import check_database_url
 
-BUSY_TIMEOUT_SECONDS = 30
 RETRY_SECONDS = 30
 OPEN_SECONDS = 5
-NETWORK_FILESYSTEMS = frozenset({
-    "afs", "beegfs", "ceph", "cifs", "fuse.ceph", "fuse.glusterfs", "fuse.sshfs", "glusterfs",
-    "gpfs", "lustre", "nfs", "nfs4", "smb3", "smbfs",
-})  # fmt: skip
 
 T = TypeVar("T")
+
+
+class _NoTablesError(Exception):
+    """There is no database yet, or one without tables."""
 
 
 class Database:
     """One registry's database; safe to use from threads, after a fork, and once pickled."""
 
     def __init__(self, url: str) -> None:
-        """Open the database, making file and tables where they are missing.
+        """Look at the database; nothing is made before the first write.
 
         Raises:
             SpecError: the URL is of another kind, or holds credentials.
-            RegistryError: the database cannot be reached, or is of an unknown schema.
+            RegistryError: the database cannot be reached or read, or is of an unknown schema.
         """
         parsed = _parse_url(url)
+        self.path = sqlite_path(parsed) if parsed.drivername == "sqlite" else None
+        if self.path is not None:
+            parsed = parsed.set(database=str(self.path))
         self.url = parsed.render_as_string(hide_password=True)
-        self._engine = _open_engine(parsed)
-        patience = OPEN_SECONDS  # a wrong address should not take long to be told
-        if self._run(read_schema_version, is_write=False, retry_seconds=patience) is None:
-            self._run(create_tables, is_write=True, retry_seconds=patience)
+        self._reader, self._writer = _engines(parsed, self.path)
+        self._has_tables = False
+        # A wrong address should not take long to be told.
+        self._read(read_schema_version, retry_seconds=OPEN_SECONDS)
 
     def __reduce__(self) -> tuple[type["Database"], tuple[str]]:
         return Database, (self.url,)
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
-        """What `work` returns, from one consistent snapshot."""
-        return self._run(work, is_write=False, retry_seconds=RETRY_SECONDS)
+        """What `work` returns, from one consistent snapshot; that of an empty registry if none is.
 
-    def write(self, work: Callable[[sa.Connection], T]) -> T:
+        Raises:
+            RegistryError: the database cannot be reached or read.
+        """
+        return self._read(work, retry_seconds=RETRY_SECONDS)
+
+    def write(self, work: Callable[[sa.Connection], T], *, may_create: bool = True) -> T:
         """What `work` returns, its changes committed; an exception undoes them.
 
         `work` may run several times, and must find by itself what an earlier try committed.
 
-        Raises:
-            RegistryError: the database cannot be reached, or is locked for too long.
-        """
-        return self._run(work, is_write=True, retry_seconds=RETRY_SECONDS)
+        Args:
+            may_create: make the file and the tables where they are missing.
 
-    def _run(
-        self, work: Callable[[sa.Connection], T], *, is_write: bool, retry_seconds: float
-    ) -> T:
+        Raises:
+            RegistryError: the database cannot be reached or written, is locked for too long, or
+                is missing.
+        """
+        if not may_create and self.path is not None and not self.path.exists():
+            raise self._gone()
+        attempt = partial(self._write_once, work=work, may_create=may_create)
+        return self._run(attempt, retry_seconds=RETRY_SECONDS)
+
+    def _write_once(self, work: Callable[[sa.Connection], T], *, may_create: bool) -> T:
+        with self._writer.connect() as connection, connection.begin():
+            if not self._is_ready(connection):
+                if not may_create:
+                    raise self._gone()
+                create_tables(connection)
+            return work(connection)
+
+    def _read(self, work: Callable[[sa.Connection], T], *, retry_seconds: float) -> T:
+        try:
+            return self._run(partial(self._read_once, work), retry_seconds=retry_seconds)
+        except _NoTablesError:
+            with empty_engine().begin() as connection:
+                create_tables(connection)
+                return work(connection)
+
+    def _read_once(self, work: Callable[[sa.Connection], T]) -> T:
+        if self.path is not None and not self.path.exists():
+            raise _NoTablesError
+        with self._reader.connect() as connection, connection.begin():
+            if not self._is_ready(connection):
+                raise _NoTablesError
+            return work(connection)
+
+    def _is_ready(self, connection: sa.Connection) -> bool:
+        """Whether there are tables; asked once of a server, each time of a file, which may go."""
+        if not self._has_tables or self.path is not None:
+            self._has_tables = read_schema_version(connection) is not None
+        return self._has_tables
+
+    def _run(self, attempt: Callable[[], T], *, retry_seconds: float) -> T:
+        if self.path is not None and self.path.is_dir():
+            raise RegistryError(
+                f"the registry's database {self.url} is a folder; name a file, such as "
+                f"sqlite:///{self.path}/registry.db"
+            )
         deadline = time.monotonic() + retry_seconds
         pause = 0.05
         while True:
             try:
-                with self._engine.connect() as connection:
-                    connection.execution_options(loray_write=is_write)
-                    with connection.begin():
-                        return work(connection)
+                with telling_storage_failures():
+                    return attempt()
             except DBAPIError as error:
-                if not _is_trouble(error):
+                failure = explain(error)
+                if failure is None:
                     raise
-                if not _may_pass(error) or time.monotonic() + pause > deadline:
-                    raise self._unreachable(error) from error
+                if not failure.may_pass or time.monotonic() + pause > deadline:
+                    raise failure_error(self.url, error, failure) from error
             time.sleep(pause)
             pause = min(pause * 2, 2.0)
 
-    def _unreachable(self, error: DBAPIError) -> RegistryError:
-        cause = str(error.orig).strip().splitlines()[0][:200]
+    def _gone(self) -> RegistryError:
         return RegistryError(
-            f"the registry's database {self.url} did not answer: {cause}; "
-            "check that it runs and that nothing holds it locked, then try again"
+            f"the registry's database {self.url} is gone or was emptied; restore it from a backup "
+            "(`loray registry restore`), or run `loray registry rebuild`"
         )
 
 
@@ -103,106 +146,30 @@ def now(connection: sa.Connection) -> float:
     return float(connection.scalar(statement) or 0.0)
 
 
-def _is_trouble(error: DBAPIError) -> bool:
-    """Whether the database failed, rather than refused what was asked of it."""
-    return isinstance(error, (InterfaceError, OperationalError)) or type(error) is DatabaseError
-
-
-def _may_pass(error: DBAPIError) -> bool:
-    """Whether the same transaction may succeed later: a lost connection, a lock, a deadlock."""
-    is_sqlite = isinstance(error.orig, sqlite3.Error)
-    return "locked" in str(error.orig) if is_sqlite else True
-
-
 def _parse_url(url: str) -> URL:
     try:
-        parsed = sa.make_url(url)
+        parsed = sa.make_url(check_database_url(url))
+    except ValueError as error:
+        raise SpecError(str(error)) from None
     except ArgumentError:
         raise SpecError(
             "the registry's URL is none that SQLAlchemy reads; "
             "use sqlite:///path/registry.db or postgresql://host/database"
         ) from None
-    if parsed.password or {"password", "passfile"} & parsed.query.keys():
-        raise SpecError(
-            f"a {parsed.get_backend_name()}:// URL holds credentials; take them out and put them "
-            "into PGPASSWORD or ~/.pgpass"
-        )
-    match parsed.drivername:
-        case "sqlite" | "sqlite+pysqlite":
-            return _parse_sqlite(parsed)
-        case "postgresql" | "postgresql+psycopg":
-            return parsed.set(drivername="postgresql+psycopg", password=None)
-        case other:
-            raise SpecError(
-                f"the registry cannot live in {ascii(other)[:40]}; "
-                "use sqlite:///path/registry.db or postgresql://host/database"
-            )
+    kind = parsed.get_backend_name()
+    driver = "sqlite" if kind == "sqlite" else "postgresql+psycopg"
+    return parsed._replace(drivername=driver, password=None)  # an empty one may have been there
 
 
-def _parse_sqlite(parsed: URL) -> URL:
-    name = parsed.database
-    if not name or name == ":memory:" or name.startswith("file:") or parsed.query:
-        raise SpecError(
-            "a SQLite registry needs a file and no options; use sqlite:///path/registry.db"
-        )
-    path = Path(name).absolute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    kind = filesystem_kind(path.parent)
-    if kind in NETWORK_FILESYSTEMS:
-        raise SpecError(
-            f"{path} lies on {kind}, where SQLite's write-ahead log is not safe; "
-            "use a local disk, or PostgreSQL for a team: postgresql://host/database"
-        )
-    return parsed.set(database=str(path))
-
-
-def filesystem_kind(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
-    """The type of the file system that `folder` lies on; empty where the system does not tell."""
+def _engines(url: URL, path: Path | None) -> tuple[sa.Engine, sa.Engine]:
+    """One to read and one to write; neither keeps a connection that could leak through a fork."""
+    if path is not None:
+        return reader_engine(path), writer_engine(path)
     try:
-        lines = mounts.read_text().splitlines()
-    except OSError:
-        return ""
-    resolved = folder.resolve()
-    found = [line.split(" ") for line in lines]
-    under = [f for f in found if len(f) > 2 and resolved.is_relative_to(_unescape(f[1]))]
-    return max(under, key=lambda fields: len(fields[1]), default=["", "", ""])[2]
-
-
-def _unescape(mount: str) -> str:
-    return mount.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
-
-
-def _open_engine(url: URL) -> sa.Engine:
-    """An engine that keeps no connection between transactions: none can leak through a fork."""
-    if url.get_backend_name() != "sqlite":
-        try:
-            return sa.create_engine(
-                url, poolclass=sa.NullPool, connect_args={"connect_timeout": 10}
-            )
-        except ModuleNotFoundError:
-            raise SpecError(
-                "a registry in PostgreSQL needs psycopg; install it with: pip install "
-                "'loray[postgres]'"
-            ) from None
-    engine = sa.create_engine(
-        url, poolclass=sa.NullPool, connect_args={"timeout": BUSY_TIMEOUT_SECONDS}
-    )
-    sa.event.listen(engine, "connect", _prepare_sqlite)
-    sa.event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None  # the driver begins no transaction of its own
-    cursor = connection.cursor()
-    if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.close()
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    """Take the write lock at once: a transaction that reads first could fail when it writes."""
-    is_write = connection.get_execution_options().get("loray_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
+        writer = sa.create_engine(url, poolclass=sa.NullPool, connect_args={"connect_timeout": 10})
+    except ModuleNotFoundError:
+        raise SpecError(
+            "a registry in PostgreSQL needs psycopg; install it with: pip install 'loray[postgres]'"
+        ) from None
+    # One snapshot for all statements of a reading, as in SQLite.
+    return writer.execution_options(isolation_level="REPEATABLE READ"), writer

@@ -17,6 +17,7 @@ from loray.models.adapter_files import (
 )
 from loray.registry.blobs import Blobs, copy_blob, put_bytes, read_bytes, scratch_folder
 from loray.registry.names import check_name
+from loray.registry.private import make_private, private_folder
 from loray.registry.records import Lineage, Scores, Version, VersionManifest
 from loray.registry.versions import NewVersion
 
@@ -91,10 +92,12 @@ def fetch(blobs: Blobs, version: Version) -> Path:
     folder = blobs.scratch / "fetched" / version.digest
     if _holds(folder, manifest):
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(blobs.scratch)
+    private_folder(folder.parent)
     with scratch_folder(blobs) as scratch:
         fresh = scratch / "fresh"
         _write_files(blobs, manifest, fresh)
+        make_private(fresh)
         if folder.exists():
             logger.warning("%s differs from %s; it is made again", folder, version.ref)
             _set_aside(folder, scratch / "stale")

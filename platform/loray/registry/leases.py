@@ -150,7 +150,13 @@ def as_holder(row: sa.RowMapping) -> Holder:
 
 def _locked(connection: sa.Connection, key: str) -> sa.RowMapping:
     statement = sa.select(lease).where(lease.c.key == key).with_for_update()
-    return connection.execute(statement).mappings().one()
+    row = connection.execute(statement).mappings().first()
+    if row is None:
+        raise LeaseError(
+            f"the lease on {key} is gone from the database, which was replaced since; stop, and "
+            "start again"
+        )
+    return row
 
 
 def _who(holder: Holder) -> str:

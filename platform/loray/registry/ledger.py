@@ -9,6 +9,7 @@ longer than the lease finds it taken, by an attempt with a higher number, and mu
 import logging
 import threading
 import time
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +23,7 @@ from loray.registry.names import check_key
 from loray.registry.process import this_process
 
 DEFAULT_TTL_SECONDS = 30.0
+_WAIT_STEP_SECONDS = 0.2
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # runs on while a laptop sleeps
 
 logger = logging.getLogger(__name__)
@@ -37,17 +39,34 @@ class RunLedger:
     def __reduce__(self) -> tuple[type["RunLedger"], tuple[str]]:
         return RunLedger, (self._database.url,)
 
-    def acquire(self, key: str, *, ttl_seconds: float = DEFAULT_TTL_SECONDS) -> "Lease":
-        """Take the lease on `key`, or fail at once.
+    def acquire(
+        self,
+        key: str,
+        *,
+        ttl_seconds: float = DEFAULT_TTL_SECONDS,
+        wait_seconds: float = 0.0,
+    ) -> "Lease":
+        """Take the lease on `key`, or fail.
 
         Args:
             ttl_seconds: how long a holder on another host may be silent before it is taken for
                 dead; on this host a dead process is found out at once.
+            wait_seconds: how long to wait for a live holder before failing.
 
         Raises:
             LeaseError: another live process holds it; the message says which.
         """
         check_key(key)
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            try:
+                return self._acquire(key, ttl_seconds)
+            except LeaseError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(_WAIT_STEP_SECONDS)
+
+    def _acquire(self, key: str, ttl_seconds: float) -> "Lease":
         holder, process = leases.new_holder(), this_process()
         asked = time.clock_gettime(_CLOCK)
         token = self._database.write(
@@ -101,7 +120,7 @@ class Lease:
         if self._lost is not None:
             raise LeaseError(self._lost)
         try:
-            self._database.write(self.check_within)
+            self._database.write(self.check_within, may_create=False)
         except LeaseError as error:
             self._lost = str(error)
             raise
@@ -125,7 +144,8 @@ class Lease:
         self._stop.set()
         self._thread.join(timeout=self._ttl_seconds)
         try:
-            self._database.write(lambda c: leases.release_lease(c, self.token))
+            release = partial(leases.release_lease, token=self.token)
+            self._database.write(release, may_create=False)
         except RegistryError as error:  # it runs out by itself
             logger.warning("the lease on %s was not released: %s", self.key, error)
 
@@ -141,10 +161,11 @@ class Lease:
         self.release()
 
     def _renew_until_stopped(self) -> None:
+        renew = partial(leases.renew_lease, token=self.token, ttl_seconds=self._ttl_seconds)
         while not self._stop.wait(self._ttl_seconds / 3):
             asked = time.clock_gettime(_CLOCK)
             try:
-                self._database.write(lambda c: leases.renew_lease(c, self.token, self._ttl_seconds))
+                self._database.write(renew, may_create=False)
             except LeaseError as error:
                 self._lost = str(error)
                 logger.warning("%s", error)

@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 
+from loray.errors import RegistryError
 from loray.registry.aliases import aliased_version, read_aliases
 from loray.registry.names import parse_reference
 from loray.registry.records import Adapter, Version
@@ -20,6 +21,17 @@ def resolve(connection: sa.Connection, ref: str) -> Version:
     if wanted.number is not None:
         return read_version(connection, wanted.name, wanted.number)
     return aliased_version(connection, wanted.name, wanted.alias or "")
+
+
+def check_in_use(connection: sa.Connection, version: Version) -> None:
+    """Whether a version may be read.
+
+    Raises:
+        RegistryError: it was withdrawn.
+        AdapterNotFoundError: there is none such any more.
+    """
+    if read_version(connection, version.name, version.number).state == "withdrawn":
+        raise RegistryError(f"{version.ref} was withdrawn; choose another version")
 
 
 def trace(connection: sa.Connection, ref: str) -> tuple[Version, ...]:

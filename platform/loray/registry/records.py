@@ -123,3 +123,5 @@ class Sweep(StrictModel):
     """Names of folders that interrupted work left behind."""
     num_bytes: int
     """Size of the blobs."""
+    names: tuple[str, ...] = ()
+    """Of a dry run: adapters that manifests among the blobs were written for."""

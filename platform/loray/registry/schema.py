@@ -14,7 +14,10 @@ meta = sa.Table(
     sa.Column("key", sa.String(64), primary_key=True),
     sa.Column("value", sa.String(64), nullable=False),
 )
-"""One row, `schema`: its version. Publishers lock it shared, the sweeper of blobs alone."""
+"""`schema`: its version; `identity`: the registry's, which its storage root has, too.
+
+Publishers lock the rows shared, the sweeper of blobs alone.
+"""
 
 adapter = sa.Table(
     "adapter",
@@ -131,14 +134,27 @@ def read_schema_version(connection: sa.Connection) -> int | None:
     """The schema version of the database; None where loray has made no tables yet.
 
     Raises:
-        RegistryError: it is one that this loray does not know.
+        RegistryError: it is one that this loray does not know, or the tables are another program's.
     """
-    if not sa.inspect(connection).has_table(meta.name):
+    inspector = sa.inspect(connection)
+    if not inspector.has_table(meta.name):
+        is_file = connection.dialect.name == "sqlite"  # of PostgreSQL others may use a part
+        _refuse_other_tables(inspector.get_table_names() if is_file else [])
         return None
     found = connection.scalar(sa.select(meta.c.value).where(meta.c.key == "schema"))
+    if found is None:
+        _refuse_other_tables([meta.name])
     if found != str(SCHEMA_VERSION):
         raise RegistryError(
             f"the registry's database has schema {found}, this loray knows {SCHEMA_VERSION}; "
             "use the loray that made it, or a newer one"
         )
     return SCHEMA_VERSION
+
+
+def _refuse_other_tables(names: list[str]) -> None:
+    if names:
+        raise RegistryError(
+            f"the database holds another program's tables ({ascii(sorted(names)[:3])[1:-1]}); "
+            "give loray a database or schema of its own"
+        )

@@ -6,26 +6,24 @@ after it leaves a whole version.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from loray.errors import RegistryError
 from loray.models.adapter_files import adapter_digest, check_adapter_folder
 from loray.registry import audit, exchange, lookup
-from loray.registry.aliases import Move, move_alias, previous_version, read_alias
-from loray.registry.blobs import Blobs, open_blobs
+from loray.registry.aliases import Move, move_alias, previous_version
+from loray.registry.blobs import Blobs, open_blobs, scratch_folder
 from loray.registry.commit import commit
 from loray.registry.database import Database
-from loray.registry.events import new_operation, read_events
+from loray.registry.events import new_operation
 from loray.registry.exchange import Layout
 from loray.registry.ledger import Lease
 from loray.registry.names import CHAMPION, check_alias, check_key, check_name
+from loray.registry.queries import Queries
 from loray.registry.records import (
-    Adapter,
     Alias,
-    Event,
     Fault,
     Lineage,
     Scores,
@@ -33,16 +31,19 @@ from loray.registry.records import (
     Sweep,
     Version,
 )
-from loray.registry.versions import NewVersion, change_state, read_version, read_versions
+from loray.registry.root_files import open_root_files
+from loray.registry.storage_failures import telling_storage_failures
+from loray.registry.tied import TiedDatabase
+from loray.registry.versions import NewVersion, change_state
 
 logger = logging.getLogger(__name__)
 
 
-class Registry:
+class Registry(Queries):
     """Adapters in one database and one storage root; cheap to open, safe to share and to pickle."""
 
     def __init__(self, url: str, root: str) -> None:
-        """Open the registry, making its tables and folders where they are missing.
+        """Look at the registry; the first write makes its tables and folders and ties them.
 
         Args:
             url: `sqlite:///path/registry.db` or `postgresql://host/database`, no credentials.
@@ -53,11 +54,22 @@ class Registry:
             RegistryError: the database cannot be reached or is of an unknown schema.
         """
         self.root = root if "://" in root else str(Path(root).absolute())
-        self._database = Database(url)
-        self._blobs = open_blobs(self.root)
+        with telling_storage_failures():
+            self._blobs = open_blobs(self.root)
+            files = open_root_files(self.root)
+        super().__init__(TiedDatabase(Database(url), files, self._blobs))
 
     def __reduce__(self) -> tuple[type["Registry"], tuple[str, str]]:
         return Registry, (self._database.url, self.root)
+
+    def check_writable(self) -> None:
+        """Whether a version could be registered now; ties the database to the root if need be.
+
+        Raises:
+            RegistryError: it could not, and why.
+        """
+        with telling_storage_failures(), scratch_folder(self._blobs):
+            self._database.write(lambda _: None)
 
     def register(
         self,
@@ -95,7 +107,8 @@ class Registry:
             LeaseError: another attempt has taken over.
             RegistryError: the key was used for another adapter, or a parent does not exist.
         """
-        return commit(self._database, self._blobs, take_in, lease)
+        with telling_storage_failures():
+            return commit(self._database, self._blobs, take_in, lease)
 
     def import_folder(
         self,
@@ -138,15 +151,6 @@ class Registry:
         )  # fmt: skip
         return self._database.write(change)
 
-    def resolve(self, ref: str) -> Version:
-        """The version that `name`, `name@3` or `name@alias` stands for; a bare name's is champion.
-
-        Raises:
-            NameRefusedError: it is no reference.
-            AdapterNotFoundError: there is no such version or alias.
-        """
-        return self._database.read(partial(lookup.resolve, ref=ref))
-
     def fetch(self, version: Version) -> Path:
         """A local folder in PEFT's layout with the version's files, every byte verified now.
 
@@ -154,8 +158,9 @@ class Registry:
             RegistryError: the version was withdrawn.
             AdapterError: a file is missing or damaged.
         """
-        self._refuse_withdrawn(version)
-        return exchange.fetch(self._blobs, version)
+        self._database.read(partial(lookup.check_in_use, version=version))
+        with telling_storage_failures():
+            return exchange.fetch(self._blobs, version)
 
     def export(self, ref: str, folder: Path, *, layout: Layout = "peft") -> Path:
         """Write a version where plain PEFT, vLLM or Ray Serve LLM reads it; the adapter's folder.
@@ -170,13 +175,9 @@ class Registry:
             AdapterError: a file is missing or damaged.
         """
         version = self.resolve(ref)
-        self._refuse_withdrawn(version)
-        return exchange.export(self._blobs, version, folder, layout)
-
-    def alias(self, name: str, alias: str) -> Alias:
-        """An alias as it is now; generation 0 and no version when it was never set."""
-        look = partial(read_alias, name=check_name(name), alias_name=check_alias(alias))
-        return self._database.read(look)
+        self._database.read(partial(lookup.check_in_use, version=version))
+        with telling_storage_failures():
+            return exchange.export(self._blobs, version, folder, layout)
 
     def move_alias(
         self,
@@ -207,6 +208,7 @@ class Registry:
         alias: str = CHAMPION,
         *,
         expected_generation: int | None = None,
+        allow_older: bool = False,
         reason: str = "",
         who: str | None = None,
     ) -> Alias:
@@ -214,15 +216,17 @@ class Registry:
 
         Args:
             expected_generation: as in `move_alias`; read at the start of the call when not given.
+            allow_older: also where the alias names a newer version.
 
         Raises:
-            RegistryError: the version is not promotable; the message names what it lacks.
+            RegistryError: the version is not promotable, or older; the message says what to do.
             AliasMovedError: another promotion won.
         """
         if expected_generation is None:
             expected_generation = self.alias(version.name, alias).generation
         move = Move(version.name, check_alias(alias), version.number, expected_generation)
-        return self._move(replace(move, reason=reason, who=who, needs_promotable=True))
+        move = replace(move, needs_promotable=True, needs_newer=not allow_older)
+        return self._move(replace(move, reason=reason, who=who))
 
     def rollback(
         self, name: str, alias: str = CHAMPION, *, reason: str = "", who: str | None = None
@@ -238,49 +242,24 @@ class Registry:
         move = Move(name, alias, back, seen.generation, kind="rollback")
         return self._move(replace(move, reason=reason, who=who))
 
-    def adapters(self) -> tuple[Adapter, ...]:
-        """Every adapter with its aliases, by name."""
-        return self._database.read(lookup.read_adapters)
+    def fsck(self, *, repair: bool = False) -> tuple[Fault, ...]:
+        """Everything wrong in database and blobs; reads every byte. See `audit.find_faults`."""
+        with telling_storage_failures():
+            return audit.find_faults(self._database, self._blobs, repair=repair)
 
-    def versions(self, name: str) -> tuple[Version, ...]:
-        """Every version of an adapter, oldest first; none when there is no such adapter."""
-        return self._database.read(partial(read_versions, name=check_name(name)))
-
-    def events(self, name: str | None = None, *, after: int = 0) -> tuple[Event, ...]:
-        """The log above the id `after`, oldest first, of one adapter or of all."""
-        if name is not None:
-            check_name(name)
-        return self._database.read(partial(read_events, name=name, after=after))
-
-    def lineage(self, ref: str) -> tuple[Version, ...]:
-        """A version, then everything it was made from, each once, nearest first.
-
-        Raises:
-            NameRefusedError: it is no reference.
-            AdapterNotFoundError: there is no such version or alias.
-        """
-        return self._database.read(partial(lookup.trace, ref=ref))
-
-    def fsck(self) -> tuple[Fault, ...]:
-        """Everything wrong in the database and in the blobs of all versions; reads every byte."""
-        return audit.find_faults(self._database, self._blobs)
-
-    def gc(self, *, dry_run: bool = True, grace_seconds: float = 86_400.0) -> Sweep:
-        """Delete what no version needs and is older than the grace; only tell while `dry_run`.
-
-        Raises:
-            AdapterError: a manifest is damaged, so nobody knows what may go.
-        """
-        return audit.sweep(
-            self._database, self._blobs, dry_run=dry_run, grace_seconds=grace_seconds
-        )
+    def gc(
+        self,
+        *,
+        dry_run: bool = True,
+        grace_seconds: float = 86_400.0,
+        only: Collection[str] | None = None,
+    ) -> Sweep:
+        """Delete what no version needs and is older than the grace. See `audit.sweep`."""
+        sweep = partial(audit.sweep, self._database, self._blobs, dry_run=dry_run, only=only)
+        with telling_storage_failures():
+            return sweep(grace_seconds=grace_seconds)
 
     def _move(self, move: Move) -> Alias:
         moved = self._database.write(partial(move_alias, move=move))
         logger.info("%s@%s names version %s", moved.name, moved.alias, moved.version)
         return moved
-
-    def _refuse_withdrawn(self, version: Version) -> None:
-        now = self._database.read(partial(read_version, name=version.name, number=version.number))
-        if now.state == "withdrawn":
-            raise RegistryError(f"{version.ref} was withdrawn; choose another version")

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from loray.spec.database_url import check_database_url
 from loray.spec.imports import PATH
 
 
@@ -114,23 +115,10 @@ def _is_a_plain_server_url(url: str) -> str:
     return url
 
 
-def _is_a_database_without_password(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.password is not None:
-        raise ValueError(
-            "the database URL holds a password; take it out and put it in PGPASSWORD or ~/.pgpass"
-        )
-    if parts.scheme.partition("+")[0] not in {"sqlite", "postgresql"}:
-        raise ValueError("wanted sqlite:///PATH or postgresql://USER@HOST/DATABASE; use one")
-    return url
-
-
 ModelPath = Annotated[str, Field(max_length=4096), AfterValidator(_is_a_folder_or_hub_id)]
 LocalFolder = Annotated[str, Field(max_length=4096), AfterValidator(_is_on_local_disk)]
 ImportPath = Annotated[str, Field(max_length=256), AfterValidator(_is_an_import_path)]
 """Where code of the user's own is; `loray.spec.imports` looks it up."""
 Location = Annotated[str, Field(max_length=4096), AfterValidator(_lies_where_we_read)]
 ServerUrl = Annotated[str, Field(max_length=4096), AfterValidator(_is_a_plain_server_url)]
-DatabaseUrl = Annotated[
-    str, Field(max_length=4096), AfterValidator(_is_a_database_without_password)
-]
+DatabaseUrl = Annotated[str, Field(max_length=4096), AfterValidator(check_database_url)]

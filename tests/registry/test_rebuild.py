@@ -1,0 +1,153 @@
+"""A lost database comes back from its storage root."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from loray.errors import RegistryError
+from loray.registry import Registry
+from loray.registry.database import Database
+from loray.registry.rebuild import rebuild
+from loray.registry.tables import dump_tables
+from tests.registry.versions import promotable, register
+
+
+def rows(url: str) -> list[Any]:
+    """Everything but leases."""
+    found = Database(url).read(lambda connection: list(dump_tables(connection)))
+    return [(table, row) for table, row in found if table != "lease"]
+
+
+def live(registry: Registry) -> None:
+    """A history with every kind of event and every state."""
+    for seed in range(3):
+        registry.promote(promotable(registry, seed=seed), reason="good")
+    registry.rollback("bot", who="ann@desk")
+    registry.set_state(registry.resolve("bot@3"), "withdrawn", reason="no good")
+    child = register(registry, seed=4, parents=("bot@1",), dataset="d1", checkpoint_step=7)
+    registry.set_state(child, "rejected", reason="a gate")
+    register(registry, name="other", seed=5)
+    registry.move_alias("other", "canary", 1, expected_generation=0)
+    registry.move_alias("other", "canary", None, expected_generation=1)
+
+
+def test_a_rebuilt_database_is_the_lost_one_and_goes_on(url: str, tmp_path: Path) -> None:
+    registry = Registry(f"sqlite:///{tmp_path}/lost.db", str(tmp_path / "root"))
+    live(registry)
+    lost = rows(f"sqlite:///{tmp_path}/lost.db")
+    (tmp_path / "lost.db").unlink()
+    dry = rebuild(url, registry.root)
+    assert {table: len(found) for table, found in dry.rows.items()} == {
+        "adapter": 2, "version": 5, "alias": 2, "event": 19,
+    }  # fmt: skip
+    assert rows(url) == []
+    for _ in range(2):
+        assert rebuild(url, registry.root).rows == dry.rows
+    done = rebuild(url, registry.root, dry_run=False)
+    assert [line.partition(" ")[0] for line in done.lost] == ["leases"]
+    assert rows(url) == lost
+    again = Registry(url, registry.root)
+    assert again.fsck() == ()
+    assert register(again, seed=6).number == 5
+    assert again.promote(again.resolve("bot@2"), allow_older=True).generation == 5
+    assert again.fsck() == ()
+    with pytest.raises(RegistryError, match="never written over"):
+        rebuild(url, registry.root, dry_run=False)
+
+
+def test_a_rebuild_that_fails_leaves_nothing(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live(registry)
+    new = f"sqlite:///{tmp_path}/new.db"
+    Database(new).write(lambda _: None)
+
+    def refuse(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(
+            "CREATE TRIGGER full BEFORE INSERT ON event WHEN NEW.id > 5 "
+            "BEGIN SELECT RAISE(ABORT, 'no more'); END"
+        )
+
+    Database(new).write(refuse)
+    with pytest.raises(sa.exc.IntegrityError, match="no more"):
+        rebuild(new, registry.root, dry_run=False)
+    assert rows(new) == []
+    Database(new).write(lambda c: c.exec_driver_sql("DROP TRIGGER full"))
+    rebuild(new, registry.root, dry_run=False)
+    assert Registry(new, registry.root).fsck() == ()
+
+
+def test_a_rebuild_says_what_it_could_not_restore(registry: Registry, tmp_path: Path) -> None:
+    live(registry)
+    records = sorted((Path(registry.root) / "registry" / "events").rglob("*.json"))
+    second = next(p for p in records if '\\"to_version\\":2' in p.read_text())
+    assert '"registered' in second.read_text().replace("\\", "")
+    second.write_bytes(second.read_bytes()[:40])
+    new = f"sqlite:///{tmp_path}/new.db"
+    found = rebuild(new, registry.root, dry_run=False)
+    text = "\n".join(found.lost)
+    assert f"the record {second.name} is damaged" in text
+    assert "bot@2" in text
+    assert "bot@champion named bot@2, now it names nothing" in text
+    again = Registry(new, registry.root)
+    assert [v.number for v in again.versions("bot")] == [1, 3, 4]
+    assert again.alias("bot", "champion").model_dump() == {
+        "name": "bot", "alias": "champion", "version": None, "generation": 4,
+    }  # fmt: skip
+    assert register(again, seed=8).number == 5  # no number is ever used again
+    (tmp_path / "new.db").unlink()
+    assert f"the record {second.name} is damaged" in "\n".join(rebuild(new, registry.root).lost)
+
+
+def test_manifests_without_records_are_registered_when_asked(
+    registry: Registry, tmp_path: Path
+) -> None:
+    for seed in range(2):
+        register(registry, seed=seed)
+    digests = {version.adapter_digest for version in registry.versions("bot")}
+    shutil.rmtree(Path(registry.root) / "registry" / "events")
+    shutil.rmtree(Path(registry.root) / "registry" / "identity")
+    new = f"sqlite:///{tmp_path}/new.db"
+    assert len(rebuild(new, registry.root).unrecorded) == 2
+    found = rebuild(new, registry.root, unrecorded=True, dry_run=False)
+    assert found.unrecorded == []
+    again = Registry(new, registry.root)
+    assert {version.adapter_digest for version in again.versions("bot")} == digests
+    assert {v.state for v in again.versions("bot")} == {"registered"}
+    assert "its old number is not known" in again.events("bot")[0].reason
+    assert again.fsck() == ()
+
+
+def test_records_of_two_databases_are_not_mixed(registry: Registry, tmp_path: Path) -> None:
+    register(registry)
+    record = next((Path(registry.root) / "registry" / "events").rglob("*.json"))
+    other = Registry(f"sqlite:///{tmp_path}/other.db", str(tmp_path / "other"))
+    register(other, seed=1)
+    theirs = next((Path(other.root) / "registry" / "events").rglob("*.json"))
+    shutil.copy(theirs, record.parent)
+    with pytest.raises(RegistryError, match="have the same number: two databases"):
+        rebuild(f"sqlite:///{tmp_path}/new.db", registry.root)
+
+
+def test_there_is_nothing_to_rebuild_from_an_empty_root(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match="nothing to restore"):
+        rebuild(f"sqlite:///{tmp_path}/new.db", str(tmp_path / "root"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_that_a_killed_process_left_out_is_written_by_the_next_write(
+    registry: Registry,
+) -> None:
+    register(registry)
+    events = Path(registry.root) / "registry" / "events"
+    for path in events.rglob("*.json"):
+        path.unlink()
+    register(registry, seed=1)
+    assert len(list(events.rglob("*.json"))) == 2
+    for path in events.rglob("*.json"):
+        path.unlink()
+    assert registry.fsck() == ()
+    assert len(list(events.rglob("*.json"))) == 2
