@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from loray.artifacts.store import file_digest
+from loray.artifacts.digests import file_digest
 from loray.errors import AdapterError
 from loray.registry.private import private_folder, sync_folder
 from loray.registry.storage_failures import telling_storage_failures
