@@ -168,6 +168,10 @@ OF_ANOTHER_USER: dict[str, Case] = {
         broken.no_rights_on("registry.db"),
         everywhere("cannot be opened; check", ("ls", "gc")),
     ),
+    "no rights on the folder of both": (
+        broken.no_rights_on(""),
+        everywhere("this user may not do that", ("ls", "gc")),
+    ),
     "no rights on the root": (
         broken.no_rights_on("registry"),
         everywhere("this user may not do that", ("ls", "gc")),

@@ -23,6 +23,18 @@ def test_an_empty_registry_lists_nothing(loray):
     said = loray("registry", "ls")
     assert said.code == 0
     assert said.out == "ADAPTER  VERSIONS  ALIASES\n"
+    assert "nothing was ever registered at sqlite:///workspace/registry.db" in said.err
+
+
+def test_a_command_in_the_wrong_folder_makes_no_registry_there(loray, workplace: Path):
+    for words in (
+        ("ls",), ("show", "bot"), ("promote", "bot@1"), ("alias", "bot", "canary", "1"),
+        ("rollback", "bot"), ("fsck",), ("gc", "--delete", "--yes"), ("export", "bot@1", "out"),
+        ("import", "bot", "nowhere", "--base-model", "base"), ("backup", "kept"), ("rebuild",),
+    ):  # fmt: skip
+        loray("registry", *words)
+    assert not (workplace / "workspace").exists()
+    assert not (workplace / "kept").exists()
 
 
 def test_imported_adapters_are_listed_with_their_versions(imported):

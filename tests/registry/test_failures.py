@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import gc
 import os
 import sqlite3
 import subprocess
@@ -156,6 +157,10 @@ def test_a_disk_that_is_full_is_told_and_the_same_import_works_with_room(
     with pytest.raises(LorayError, match="disk is full"):
         for seed in range(1, 50):
             register(registry, seed=seed)
+    del registry
+    gc.collect()
+    registry = Registry(f"sqlite:///{places['database']}/registry.db", f"{places['root']}/root")
+    assert registry.resolve("bot@1").number == 1  # a full disk can be read
     filler.unlink()
     assert registry.fsck() == ()
     last = registry.adapters()[0].last_version

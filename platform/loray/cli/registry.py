@@ -8,7 +8,7 @@ import click
 
 from loray.cli import upkeep
 from loray.cli.options import json_option
-from loray.cli.output import emit_json, say, show_table
+from loray.cli.output import complain, emit_json, say, show_table
 from loray.cli.rank import rank
 from loray.spec.run import StorageSpec
 
@@ -59,6 +59,8 @@ def list_adapters(place: Place, *, as_json: bool) -> None:
     if as_json:
         emit_json([adapter.model_dump(mode="json") for adapter in adapters])
         return
+    if not adapters:
+        complain(f"nothing was ever registered at {place.url} with the root {place.root}")
     show_table(
         ("adapter", "versions", "aliases"),
         [

@@ -81,7 +81,7 @@ def move_alias(connection: sa.Connection, move: Move) -> Alias:
         return read_alias(connection, move.name, move.alias)
     if move.to is not None:
         _check_may_be_named(read_version(connection, move.name, move.to, is_locked=True), move)
-    _check_adapter(connection, move.name)
+    check_adapter(connection, move.name)
     ensure_row(connection, alias, name=move.name, alias=move.alias, version=None, generation=0)
     seen = read_alias(connection, move.name, move.alias, is_locked=True)
     if move.expected_generation != seen.generation:
@@ -118,7 +118,12 @@ def move_alias(connection: sa.Connection, move: Move) -> Alias:
     return after
 
 
-def _check_adapter(connection: sa.Connection, name: str) -> None:
+def check_adapter(connection: sa.Connection, name: str) -> None:
+    """Whether there is an adapter of that name.
+
+    Raises:
+        AdapterNotFoundError: there is none.
+    """
     if connection.scalar(sa.select(adapter.c.name).where(adapter.c.name == name)) is None:
         raise AdapterNotFoundError(
             f"{name} is not in the registry; `loray registry ls` lists adapters"

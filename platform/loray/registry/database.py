@@ -75,12 +75,12 @@ class Database:
             RegistryError: the database cannot be reached or written, is locked for too long, or
                 is missing.
         """
-        if not may_create and self.path is not None and not self.path.exists():
-            raise self._gone()
         attempt = partial(self._write_once, work=work, may_create=may_create)
         return self._run(attempt, retry_seconds=RETRY_SECONDS)
 
     def _write_once(self, work: Callable[[sa.Connection], T], *, may_create: bool) -> T:
+        if not self._is_there() and not may_create:
+            raise self._gone()
         with self._writer.connect() as connection, connection.begin():
             if not self._is_ready(connection):
                 if not may_create:
@@ -97,12 +97,21 @@ class Database:
                 return work(connection)
 
     def _read_once(self, work: Callable[[sa.Connection], T]) -> T:
-        if self.path is not None and not self.path.exists():
+        if not self._is_there():
             raise _NoTablesError
         with self._reader.connect() as connection, connection.begin():
             if not self._is_ready(connection):
                 raise _NoTablesError
             return work(connection)
+
+    def _is_there(self) -> bool:
+        """Whether there is a file, or a server that says so itself."""
+        if self.path is not None and self.path.is_dir():
+            raise RegistryError(
+                f"the registry's database {self.url} is a folder; name a file, such as "
+                f"sqlite:///{self.path}/registry.db"
+            )
+        return self.path is None or self.path.exists()
 
     def _is_ready(self, connection: sa.Connection) -> bool:
         """Whether there are tables; asked once of a server, each time of a file, which may go."""
@@ -111,11 +120,6 @@ class Database:
         return self._has_tables
 
     def _run(self, attempt: Callable[[], T], *, retry_seconds: float) -> T:
-        if self.path is not None and self.path.is_dir():
-            raise RegistryError(
-                f"the registry's database {self.url} is a folder; name a file, such as "
-                f"sqlite:///{self.path}/registry.db"
-            )
         deadline = time.monotonic() + retry_seconds
         pause = 0.05
         while True:

@@ -19,7 +19,12 @@ NETWORK_FILESYSTEMS = frozenset({
     "afs", "beegfs", "ceph", "cifs", "fuse.ceph", "fuse.glusterfs", "fuse.sshfs", "glusterfs",
     "gpfs", "lustre", "nfs", "nfs4", "smb3", "smbfs",
 })  # fmt: skip
-_CANNOT_OPEN_LOG = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+_CANNOT_OPEN_LOG = (
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+)
 
 
 def sqlite_path(url: URL) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from loray.models.adapter_files import adapter_digest, check_adapter_folder
 from loray.registry import audit, exchange, lookup
-from loray.registry.aliases import Move, move_alias, previous_version
+from loray.registry.aliases import Move, check_adapter, move_alias, previous_version
 from loray.registry.blobs import Blobs, open_blobs, scratch_folder
 from loray.registry.commit import commit
 from loray.registry.database import Database
@@ -260,6 +260,7 @@ class Registry(Queries):
             return sweep(grace_seconds=grace_seconds)
 
     def _move(self, move: Move) -> Alias:
+        self._database.read(partial(check_adapter, name=move.name))  # before a registry is made
         moved = self._database.write(partial(move_alias, move=move))
         logger.info("%s@%s names version %s", moved.name, moved.alias, moved.version)
         return moved
