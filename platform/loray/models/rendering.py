@@ -56,7 +56,7 @@ def render_prompt(talk: Conversation, markup: Markup) -> Rendered:
     """
     veiled, veil = markup.veil(talk.messages)
     text = markup.render(veiled, talk.tools, open_prompt=True)
-    stable = _stable_in(text, _answers(veiled, talk, markup))
+    stable = _stable_in(text, _answers(veiled, talk, markup, None))
     return Rendered(text, tuple(stable.values()), veil)
 
 
@@ -76,7 +76,7 @@ def render_answers(talk: Conversation, markup: Markup) -> list[Rendered]:
     """
     veiled, veil = markup.veil(talk.messages)
     whole = markup.render(veiled, talk.tools)
-    found = _answers(veiled, talk, markup)
+    found = _answers(veiled, talk, markup, whole)
     left = found.keys() - talk.unlearned
     if not left:
         raise ModelError(NOTHING_LEARNED)
@@ -87,6 +87,8 @@ def render_answers(talk: Conversation, markup: Markup) -> list[Rendered]:
     rendered = []
     texts = [(len(veiled), whole), *((n + 1, found[n][1]) for n in sorted(left, reverse=True))]
     for length, text in texts:
+        if not left:
+            break
         stable = _stable_in(text, found)
         new = left.intersection(stable)
         if new:
@@ -99,9 +101,13 @@ def render_answers(talk: Conversation, markup: Markup) -> list[Rendered]:
 
 
 def _answers(
-    veiled: Sequence[Message], talk: Conversation, markup: Markup
+    veiled: Sequence[Message], talk: Conversation, markup: Markup, whole: str | None
 ) -> dict[int, tuple[str, str]]:
-    """By the number of an assistant's message: the prompt for it, and the text up to its end."""
+    """By the number of an assistant's message: the prompt for it, and the text up to its end.
+
+    Args:
+        whole: the text of all messages, where it is known.
+    """
     found = {}
     for number, message in enumerate(veiled):
         if message["role"] != "assistant":
@@ -109,7 +115,10 @@ def _answers(
         if number == 0:
             raise ModelError("a conversation that begins with an answer; put a user turn before")
         before = markup.render(veiled[:number], talk.tools, open_prompt=True)
-        found[number] = before, markup.render(veiled[: number + 1], talk.tools)
+        if whole is not None and number + 1 == len(veiled):
+            found[number] = before, whole
+        else:
+            found[number] = before, markup.render(veiled[: number + 1], talk.tools)
     return found
 
 

@@ -44,7 +44,7 @@ class Metered(NodeTransformer):
     def visit_List(self, node: nodes.List) -> nodes.Node:  # noqa: N802
         """A new list weighs what its elements do."""
         self.generic_visit(node)
-        return _filter(node, WEIGH) if node.items else node
+        return _filter(node, WEIGH) if _holds_values(node) else node
 
     def visit_Dict(self, node: nodes.Dict) -> nodes.Node:  # noqa: N802
         """So does a new dictionary."""
@@ -54,7 +54,11 @@ class Metered(NodeTransformer):
     def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:  # noqa: N802
         """And a tuple, but for the names that a loop or an assignment sets."""
         self.generic_visit(node)
-        return _filter(node, WEIGH) if node.ctx == "load" else node
+        return _filter(node, WEIGH) if node.ctx == "load" and _holds_values(node) else node
+
+
+def _holds_values(node: nodes.List | nodes.Tuple) -> bool:
+    return not all(isinstance(item, nodes.Const) for item in node.items)
 
 
 def _filter(node: nodes.Expr, name: str) -> nodes.Filter:
