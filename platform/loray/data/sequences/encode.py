@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from loray.data.batch import TURNS, is_in, put, put_measures, reject, spent, turn_lists
 from loray.data.sequences.cut import cut_text
-from loray.data.sources.records import is_blank
+from loray.data.sources.decoding import is_blank
 from loray.data.split import add_split
 from loray.errors import ModelError
 from loray.models.chat import encode, load_tokenizer

@@ -10,7 +10,8 @@ from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 from loray.data.sources.lines import Line, read_lines
-from loray.data.sources.records import FaultError, Found
+from loray.data.sources.decoding import FaultError
+from loray.data.sources.records import Found
 from loray.errors import SourceError
 from loray.spec.sources import CsvSource
 

@@ -17,16 +17,17 @@ import pyarrow.json as pj
 from loray.data.sources import rows
 from loray.data.sources.columns import CALLING_KEYS, conversations_of
 from loray.data.sources.lines import Line, Run, read_runs
-from loray.data.sources.records import FaultError, Found, parse_line
+from loray.data.sources.decoding import FaultError, parse_line
+from loray.data.sources.records import Found
 from loray.data.sources.rows import Conversations, Piece, Placed
-from loray.spec.sources import FieldsSpec
+from loray.spec.fields import OPENAI_KEYS, FieldsSpec
 
 if TYPE_CHECKING:
     from loray.data.sources.files import SourceFile
 
 NEWLINE, OPEN, CLOSE, BRACKET = b"\n{}["
-NO_NUMBER = re.compile(rb"[:,\[]\s*-?(?:NaN|Inf)")
-"""What pyarrow takes for a number; it may also stand in a text, which does no harm."""
+NO_NUMBER = re.compile(rb"[:,\[]\s*(?:-NaN|-?Inf(?!inity))")
+"""What pyarrow takes for a number and Python does not; in a text it does no harm."""
 MAX_BRACKETS = 500
 """Of a line that is parsed by pyarrow; Python's parser gives up at some 900 within one another."""
 
@@ -110,12 +111,12 @@ def _parsed(data: bytes, starts: np.ndarray, fields: FieldsSpec) -> Conversation
 
 def _schema(fields: FieldsSpec) -> pa.Schema:
     """The columns that the spec names; a value of another type is refused."""
-    keys = ("role", "content", *CALLING_KEYS)
-    messages = pa.list_(pa.struct([(key, pa.string()) for key in keys]))
-    names = sorted(set(fields.model_dump(exclude_none=True).values()))
-    return pa.schema(
-        [(name, messages if name == fields.messages else pa.string()) for name in names]
-    )
+    keys = dict.fromkeys((*fields.message_keys, *OPENAI_KEYS, *CALLING_KEYS))
+    of_column = {
+        fields.messages: pa.list_(pa.struct([(key, pa.string()) for key in keys])),
+        fields.history: pa.list_(pa.list_(pa.string())),
+    }
+    return pa.schema([(name, of_column.get(name, pa.string())) for name in fields.columns])
 
 
 def _texts_of(line: bytes) -> list[str]:

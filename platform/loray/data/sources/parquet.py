@@ -9,11 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loray.data.sources.columns import conversations_of
-from loray.data.sources.records import FaultError, Found
+from loray.data.sources.decoding import FaultError
+from loray.data.sources.records import Found
 from loray.data.sources.rows import BATCH_BYTES, BATCH_ROWS, Piece, Placed, in_pieces
 from loray.data.sources.streams import TimedFile, open_arrow_file
 from loray.errors import SourceError
-from loray.spec.sources import FieldsSpec
+from loray.spec.fields import FieldsSpec
 
 if TYPE_CHECKING:
     from loray.data.sources.files import SourceFile
@@ -117,13 +118,18 @@ def _check_columns(file: "SourceFile", schema: pa.Schema) -> None:
 
 def _fits(name: str, kind: pa.DataType, fields: FieldsSpec) -> tuple[str, bool]:
     """What a column's type should be, and whether it is."""
-    if name == fields.messages:
-        return "a list of structs", _is_messages(kind)
-    if name == fields.tools:
+    if name in (fields.messages, fields.tools):
         return "a list of structs, or its JSON text", _is_messages(kind) or _is_text(kind)
-    if name == fields.group:
+    if name == fields.history:
+        return "a list of lists of text", _is_list(kind) or pa.types.is_null(kind)
+    if name in (fields.prompt, fields.completion):
+        return "text, or a list of structs", _is_text(kind) or _is_messages(kind)
+    if name == fields.group and name not in fields.texts:
         return "text or whole numbers", _is_text(kind) or pa.types.is_integer(kind)
-    return "text", _is_text(kind)
+    if name == fields.system:
+        return "text", _is_text(kind) or _is_messages(kind) or pa.types.is_null(kind)
+    is_optional = name in fields.optional and pa.types.is_null(kind)
+    return "text", _is_text(kind) or is_optional
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -134,5 +140,8 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _is_messages(kind: pa.DataType) -> bool:
-    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
-    return bool(is_list and pa.types.is_struct(kind.value_type))
+    return _is_list(kind) and bool(pa.types.is_struct(kind.value_type))
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))

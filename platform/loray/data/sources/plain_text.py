@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from loray.data.sources import lines
 from loray.data.sources.lines import Line, line_spans, read_lines
-from loray.data.sources.records import FaultError, Found
+from loray.data.sources.decoding import FaultError
+from loray.data.sources.records import Found
 from loray.spec.sources import TextSource
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from loray.data.batch import ROWS, TURNS
 from loray.data.ids import as_hex, digest_of, row_ids
-from loray.data.sources.records import FaultError, Found, group_of, turns_of
+from loray.data.sources.decoding import FaultError
+from loray.data.sources.records import Found, group_of, turns_of
 from loray.spec.sources import FieldsSpec
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def _of_records(block: Block, found: list[Found]) -> pa.Table:
             "turns": pa.array([one.turns for one in judged], TURNS),
             "group": pa.array([one.group for one in judged], pa.string()),
             "rejected_by": pa.array([one.reason for one in judged], pa.string()),
+            "note": pa.array([one.note for one in judged], pa.string()),
             "raw": pa.array([one.raw for one in judged], pa.string()),
         },
     )
@@ -116,6 +118,7 @@ class _Judged(NamedTuple):
     turns: "list[Turn] | None" = None
     group: str | None = None
     reason: str | None = None
+    note: str | None = None
     raw: str | None = None
 
 
@@ -126,7 +129,8 @@ def _judged(found: Found, fields: FieldsSpec) -> _Judged:
         turns, group = turns_of(found.record, fields), group_of(found.record, fields)
     except FaultError as fault:
         raw = found.raw[: 4 * RAW_CHARS].decode("utf-8", "backslashreplace")[:RAW_CHARS]
-        return _Judged(digest_of(found.raw), reason=str(fault), raw=raw)
+        note = fault.note and fault.note.encode("utf-8", "backslashreplace").decode()
+        return _Judged(digest_of(found.raw), reason=str(fault), note=note, raw=raw)
     digest = digest_of(b"\0".join(turn["content"].encode() for turn in turns))
     return _Judged(digest, turns, group or digest.hex())
 
