@@ -1,4 +1,4 @@
-"""Several columns of a source joined to one text: `"{instruction}{?\\n\\n{input}}"`.
+r"""Several columns of a source joined to one text: `"{instruction}{?\n\n{input}}"`.
 
     {name}      the text of that column; it must be there and not be blank
     {?...}      an optional part, left out where one of its columns is missing, null or blank
@@ -63,32 +63,28 @@ def template_of(value: str) -> Template:
         return Template((Part((Piece(value, is_column=True),), is_optional=False),))
     parts: list[Part] = []
     pieces: list[Piece] = []
-    is_optional = False
+    is_inner = False
     for token in _TOKEN.finditer(value):
-        match token[0]:
-            case "{?" if not is_optional:
-                parts.append(Part(tuple(pieces), is_optional))
-                pieces, is_optional = [], True
-            case "}" if is_optional:
-                parts.append(_optional(pieces, value))
-                pieces, is_optional = [], False
-            case "{?" | "{" | "}":
+        if token[0] in ("{?", "{", "}"):
+            if token[0] != ("}" if is_inner else "{?"):
                 raise ValueError(_stray(value, token.start()))
-            case "{{" | "}}" as brace:
-                pieces.append(Piece(brace[0], is_column=False))
-            case text:
-                pieces.append(Piece(token["name"] or text, is_column=token["name"] is not None))
-    if is_optional:
+            parts.append(_part(pieces, value, is_optional=is_inner))
+            pieces, is_inner = [], not is_inner
+        else:
+            text = token["name"] or token[0].replace("{{", "{").replace("}}", "}")
+            pieces.append(Piece(text, is_column=token["name"] is not None))
+    if is_inner:
         raise ValueError(f"found {value!r}, whose optional part {{?...}} is never closed; close it")
-    template = Template(tuple(part for part in (*parts, Part(tuple(pieces), False)) if part.pieces))
+    parts.append(_part(pieces, value, is_optional=False))
+    template = Template(tuple(part for part in parts if part.pieces))
     if not template.columns:
         raise ValueError(f"found {value!r}, which names no column; wanted such as {{question}}")
     return template
 
 
-def _optional(pieces: list[Piece], value: str) -> Part:
-    part = Part(tuple(pieces), is_optional=True)
-    if not part.columns:
+def _part(pieces: list[Piece], value: str, *, is_optional: bool) -> Part:
+    part = Part(tuple(pieces), is_optional)
+    if is_optional and not part.columns:
         raise ValueError(f"found {value!r}, whose optional part names no column; take it out")
     return part
 

@@ -65,8 +65,8 @@ class FieldsSpec(StrictModel):
     )
 
     prompt: Filled | None = None
-    """Column with what the user asks: text, or a list of messages. In braces, several columns:
-    `"{instruction}{?\\n\\n{input}}"`, where the part in `{?...}` is left out if its column is blank."""
+    """Column with what the user asks: text, or a list of messages. Or several columns in braces:
+    `"{instruction}{?\\n\\n{input}}"`; the part in `{?...}` is left out where its column is blank."""
     completion: Filled | None = None
     """Column with the answer that is learned: text, or a list of messages; or columns in braces."""
     system: Filled | None = None

@@ -64,7 +64,7 @@ def list_local(source: Source) -> Listing:
     path = str(Path(uri).absolute())
     found = Listing()
     try:
-        info = os.stat(path)
+        info = Path(path).stat()
     except FileNotFoundError:
         is_glob = bool(WILDCARDS & set(uri))
         return _of_glob(path, source, found) if is_glob else _nothing(found, source)
@@ -215,7 +215,7 @@ def _info(entry: "os.DirEntry[str]") -> os.stat_result | None:
 
 def _is_new(path: str, seen: dict[tuple[int, int], str], found: Listing) -> bool:
     """Whether a folder has not been read under another name."""
-    info = os.stat(path)
+    info = Path(path).stat()
     itself = (info.st_dev, info.st_ino)
     if itself in seen:
         found.left_out.append(f"{path} is a link to {seen[itself]}, which is read once")

@@ -104,23 +104,10 @@ def utf8_note(error: UnicodeDecodeError) -> str:
 
 def kind_of(value: object) -> str:
     """What a JSON value is, in words."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return str(value).lower()
-        case Number() | int() | float():
-            return f"the number {value}"[:60]
-        case NotANumber():
-            return "NaN or Infinity"
-        case str():
-            return "text"
-        case dict():
-            return "an object"
-        case bytes():
-            return "bytes"
-        case _:
-            return "a list" if isinstance(value, list | tuple) else type(value).__name__
+    if isinstance(value, bool | Number | int | float):
+        return str(value).lower()[:SHOWN_CHARS]
+    names = {str: "text", dict: "an object", list: "a list", NotANumber: "NaN or Infinity"}
+    return "null" if value is None else names.get(type(value), type(value).__name__)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -7,6 +7,8 @@ moves to another folder or bucket keeps its names, and with them the ids of its 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loray.artifacts.filesystem import open_filesystem
@@ -62,6 +64,25 @@ class SourceFile:
             "that every worker can reach it"
         )
 
+    @property
+    def stamp(self) -> tuple[int, int] | None:
+        """Size and time of the last change as they are now, on local disk; None on S3.
+
+        Raises:
+            OSError: it is no longer there.
+        """
+        if "://" in self.source.uri:
+            return None
+        info = Path(self.path).stat()
+        return info.st_size, info.st_mtime_ns
+
+    def changed(self) -> SourceError:
+        """What to raise of a file that is written while it is read."""
+        return SourceError(
+            f"{self.key} at {self.path} changed while it was read; wait until it is written, or "
+            "copy it, and try again"
+        )
+
     def filesystem(self) -> "FileSystem":
         """The file system that `path` is in; cheap, so workers open their own."""
         return filesystem_of(self.source)[0]
@@ -93,14 +114,24 @@ def find_eval_files(data: DataSpec) -> dict[int, list[SourceFile]]:
         SourceError: as `find_files`.
     """
     return {
-        number: [
-            file
-            for at, source in enumerate(step.against)
-            for file in _files_of(f"steps.{number}.against.{at}", source)
-        ]
-        for number, step in enumerate(data.steps)
-        if isinstance(step, DecontaminationStep)
+        number: [file for label, source in labelled for file in _files_of(label, source)]
+        for number, labelled in _labelled_items(data).items()
     }
+
+
+def find_local_files(data: DataSpec) -> list[SourceFile]:
+    """Every file on local disk that the spec names, evaluation items too; S3 is not asked.
+
+    Raises:
+        SourceError: as `find_files`.
+    """
+    items = chain.from_iterable(_labelled_items(data).values())
+    return [
+        file
+        for label, source in [*_labelled(data), *items]
+        if "://" not in source.uri
+        for file in _files_of(label, source)
+    ]
 
 
 def left_out(data: DataSpec) -> list[str]:
@@ -118,6 +149,15 @@ def _labelled(data: DataSpec) -> list[tuple[str, Source]]:
         (f"sources.{number}", source) for number, source in enumerate(data.sources)
     ]
     return [*labelled, ("replay", data.replay.source)] if data.replay is not None else labelled
+
+
+def _labelled_items(data: DataSpec) -> dict[int, list[tuple[str, Source]]]:
+    """Sources of evaluation items, by the place of the step that names them."""
+    return {
+        number: [(f"steps.{number}.against.{at}", s) for at, s in enumerate(step.against)]
+        for number, step in enumerate(data.steps)
+        if isinstance(step, DecontaminationStep)
+    }
 
 
 def _files_of(label: str, source: Source) -> Iterator[SourceFile]:

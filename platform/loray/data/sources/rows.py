@@ -1,6 +1,6 @@
 """What readers find to rows of a batch: records one at a time, or turns as whole columns."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 BATCH_ROWS = 1024
 BATCH_BYTES = 4 << 20
 """A batch ends at this many rows or bytes, so that long texts do not make it large."""
+MAX_UNREAD, MAX_NAME_CHARS = 64, 64
 RAW_CHARS = 1 << 16
 """Longest raw text that is kept of a row that could not be read."""
 
@@ -33,6 +34,35 @@ class Block:
     file: "SourceFile"
     start: int
     end: int
+    is_document: bool = False
+    """Whether JSON is read as one document, not by lines."""
+
+
+class Tally(NamedTuple):
+    """What a block held, apart from its rows."""
+
+    num_lines: int
+    unread: Sequence[str] = ()
+    """Columns that were there and that no field of the spec names."""
+
+
+class Unread:
+    """Gathers the names of columns that are there and are not read."""
+
+    def __init__(self, fields: FieldsSpec) -> None:
+        self._read = frozenset(fields.columns)
+        self._names: set[str] = set()
+
+    def see(self, names: Iterable[str]) -> None:
+        """Note the columns of a record or a table."""
+        if len(self._names) < MAX_UNREAD:
+            self._names.update(names)
+
+    @property
+    def names(self) -> list[str]:
+        """Those that no field names, sorted; of very many, some."""
+        unread = sorted(self._names - self._read)[:MAX_UNREAD]
+        return [name[:MAX_NAME_CHARS].encode("utf-8", "replace").decode() for name in unread]
 
 
 class Conversations(NamedTuple):
@@ -55,7 +85,7 @@ Piece = list[Found] | Placed
 """What makes one batch."""
 
 
-def in_pieces(records: Generator[Found, None, int]) -> Generator[Piece, None, int]:
+def in_pieces(records: Generator[Found, None, Tally]) -> Generator[Piece, None, Tally]:
     """Records that were read one at a time, in batches; returns what `records` does."""
     held: list[Found] = []
     num_bytes = 0
@@ -65,7 +95,8 @@ def in_pieces(records: Generator[Found, None, int]) -> Generator[Piece, None, in
         except StopIteration as end:
             if held:
                 yield held
-            return int(end.value)
+            tally: Tally = end.value
+            return tally
         held.append(found)
         num_bytes += len(found.raw)
         if len(held) == BATCH_ROWS or num_bytes >= BATCH_BYTES:
@@ -78,9 +109,10 @@ def table_of(block: Block, piece: Piece) -> pa.Table:
     return _of_columns(block, piece) if isinstance(piece, Placed) else _of_records(block, piece)
 
 
-def tally_of(block: Block, num_lines: int) -> pa.Table:
-    """The row that says how many lines a block holds."""
-    return pa.Table.from_pylist([{"id": None, "line": num_lines, "block": block.number}], ROWS)
+def tally_of(block: Block, tally: Tally) -> pa.Table:
+    """The row that says what a block holds."""
+    row = {"id": None, "line": tally.num_lines, "block": block.number, "unread": tally.unread}
+    return pa.Table.from_pylist([row], ROWS)
 
 
 def _of_columns(block: Block, piece: Placed) -> pa.Table:

@@ -173,9 +173,7 @@ def _respelled(found: object, column: str, fields: FieldsSpec) -> list[Any]:
     return [_message(message, keys, role_of) for message in found]
 
 
-def _message(
-    message: object, keys: tuple[str, str], role_of: Mapping[str, str]
-) -> dict[str, Any]:
+def _message(message: object, keys: tuple[str, str], role_of: Mapping[str, str]) -> dict[str, Any]:
     role_key, content_key = keys
     if not isinstance(message, dict):
         raise FaultError("bad_messages", f"found {kind_of(message)} as a message")
