@@ -15,6 +15,7 @@ Columns, one row for each row of the corpus:
     raw: string            the line as it came, where turns could not be read
     seconds: list<struct<name, value>>      time spent on the batch, on its first row
     found: list<struct<name, value>>        values replaced in the batch, on its first row
+    unread: list<string>   on a tally row: columns of the source that no field of the spec names
 
 A step marks, it never drops: row count and order hold, so every rejection can be counted.
 Each block ends with one tally row, whose `line` is the number of lines that the block holds.
@@ -52,6 +53,7 @@ ROWS = pa.schema(
         ("raw", pa.string()),
         ("seconds", MEASURES),
         ("found", MEASURES),
+        ("unread", pa.list_(pa.string())),
     ]
 )
 

@@ -37,7 +37,7 @@ from loray.data.batch import (
     turn_lists,
 )
 from loray.data.sequences.cut import cut_text
-from loray.data.sources.records import is_blank
+from loray.data.sources.decoding import is_blank
 from loray.data.split import add_split
 from loray.errors import ModelError
 from loray.models.chat import Lesson, encode_lesson, load_tokenizer
