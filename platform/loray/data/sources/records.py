@@ -19,7 +19,7 @@ from loray.data.sources.messages import turns_of_messages, written
 from loray.data.sources.shapes import AS_MESSAGES, as_messages, filled, filled_or_none
 from loray.data.sources.tool_calls import tools_of
 from loray.models.markup import Turn
-from loray.spec.sources import FieldsSpec
+from loray.spec.fields import FieldsSpec
 
 EMPTY_REASON = {
     "system": "empty_prompt",
