@@ -59,7 +59,10 @@ def _identity(file: SourceFile) -> str:
         except OSError as error:
             raise file.unreadable(error) from error
         return f"etag:{tag} size:{file.size}"
-    return f"sha256:{remembered_digest(Path(file.path))}"
+    try:
+        return f"sha256:{remembered_digest(Path(file.path))}"
+    except OSError as error:
+        raise file.unreadable(error) from error
 
 
 def _entity_tag(file: SourceFile) -> str:
