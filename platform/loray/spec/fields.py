@@ -66,7 +66,7 @@ class FieldsSpec(StrictModel):
 
     prompt: Filled | None = None
     """Column with what the user asks: text, or a list of messages. Or several columns in braces:
-    `"{instruction}{?\\n\\n{input}}"`; the part in `{?...}` is left out where its column is blank."""
+    `"{instruction}{?\\n\\n{input}}"`; the part in `{?...}` goes where its column is blank."""
     completion: Filled | None = None
     """Column with the answer that is learned: text, or a list of messages; or columns in braces."""
     system: Filled | None = None

@@ -84,7 +84,7 @@ def first_records(file: SourceFile) -> Iterator[Found]:
             form_of(file)
             yield from islice(plain_text.read_records(file, source, 0, file.size), 1)
         case JsonlSource():
-            yield from _of_json(file)
+            yield from first_json_records(file)
 
 
 def _look_at(label: str, files: Sequence[SourceFile], looked: Looked) -> None:
@@ -138,7 +138,13 @@ def _spread(files: Sequence[SourceFile]) -> Sequence[SourceFile]:
     return files[::step]
 
 
-def _of_json(file: SourceFile) -> Iterator[Found]:
+def first_json_records(file: SourceFile) -> Iterator[Found]:
+    """The same of a file of JSON, whatever its fields.
+
+    Raises:
+        SourceError: it is no JSON in UTF-8.
+        OSError: it cannot be read.
+    """
     if form_of(file) == "document":
         elements = islice(read_elements(read_chunks(file, 0, HEAD_BYTES)), NUM_ROWS)
         try:
