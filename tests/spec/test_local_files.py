@@ -102,7 +102,9 @@ def test_a_folder_named_like_a_file_is_a_folder(tmp_path):
     assert "without a file that kind: jsonl reads" in str(listed(tmp_path / "y.jsonl").fault)
     found = listed(tmp_path / "*.jsonl")
     assert [file.name for file in found.files] == ["z.jsonl"]
-    assert [line.partition(" is ")[2] for line in found.left_out] == ["a folder and is not read"] * 2
+    assert [line.partition(" is ")[2] for line in found.left_out] == [
+        "a folder and is not read"
+    ] * 2
 
 
 def test_pipes_sockets_and_devices_are_no_files(tmp_path):
