@@ -171,10 +171,9 @@ class FieldsSpec(StrictModel):
     @property
     def optional(self) -> tuple[str, ...]:
         """Columns that stand in optional parts alone, sorted."""
-        filled = [value for value in (self.prompt, self.completion, self.text) if value]
-        parts = [part for value in filled for part in template_of(value).parts]
-        needed = {name for part in parts if not part.is_optional for name in part.columns}
-        return tuple(sorted({name for part in parts for name in part.columns} - needed))
+        filled = [template_of(v) for v in (self.prompt, self.completion, self.text) if v]
+        needed = {name for template in filled for name in template.needed}
+        return tuple(sorted({name for t in filled for name in t.columns} - needed))
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -45,7 +45,7 @@ class _Damage(NamedTuple):
 
     fault: str
     note: str
-    count: int | None = None
+    size: int | None = None
     """How many characters it has; None where nothing tells."""
 
 
@@ -83,8 +83,8 @@ def _element(text: "_Text") -> Element:
     end = text.end_of_value()
     if isinstance(end, int):
         return Element(number, offset, text.take(end))
-    if end.count is not None:
-        return Element(number, offset, text.take(end.count), end.fault, end.note)
+    if end.size is not None:
+        return Element(number, offset, text.take(end.size), end.fault, end.note)
     if end.fault == "torn_stream":
         text.is_torn = False  # as this element says
         return Element(number, offset, text.take_rest(), end.fault, end.note)

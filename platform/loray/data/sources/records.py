@@ -31,7 +31,7 @@ from loray.data.sources.decoding import (
 )
 from loray.data.sources.shapes import AS_MESSAGES, as_messages, filled, filled_or_none
 from loray.models.markup import Turn
-from loray.spec.sources import FieldsSpec
+from loray.spec.fields import FieldsSpec
 
 ROLES = frozenset({"system", "user", "assistant", "tool"})
 TOOL_KEYS = ("tool_call_id", "name")
@@ -79,14 +79,18 @@ def turns_of(record: Mapping[str, Any], fields: FieldsSpec) -> list[Turn]:
 def _filled_turns(record: Mapping[str, Any], fields: FieldsSpec) -> list[Turn]:
     """The turns of a record whose columns hold text."""
     if fields.text is not None:
-        return [{"role": "text", "content": _written(filled(record, fields.text))}]
+        return [_said("text", filled(record, fields.text))]
+    turns = [] if fields.tools is None else _tools_turn(record, fields.tools)
     system = None if fields.system is None else filled_or_none(record, fields.system)
-    named = {"system": system, "user": fields.prompt, "assistant": fields.completion}
-    said = {role: filled(record, name) for role, name in named.items() if name and role != "system"}
     if system is not None:
-        said = {"system": system, **said}
-    turns: list[Turn] = [{"role": role, "content": _written(text)} for role, text in said.items()]
-    return [*_tools_turn(record, fields.tools), *turns]
+        turns.append(_said("system", system))
+    turns.append(_said("user", filled(record, fields.prompt or "")))
+    turns.append(_said("assistant", filled(record, fields.completion or "")))
+    return turns
+
+
+def _said(role: str, text: str) -> Turn:
+    return {"role": role, "content": _written(text)}
 
 
 def group_of(record: Mapping[str, Any], fields: FieldsSpec) -> str | None:

@@ -12,7 +12,7 @@ from loray.data.batch import ROWS, TURNS
 from loray.data.ids import as_hex, digest_of, row_ids
 from loray.data.sources.decoding import FaultError
 from loray.data.sources.records import Found, group_of, turns_of
-from loray.spec.sources import FieldsSpec
+from loray.spec.fields import FieldsSpec
 
 if TYPE_CHECKING:
     from loray.data.sources.files import SourceFile

@@ -39,22 +39,16 @@ def filled(record: Record, value: str) -> str:
     template = template_of(value)
     if template.column is not None:
         return _text(record, template.column)
-    needed = [_text(record, name) for name in _needed(value)]
-    if any(map(is_blank, needed)):
+    if any(is_blank(_text(record, name)) for name in template.needed):
         return ""
     return "".join(_filled_part(record, part) for part in template.parts)
 
 
 def filled_or_none(record: Record, value: str) -> str | None:
     """The same; None where nothing is there, or a column that it needs is missing or empty."""
-    if any(value_of(record, name) in (None, "") for name in _needed(value)):
+    if any(value_of(record, name) in (None, "") for name in template_of(value).needed):
         return None
     return filled(record, value) or None
-
-
-def _needed(value: str) -> list[str]:
-    parts = template_of(value).parts
-    return [name for part in parts if not part.is_optional for name in part.columns]
 
 
 def as_messages(record: Record, fields: FieldsSpec) -> Record | None:
@@ -112,10 +106,11 @@ def _system(record: Record, fields: FieldsSpec) -> list[Any]:
 
 def _holds_messages(record: Record, fields: FieldsSpec) -> bool:
     """Whether a pair is more than two texts."""
-    if fields.history is not None and value_of(record, fields.history) not in (None, [], ""):
-        return True
-    columns = (template_of(value).column for value in (fields.prompt, fields.completion) if value)
-    return any(_are_messages(value_of(record, name)) for name in columns if name is not None)
+    for value in (fields.prompt, fields.completion):
+        column = template_of(value).column if value else None
+        if column is not None and _are_messages(record.get(column)):
+            return True
+    return fields.history is not None and value_of(record, fields.history) not in (None, [], "")
 
 
 def _are_messages(value: object) -> bool:

@@ -15,6 +15,7 @@ from loray.data.sources.decoding import FaultError, Number, parse_json
 from loray.data.sources.files import SourceFile
 from loray.data.sources.forms import read_head
 from loray.data.sources.peek import NUM_ROWS, first_json_records
+from loray.data.sources.records import Found
 from loray.data.sources.streams import open_arrow_file
 from loray.spec.fields import OPENAI_KEYS, SHAREGPT_KEYS, FieldsSpec
 from loray.spec.local_files import list_local
@@ -118,7 +119,7 @@ def _records(file: SourceFile) -> Iterator[Mapping[str, Any]]:
                 yield from batch.to_pylist()
         return
     if isinstance(file.source, CsvSource):
-        found = delimited.read_records(file, file.source)
+        found: Iterator[Found] = delimited.read_records(file, file.source)
     else:
         found = first_json_records(file)
     for one in found:
