@@ -6,7 +6,7 @@ A suggestion for `loray init` to write down, where a person sees it; a run never
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow.parquet as pq
 
@@ -15,7 +15,6 @@ from loray.data.sources.decoding import FaultError, Number, parse_json
 from loray.data.sources.files import SourceFile
 from loray.data.sources.forms import read_head
 from loray.data.sources.peek import NUM_ROWS, first_json_records
-from loray.data.sources.records import Found
 from loray.data.sources.streams import open_arrow_file
 from loray.spec.fields import OPENAI_KEYS, SHAREGPT_KEYS, FieldsSpec
 from loray.spec.local_files import list_local
@@ -27,6 +26,9 @@ from loray.spec.sources import (
     TextSource,
     is_read_of_folder,
 )
+
+if TYPE_CHECKING:
+    from loray.data.sources.records import Found
 
 Kind = Literal["jsonl", "parquet", "csv", "text"]
 PAIRS = (
