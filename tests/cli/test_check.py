@@ -12,7 +12,7 @@ WRONG = {
     "an array of other things": (b"[1, 2]", "not_an_object: found a list; wanted an object"),
     "no JSON": (b"q,a\nx,y\n", "malformed_json"),
     "UTF-16": ('{"q": "a", "a": "b"}\n'.encode("utf-16"), "iconv -f UTF-16LE"),
-    "nothing": (b"", "only empty files"),
+    "nothing": (b"", "found no row at all in"),
     "numbers": (b'{"q": 1, "a": 2}\n', "'q' holds 1; wanted text"),
 }
 
@@ -70,3 +70,24 @@ def test_a_later_part_of_a_file_is_looked_at_too(loray):
 def test_a_source_on_s3_is_not_asked(loray):
     said = loray("validate", "spec.yaml", "--set", "data.sources.0.uri=s3://nowhere/x.jsonl")
     assert said.code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "data"),
+    [
+        ("e.jsonl", "jsonl", b"\n\n \n"),
+        ("e.json", "jsonl", b"[]"),
+        ("e.csv", "csv", b"q,a\n"),
+        ("e.jsonl", "jsonl", b""),
+    ],
+)
+def test_sources_without_a_row_are_a_fault_unless_another_has_some(loray, name, kind, data):
+    Path(name).write_bytes(data)
+    empty = f"{{kind: {kind}, uri: {name}, fields: {{prompt: q, completion: a}}}}"
+    filled = "{kind: jsonl, uri: rows.jsonl, fields: {prompt: q, completion: a}}"
+    said = loray("validate", "spec.yaml", "--set", f"data.sources=[{empty}]")
+    assert said.code == Exit.WRONG_SPEC
+    assert "data.sources.0: found no row at all in" in said.err
+    said = loray("validate", "spec.yaml", "--set", f"data.sources=[{empty}, {filled}]")
+    assert said.code == 0
+    assert "sources.0: found no row at all in" in said.out

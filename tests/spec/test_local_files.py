@@ -91,6 +91,10 @@ def test_a_glob_that_differs_by_capitals_says_so(tmp_path):
     assert "capitals count in a glob: there is A.JSONL" in str(listed(tmp_path / "*.jsonl").fault)
 
 
+def test_a_home_folder_is_not_guessed():
+    assert "~ stands for nothing here" in str(listed("~/rows.jsonl").fault)
+
+
 @pytest.mark.parametrize("uri", ["gone.jsonl", "gone/*.jsonl", "**/*.gone", "gone"])
 def test_what_is_not_there_is_named(tmp_path, uri):
     assert f"found no file {tmp_path / uri}" in str(listed(tmp_path / uri).fault)

@@ -43,6 +43,16 @@ REFUSED = {
     "xz": Bad("x.jsonl", b"\xfd7zXZ\x00\x00", "compressed with xz"),
     "Parquet as JSON Lines": Bad("x.jsonl", b"PAR1" + b"x" * 50, "set kind: parquet"),
     "a database": Bad("x.jsonl", b"SQLite format 3\x00", "a SQLite database"),
+    "a page in the file's place": Bad("x.jsonl", b"<!DOCTYPE html><html>", "an HTML page"),
+    "a pointer of Git LFS": Bad(
+        "x.jsonl", b"version https://git-lfs.github.com/spec/v1\noid sha256:12\n", "git lfs pull"
+    ),
+    "a pointer in Parquet's place": Bad(
+        "x.parquet",
+        b"version https://git-lfs.github.com/spec/v1\n",
+        "git lfs pull",
+        kind="parquet",
+    ),
     "a PDF as text": Bad("x.txt", b"%PDF-1.7\n", "a PDF document", kind="text"),
     "no gzip": Bad("x.jsonl.gz", LINES, "nothing that can be decompressed"),
     "no zstd": Bad("x.jsonl.zst", LINES, "nothing that can be decompressed"),
@@ -90,8 +100,8 @@ READ = {
         "x.jsonl", b'["a"]\n["b"]\n', "found a list; wanted an object", 0, ("not_an_object",) * 2
     ),
     "rows in another object": Bad(
-        "x.json", json.dumps({"data": [ROW]}).encode(), r"there are \['data'\]", 0,
-        ("missing_field",),
+        "x.json", json.dumps({"data": [ROW]}).encode(),
+        r"there are \['data'\]; if 'data' holds the rows", 0, ("missing_field",),
     ),
     "latin-1 in a line": Bad(
         "x.jsonl", LINES + b'{"ask": "caf\xe9", "reply": "b"}\n', "byte 0xe9 at byte 13", 3,

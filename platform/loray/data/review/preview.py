@@ -176,8 +176,8 @@ def _first_of(
 ) -> Iterator[Shown]:
     """The first `count` sequences of a file or more; what is passed over is counted."""
     chain, viewer = using
-    for batch in _first_rows(file, count * READ_PER_ROW):
-        batch, trace = run_traced(batch, chain)
+    for rows in _first_rows(file, count * READ_PER_ROW):
+        batch, trace = run_traced(rows, chain)
         preview.trace.changes |= trace.changes
         preview.trace.rejected_in |= trace.rejected_in
         for row in batch.to_pylist():

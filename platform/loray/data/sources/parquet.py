@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from loray.data.sources.columns import conversations_of
 from loray.data.sources.decoding import FaultError, utf8_note
+from loray.data.sources.forms import format_of, read_head
 from loray.data.sources.records import Found
 from loray.data.sources.rows import (
     BATCH_BYTES,
@@ -61,9 +62,11 @@ def spans(file: "SourceFile") -> list[tuple[int, int]]:
     except (pa.ArrowInvalid, OSError) as error:
         if opened.fault is not None:
             raise opened.fault from error
+        what, remedy = format_of(read_head(file)) or ("", "write it again")
+        found = f"found {what}" if what else str(error)
         raise SourceError(
-            f"{file.key} at {file.path} is no readable Parquet file: {error}; write it again, or "
-            "use kind: jsonl for JSON Lines"
+            f"{file.key} at {file.path} is no readable Parquet file: {found}; {remedy}, or use "
+            "kind: jsonl for JSON Lines"
         ) from error
 
 

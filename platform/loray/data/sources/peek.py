@@ -57,13 +57,16 @@ def look_into(data: DataSpec) -> Looked:
     by_label: dict[str, list[SourceFile]] = {}
     for file in find_local_files(data):
         by_label.setdefault(file.label, []).append(file)
-    for label, files in by_label.items():
-        filled = [file for file in files if file.size]
-        if not filled:
-            names = ", ".join(file.path for file in files[:NUM_FILES])
-            message = f"found only empty files: {names}; wanted rows; write them again"
+    empty = [label for label, files in by_label.items() if _is_empty(label, files, looked)]
+    tasks = [f"sources.{at}" for at in range(len(data.sources))]
+    some_have_rows = not set(tasks) <= set(empty)
+    for label in empty:
+        names = ", ".join(file.path for file in by_label[label][:NUM_FILES])
+        message = f"found no row at all in {names}; wanted some; check how they were written"
+        if label in tasks and some_have_rows:
+            looked.notes.append(f"{label}: {message}")
+        else:
             looked.findings.append(Finding(f"data.{label}", message))
-        _look_at(label, filled, looked)
     return looked
 
 
@@ -88,23 +91,28 @@ def first_records(file: SourceFile) -> Iterator[Found]:
             yield from first_json_records(file)
 
 
-def _look_at(label: str, files: Sequence[SourceFile], looked: Looked) -> None:
-    if not files:
-        return
+def _is_empty(label: str, files: Sequence[SourceFile], looked: Looked) -> bool:
+    """Look at a source; whether it holds nothing, as far as a look can tell."""
     seen = _Seen(Unread(files[0].source.fields))
     for file in files[:: max(-(-len(files) // NUM_FILES), 1)]:
         try:
-            if isinstance(file.source, ParquetSource):
-                seen.unread.see(parquet.column_names(file))
-            for found in first_records(file):
-                _judge(file, found, seen)
+            if file.size:
+                _look_at(file, seen)
         except SourceError as error:
             looked.findings.append(Finding(f"data.{label}", str(error)))
-            return
+            return False
         except (OSError, pa.ArrowException) as error:
             looked.findings.append(Finding(f"data.{label}", str(file.unreadable(error))))
-            return
+            return False
     _sum_up(label, seen, looked)
+    return not seen.num_rows and all(file.size < HEAD_BYTES for file in files)
+
+
+def _look_at(file: SourceFile, seen: _Seen) -> None:
+    if isinstance(file.source, ParquetSource):
+        seen.unread.see(parquet.column_names(file))
+    for found in first_records(file):
+        _judge(file, found, seen)
 
 
 def _sum_up(label: str, seen: _Seen, looked: Looked) -> None:
@@ -136,7 +144,8 @@ def _judge(file: SourceFile, found: Found, seen: _Seen) -> None:
         turns_of(found.record, fields)
         group_of(found.record, fields)
     except FaultError as fault:
-        seen.faults.append(f"{file.key}:{found.number}: {fault}: {fault.note}")
+        place = found.number or "in its middle"
+        seen.faults.append(f"{file.key}:{place}: {fault}: {fault.note}")
 
 
 def first_json_records(file: SourceFile) -> Iterator[Found]:
