@@ -19,7 +19,14 @@ SOURCE = JsonlSource(
     kind="jsonl", uri="rows.jsonl", fields=FieldsSpec(prompt="question", completion="answer")
 )
 TURNS = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
-EVAL_SCHEMA = pa.schema([("id", pa.string()), ("prompt", TURNS), ("reference", pa.string())])
+EVAL_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("prompt", TURNS),
+        ("reasoning", pa.string()),
+        ("reference", pa.string()),
+    ]
+)
 
 
 def run_spec(
@@ -110,6 +117,7 @@ def write_suite(dataset: Path, suite: str, rows: tuple[Row, ...]) -> None:
         {
             "id": row.id,
             "prompt": [{"role": role, "content": content} for role, content in row.prompt],
+            "reasoning": row.reasoning,
             "reference": row.reference,
         }
         for row in rows

@@ -66,12 +66,27 @@ def put(batch: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Ta
     return batch.set_column(at, batch.schema.field(at), values)
 
 
-def reject(batch: pa.Table, reasons: Sequence[str | None]) -> pa.Table:
-    """Write the reasons; the first step to reject a row keeps the credit."""
+def reject(
+    batch: pa.Table, reasons: Sequence[str | None], notes: Sequence[str | None] | None = None
+) -> pa.Table:
+    """Write the reasons, and notes to them; the first step to reject a row keeps the credit."""
     if not any(reasons):
         return batch
+    if notes is not None:
+        is_new = pc.is_null(batch["rejected_by"])
+        said = pc.if_else(is_new, pa.array(notes, pa.string()), pa.scalar(None, pa.string()))
+        batch = put(batch, "note", pc.coalesce(batch["note"], said))
     found = pa.array(reasons, pa.string())
     return put(batch, "rejected_by", pc.coalesce(batch["rejected_by"], found))
+
+
+def note_change(batch: pa.Table, name: str, is_changed: Sequence[bool]) -> pa.Table:
+    """Put `name` at the end of `changed_by` of the rows that are changed."""
+    if not any(is_changed):
+        return batch
+    rows = zip(batch["changed_by"].to_pylist(), is_changed, strict=True)
+    noted = [[*names, name] if hit else names for names, hit in rows]
+    return put(batch, "changed_by", pa.array(noted, pa.list_(pa.string())))
 
 
 def is_in(batch: pa.Table) -> np.ndarray:
@@ -107,10 +122,7 @@ def change_texts(
     mask = pa.compute.is_null(turns)
     batch = put(batch, "turns", pa.ListArray.from_arrays(offsets, rebuilt, TURNS, mask=mask))
     counts = np.concatenate([[0], np.cumsum(differs)])
-    is_changed = counts[offsets[1:]] > counts[offsets[:-1]]
-    notes = batch["changed_by"].to_pylist()
-    noted = [[*note, name] if hit else note for note, hit in zip(notes, is_changed, strict=True)]
-    return put(batch, "changed_by", pa.array(noted, pa.list_(pa.string())))
+    return note_change(batch, name, (counts[offsets[1:]] > counts[offsets[:-1]]).tolist())
 
 
 def turn_lists(turns: pa.ChunkedArray) -> list[list[dict[str, str]] | None]:

@@ -4,7 +4,8 @@ Files depend on the rows and nothing else: rows come in order of id, and groups 
 a fixed number of rows.
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,14 @@ KEPT = pa.schema(
 QUARANTINED = pa.schema(
     [*KEPT, *(pa.field(name, pa.string()) for name in ("rejected_by", "note", "raw"))]
 )
-HELD_OUT = pa.schema([("id", pa.string()), ("prompt", TURNS), ("reference", pa.string())])
+HELD_OUT = pa.schema(
+    [
+        ("id", pa.string()),
+        ("prompt", TURNS),
+        ("reasoning", pa.string()),
+        ("reference", pa.string()),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -153,7 +161,8 @@ def write_rows(out: Path, batches: Iterable[pa.Table], *, has_replay: bool) -> d
 def _held_out_rows(batch: pa.Table) -> pa.Table:
     """What is asked and what is expected: the turns before the last answer, and that answer.
 
-    Calls of tools are no answer to compare with, so a row that has nothing else has none.
+    Calls of tools are no answer to compare with, nor is an answer of weight 0, so a row that has
+    nothing else has none.
     """
     rows: list[dict[str, Any]] = []
     for record in batch.select(["id", "turns", "texts"]).to_pylist():
@@ -164,11 +173,28 @@ def _held_out_rows(batch: pa.Table) -> pa.Table:
             ]
             continue
         turns = record["turns"]
-        following = [*(turn["role"] for turn in turns[1:]), None]
-        is_answer = (turn["role"] == "assistant" for turn in turns)
-        pairs = enumerate(zip(is_answer, following, strict=True))
-        answers = [at for at, (is_said, then) in pairs if is_said and then != "calls"]
+        answers = [at for at in range(len(turns)) if _is_answer(turns, at)]
         if answers:
-            prompt, reference = turns[: answers[-1]], turns[answers[-1]]["content"]
-            rows.append({"id": record["id"], "prompt": prompt, "reference": reference})
+            at = answers[-1]
+            start = _start_of(turns, at)
+            thought = next(
+                (t["content"] for t in turns[start:at] if t["role"] == "reasoning"), None
+            )
+            found = {"prompt": turns[:start], "reasoning": thought}
+            rows.append({"id": record["id"], **found, "reference": turns[at]["content"]})
     return pa.Table.from_pylist(rows, HELD_OUT)
+
+
+def _is_answer(turns: Sequence[Mapping[str, str]], at: int) -> bool:
+    """Whether a turn is an answer to compare with."""
+    if turns[at]["role"] != "assistant" or [t["role"] for t in turns[at + 1 : at + 2]] == ["calls"]:
+        return False
+    about = (t for t in turns[_start_of(turns, at) : at] if t["role"] == "about")
+    return all(json.loads(turn["content"]).get("weight") != 0 for turn in about)
+
+
+def _start_of(turns: Sequence[Mapping[str, str]], at: int) -> int:
+    """Where the turns about an answer begin."""
+    while at > 0 and turns[at - 1]["role"] in ("about", "reasoning"):
+        at -= 1
+    return at

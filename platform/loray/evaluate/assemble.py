@@ -42,7 +42,7 @@ def score_suite(
         rows=len(results),
         answered=len(answered),
         target_tokens=sum(result.num_targets for result in results),
-        metrics=measure(metrics, results, {row.id: row.reference for row in rows}),
+        metrics=measure(metrics, results, {row.id: row.compared for row in rows}),
         answers_cut=sum(result.is_cut for result in answered),
         mean_entropy=finite(math.fsum(entropies) / len(entropies)) if entropies else None,
     )
@@ -151,7 +151,7 @@ def _comparisons(
                 metrics_of(suite, found.spec),
                 base=(base_scores[suite], found.results[BASE, suite]),
                 best=(best_scores[suite], found.results[best.name, suite]),
-                references={row.id: row.reference for row in found.suites[suite]},
+                references={row.id: row.compared for row in found.suites[suite]},
             )
     return all_of_them
 

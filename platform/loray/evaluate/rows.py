@@ -8,6 +8,7 @@ from typing import Any, Literal
 import pyarrow.parquet as pq
 
 from loray.errors import EvaluationError
+from loray.models.thinking import ThinkMarks, without_thought
 
 Suite = Literal["validation", "test", "general"]
 SUITES: tuple[Suite, ...] = ("validation", "test", "general")
@@ -25,7 +26,17 @@ class Row:
     prompt: tuple[tuple[str, str], ...]
     """(role, content) of the turns before the answer; empty for raw text, which is not prompted."""
     reference: str
-    """The answer that the corpus gives; the text itself for raw text."""
+    """The answer that the corpus gives, with the think block that it holds, if any; the text itself
+    for raw text."""
+    reasoning: str | None = None
+    """What leads to the answer, where the corpus has it apart."""
+    expected: str | None = None
+    """What answers are compared with; the reference where it is not given."""
+
+    @property
+    def compared(self) -> str:
+        """What answers are compared with."""
+        return self.reference if self.expected is None else self.expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +66,40 @@ class Candidate:
     """None for the base."""
 
 
-def read_suite(dataset: Path, suite: Suite, *, max_rows: int) -> tuple[Row, ...]:
-    """The first `max_rows` rows of a suite by id; none when the dataset has no such suite."""
+def read_suite(
+    dataset: Path,
+    suite: Suite,
+    *,
+    max_rows: int,
+    marks: ThinkMarks | None = None,
+    include_reasoning: bool = False,
+) -> tuple[Row, ...]:
+    """The first `max_rows` rows of a suite by id; none when the dataset has no such suite.
+
+    Args:
+        marks: of the think blocks of the base that answers.
+        include_reasoning: whether answers are compared with their think blocks, or without.
+    """
     path = dataset / "eval" / f"{suite}.parquet"
     if not path.is_file():
         return ()
-    table = pq.read_table(path, columns=["id", "prompt", "reference"])
-    rows = (_row(record) for record in table.sort_by("id").slice(0, max_rows).to_pylist())
+    table = pq.read_table(path, columns=["id", "prompt", "reasoning", "reference"])
+    rows = (
+        _row(record, marks, include_reasoning=include_reasoning)
+        for record in table.sort_by("id").slice(0, max_rows).to_pylist()
+    )
     return tuple(rows)
 
 
-def _row(record: dict[str, Any]) -> Row:
+def _row(record: dict[str, Any], marks: ThinkMarks | None, *, include_reasoning: bool) -> Row:
     turns = record["prompt"] or ()
     prompt = tuple((str(turn["role"]), str(turn["content"])) for turn in turns)
-    return Row(id=str(record["id"]), prompt=prompt, reference=str(record["reference"]))
+    reference, reasoning = str(record["reference"]), record["reasoning"]
+    expected = without_thought(reference, marks) if prompt else reference
+    if include_reasoning and marks is not None:
+        thought = f"{marks.opening}\n{reasoning}\n{marks.closing}\n\n" if reasoning else ""
+        expected = thought + reference
+    return Row(str(record["id"]), prompt, reference, reasoning, expected)
 
 
 def list_checkpoints(training: Path) -> tuple[Candidate, ...]:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from loray.evaluate.dataset_counts import count_rows
 from loray.evaluate.history import read_diagnoses, read_losses, read_paces, read_vitals
 from loray.evaluate.pool import Progress, ScorerPool
-from loray.evaluate.rows import SUITES, Candidate, list_checkpoints, read_suite
+from loray.evaluate.rows import SUITES, Candidate, Row, Suite, list_checkpoints, read_suite
 from loray.evaluate.scorecard import Scorecard, write_scorecard
 from loray.evaluate.work import gather, to_choose, to_judge
 from loray.models.adapter_files import adapter_digest
+from loray.models.chat import load_tokenizer
 from loray.models.identity import base_digest
+from loray.models.thinking import think_marks
 from loray.spec.run import RunSpec
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def evaluate_to(
     """
     began = time.monotonic()
     checkpoints = list_checkpoints(training)
-    suites = {s: read_suite(dataset, s, max_rows=spec.evaluate.max_rows) for s in SUITES}
+    suites = _read_suites(dataset, spec)
     counted = ", ".join(f"{len(rows)} {suite}" for suite, rows in suites.items())
     report(f"scoring the base and {len(checkpoints)} checkpoint(s) on {counted} rows")
 
@@ -74,6 +76,21 @@ def evaluate_to(
     seconds = time.monotonic() - began
     report(card.verdict)
     return {**statistics(card), **cost(found), "deaths": deaths, "seconds": round(seconds, 2)}
+
+
+def _read_suites(dataset: Path, spec: RunSpec) -> dict[Suite, tuple[Row, ...]]:
+    base = spec.base_model
+    marks = think_marks(load_tokenizer(base.path, base.revision))
+    return {
+        suite: read_suite(
+            dataset,
+            suite,
+            max_rows=spec.evaluate.max_rows,
+            marks=marks,
+            include_reasoning=spec.evaluate.include_reasoning,
+        )
+        for suite in SUITES
+    }
 
 
 def write_evaluation(out: Path, card: Scorecard, *, dataset: Path, training: Path) -> None:

@@ -51,7 +51,7 @@ def _ranking(
     sign = 1.0 if lower_is_better(metric) else -1.0
 
     def goodness(row: Row, results: Mapping[str, RowResult]) -> float:
-        score = row_scores([metric], results[row.id], row.reference)[metric]
+        score = row_scores([metric], results[row.id], row.compared)[metric]
         return float("inf") if score is None else sign * score
 
     def rank(row: Row) -> tuple[float, float, str]:
@@ -70,11 +70,11 @@ def _sample(
         id=row.id,
         chosen=kind,  # type: ignore[arg-type]
         prompt=tuple(Turn(role=role, content=_cut(content)) for role, content in row.prompt),
-        reference=_cut(row.reference),
+        reference=_cut(row.compared),
         base_answer=None if base.answer is None else _cut(base.answer),
         best_answer=None if best.answer is None else _cut(best.answer),
-        base_scores=row_scores(names, base, row.reference),
-        best_scores=row_scores(names, best, row.reference),
+        base_scores=row_scores(names, base, row.compared),
+        best_scores=row_scores(names, best, row.compared),
     )
 
 

@@ -10,7 +10,7 @@ from loray.evaluate.candidate_files import Files, unpacked
 from loray.evaluate.rows import BASE, Row, RowResult
 from loray.evaluate.work import WorkItem
 from loray.inference import Completion, Engine, GenerateRequest, SamplingParams, Score
-from loray.models.chat import encode, encode_prompt, end_token_id, load_tokenizer
+from loray.models.chat import encode_lesson, encode_prompt, end_token_id, load_tokenizer
 from loray.models.load import load_base, stop_at
 from loray.models.markup import Turn
 from loray.spec.run import RunSpec
@@ -89,8 +89,13 @@ class Scorer:
 
     def _score_references(self, rows: Sequence[Row], adapter: str | None) -> list[Score]:
         chat = self._spec.data.chat
-        encoded = [encode(_whole(row), self._tokenizer, chat) for row in rows]
-        return self._engine.score([(e.input_ids, e.target_mask) for e in encoded], adapter)
+        lessons = [encode_lesson(_whole(row), self._tokenizer, chat).sequences for row in rows]
+        scores = iter(
+            self._engine.score(
+                [(e.input_ids, e.target_mask) for lesson in lessons for e in lesson], adapter
+            )
+        )
+        return [_sum([next(scores) for _ in lesson]) for lesson in lessons]
 
     def _answer(self, item: WorkItem, adapter: str | None) -> dict[str, Completion]:
         """The greedy answer of each row that has a prompt, by row id."""
@@ -108,7 +113,15 @@ class Scorer:
                 "puts such rows aside"
             )
         sampling = SamplingParams(max_new_tokens=min(self._spec.evaluate.max_new_tokens, room))
-        return GenerateRequest(row.id, tuple(prompt), adapter, sampling)
+        keeps_reasoning = self._spec.evaluate.include_reasoning
+        return GenerateRequest(
+            row.id, tuple(prompt), adapter, sampling, keeps_reasoning=keeps_reasoning
+        )
+
+
+def _sum(scores: Sequence[Score]) -> Score:
+    """Of the sequences of one row."""
+    return Score(sum(s.nll_sum for s in scores), sum(s.num_targets for s in scores))
 
 
 def _turns(row: Row) -> list[Turn]:
@@ -119,7 +132,10 @@ def _whole(row: Row) -> list[Turn]:
     """The row as training would have seen it."""
     if not row.prompt:
         return [{"role": "text", "content": row.reference}]
-    return [*_turns(row), {"role": "assistant", "content": row.reference}]
+    thought: list[Turn] = []
+    if row.reasoning is not None:
+        thought = [{"role": "reasoning", "content": row.reasoning}]
+    return [*_turns(row), *thought, {"role": "assistant", "content": row.reference}]
 
 
 def _result(row: Row, score: Score, answer: Completion | None) -> RowResult:

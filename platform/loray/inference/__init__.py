@@ -7,20 +7,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from loray.inference.request import Completion, Event, GenerateRequest, SamplingParams, Score
-from loray.inference.text import TextStream
+from loray.inference.text import AnswerStream, Said, answer_stream
 
 if TYPE_CHECKING:
     from loray.inference.engine import Engine, EngineStats
 
 __all__ = [
+    "AnswerStream",
     "Completion",
     "Engine",
     "EngineStats",
     "Event",
     "GenerateRequest",
+    "Said",
     "SamplingParams",
     "Score",
-    "TextStream",
+    "answer_stream",
 ]
 
 

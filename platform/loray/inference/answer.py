@@ -1,10 +1,13 @@
 """The events of one request, gathered into a completion."""
 
 from threading import Event as Flag
-from typing import cast
+from typing import TYPE_CHECKING
 
 from loray.inference.request import Completion, Event, GenerateRequest
-from loray.inference.text import Decoder, TextStream
+from loray.inference.text import answer_stream
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 class Answer:
@@ -21,7 +24,9 @@ class Answer:
         if event.finish_reason is not None:
             self.ended.set()
 
-    def completion(self, tokenizer: Decoder, end_tokens: frozenset[int]) -> Completion:
+    def completion(
+        self, tokenizer: "PreTrainedTokenizerBase", end_tokens: frozenset[int]
+    ) -> Completion:
         """The finished answer.
 
         Raises:
@@ -34,12 +39,12 @@ class Answer:
         entropies = [value for event in self._events for value in event.entropies]
         mean = sum(entropies) / len(entropies) if entropies else float("nan")
         shown = ids[:-1] if ids and ids[-1] in end_tokens else ids
-        text = _text(tokenizer, shown, self.request.sampling.stop)
-        return Completion(text, tuple(ids), last.finish_reason or "error", mean)
-
-
-def _text(tokenizer: Decoder, ids: list[int], stop: tuple[str, ...]) -> str:
-    if not stop:
-        return cast("str", tokenizer.decode(ids, skip_special_tokens=True))
-    stream = TextStream(tokenizer, stop)
-    return stream.push(ids) + stream.finish()
+        stream = answer_stream(tokenizer, self.request)
+        said, rest = stream.push(shown), stream.finish()
+        return Completion(
+            said.text + rest.text,
+            tuple(ids),
+            last.finish_reason or "error",
+            mean,
+            said.reasoning + rest.reasoning,
+        )

@@ -9,7 +9,7 @@ from loray.inference.request import Event, FinishReason, GenerateRequest
 from loray.inference.rows import BASE
 from loray.inference.runner import ModelRunner
 from loray.inference.sampling import Sampler, choose
-from loray.inference.text import TextStream
+from loray.inference.text import AnswerStream
 
 
 @dataclass(eq=False)
@@ -23,7 +23,7 @@ class RunningSequence:
     deadline: float
     """On `time.monotonic`'s clock."""
     sampler: Sampler
-    stream: TextStream | None
+    stream: AnswerStream | None
     """Looks for the stop strings; None without any."""
     num_new: int = 0
     num_cached: int = 0

@@ -24,7 +24,7 @@ from loray.inference.residency import AdapterResidency
 from loray.inference.rows import BASE
 from loray.inference.runner import ModelRunner
 from loray.inference.sampling import Sampler
-from loray.inference.text import TextStream
+from loray.inference.text import answer_stream
 
 LOAD_WAIT_SECONDS = 30.0
 SCORE_TOKENS = 4096
@@ -165,7 +165,7 @@ class Engine:
             slot=slot,
             deadline=float("inf") if timeout is None else time.monotonic() + timeout,
             sampler=Sampler(params),
-            stream=TextStream(self._tokenizer, params.stop) if params.stop else None,
+            stream=answer_stream(self._tokenizer, request) if params.stop else None,
         )
         try:
             self._loop.submit(sequence)

@@ -65,6 +65,8 @@ class GenerateRequest:
     sampling: SamplingParams
     timeout_seconds: float | None = None
     """Counted from `submit`; what was made until then has been sent, and the request ends."""
+    keeps_reasoning: bool = False
+    """Take the think block that an answer begins with for a part of it."""
 
     def __post_init__(self) -> None:
         if not self.prompt_ids:
@@ -92,12 +94,14 @@ class Completion:
     """A finished answer."""
 
     text: str
-    """Without special tokens and without the stop string."""
+    """Without special tokens, without the stop string, and without `reasoning`."""
     token_ids: tuple[int, ...]
     """All that was generated, the token that ended the answer included."""
     finish_reason: FinishReason
     mean_entropy: float
     """Nats, over `token_ids`; NaN when there are none."""
+    reasoning: str = ""
+    """What stands in the think block before the text; none where the request keeps it there."""
 
 
 @dataclass(frozen=True, slots=True)

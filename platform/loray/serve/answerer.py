@@ -13,10 +13,10 @@ from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 from loray.errors import AdapterNotFoundError, LorayError, ModelError, RequestError
-from loray.inference import Event, GenerateRequest, SamplingParams, TextStream
+from loray.inference import Event, GenerateRequest, Said, SamplingParams, answer_stream
 from loray.models.chat import encode, encode_prompt
 from loray.serve.catalog import AdapterVersion
 from loray.serve.messages import Accepted, Answer, Ask, Finished, Piece, Refused
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
     from loray.inference.engine import EngineStats
-    from loray.inference.text import Decoder
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +100,7 @@ class Answerer:
             return
         try:
             yield Accepted(len(request.prompt_ids))
-            async for answer in self._listen(ask, news, deadline):
+            async for answer in self._listen(ask, request, news, deadline):
                 yield answer
         finally:
             if not news.has_ended:
@@ -149,7 +148,10 @@ class Answerer:
         def submit() -> GenerateRequest:
             left = max(deadline - time.monotonic(), 0.0)
             key = ask.adapter.digest if ask.adapter else None
-            request = GenerateRequest(ask.request_id, prompt_ids, key, sampling, left)
+            is_raw = ask.turns[0][0] == "text"
+            request = GenerateRequest(
+                ask.request_id, prompt_ids, key, sampling, left, keeps_reasoning=is_raw
+            )
             self._engine.submit(request, news.post)
             return request
 
@@ -180,9 +182,9 @@ class Answerer:
         return wanted
 
     async def _listen(
-        self, ask: Ask, news: "News", deadline: float
+        self, ask: Ask, request: GenerateRequest, news: "News", deadline: float
     ) -> AsyncGenerator[Answer, None]:
-        stream = TextStream(cast("Decoder", self._tokenizer), ask.stop)
+        stream = answer_stream(self._tokenizer, request)
         entropies: list[float] = []
         while not news.has_ended:
             try:
@@ -194,10 +196,11 @@ class Answerer:
             self._last_news = time.monotonic()
             entropies += event.entropies
             is_ended = self._engine.end_tokens.intersection(event.token_ids[-1:])
-            text = stream.push(event.token_ids[:-1] if is_ended else event.token_ids)
-            text += stream.finish() if news.has_ended else ""
-            if text:
-                yield Piece(text)
+            said = stream.push(event.token_ids[:-1] if is_ended else event.token_ids)
+            last = stream.finish() if news.has_ended else Said()
+            text, reasoning = said.text + last.text, said.reasoning + last.reasoning
+            if text or (reasoning and ask.include_reasoning):
+                yield Piece(text, reasoning if ask.include_reasoning else "")
         yield _ending(event, entropies, ask.deadline_seconds)
 
 

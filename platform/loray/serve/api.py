@@ -131,6 +131,7 @@ class Api:
             seed=wanted.seed,
             stop=wanted.stops,
             deadline_seconds=self.spec.request_timeout_seconds,
+            include_reasoning=isinstance(wanted, ChatRequest) and wanted.include_reasoning,
         )
 
     async def _resolve(self, model: str) -> AdapterVersion | None:

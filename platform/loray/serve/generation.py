@@ -103,27 +103,27 @@ class GenerationResponse(Response):
 
     async def _pass_on(self, answers: AsyncGenerator[Answer, None], wire: Wire) -> Refused | None:
         """Send what the engine says; a refusal is left to the caller to send."""
-        text: list[str] = []
+        said: list[Piece] = []
         async for answer in answers:
             match answer:
                 case Refused():
                     return answer
                 case Piece() if wire.is_stream:
-                    await wire.events(self._answering.piece(answer.text))
+                    await wire.events(self._answering.piece(answer))
                 case Piece():
-                    text.append(answer.text)
+                    said.append(answer)
                 case Accepted() if self._usage_in_stream is not None:
                     await wire.begin(self._named())
                     await wire.events(*self._answering.opening())
                 case Finished():
-                    await self._finish(wire, answer, "".join(text))
+                    await self._finish(wire, answer, _joined(said))
             self._progress.note(answer)
         return None if self._progress.finished else server_fault()
 
-    async def _finish(self, wire: Wire, finished: Finished, text: str) -> None:
+    async def _finish(self, wire: Wire, finished: Finished, said: Piece) -> None:
         num_prompt_tokens = self._progress.num_prompt_tokens
         if self._usage_in_stream is None:
-            body = self._answering.whole(text, finished, num_prompt_tokens)
+            body = self._answering.whole(said, finished, num_prompt_tokens)
             await wire.json(200, body, self._named())
             return
         await wire.events(
@@ -135,3 +135,8 @@ class GenerationResponse(Response):
 
     def _named(self) -> dict[str, str]:
         return {"x-loray-adapter": self._answering.model, "x-loray-digest": self._answering.digest}
+
+
+def _joined(pieces: list[Piece]) -> Piece:
+    text = "".join(piece.text for piece in pieces)
+    return Piece(text, "".join(piece.reasoning for piece in pieces))

@@ -24,6 +24,8 @@ class Ask:
     stop: tuple[str, ...]
     deadline_seconds: float
     """Left from now on; a duration, because clocks of two machines differ."""
+    include_reasoning: bool = False
+    """Send what stands in the think block too, beside the answer's text."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Piece:
     """Some more of the answer's text; what several tokens gave."""
 
     text: str
+    reasoning: str = ""
+    """Of the think block before the text, where it was asked for."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from loray.serve.catalog import AdapterVersion
-from loray.serve.messages import Finished
+from loray.serve.messages import Finished, Piece
 
 FINGERPRINT_CHARS = 16
 STREAM_END = b"data: [DONE]\n\n"
@@ -40,9 +40,11 @@ class Answering:
     digest: str
     created: int = field(default_factory=lambda: int(time.time()))
 
-    def whole(self, text: str, finished: Finished, num_prompt_tokens: int) -> dict[str, Any]:
+    def whole(self, answer: Piece, finished: Finished, num_prompt_tokens: int) -> dict[str, Any]:
         """The body of an answer that is not streamed."""
-        said = {"message": {"role": "assistant", "content": text, "refusal": None}}
+        text = answer.text
+        message = {"role": "assistant", "content": text, "refusal": None, **_reasoning(answer)}
+        said = {"message": message}
         choice: dict[str, Any] = said if self.endpoint == "chat" else {"text": text}
         kind = "chat.completion" if self.endpoint == "chat" else "text_completion"
         return {
@@ -57,9 +59,12 @@ class Answering:
         if self.endpoint == "chat":
             yield self._chunk({"role": "assistant", "content": "", "refusal": None}, None)
 
-    def piece(self, text: str) -> dict[str, Any]:
-        """A chunk of text."""
-        return self._chunk({"content": text} if self.endpoint == "chat" else text, None)
+    def piece(self, said: Piece) -> dict[str, Any]:
+        """A chunk of text, or of the reasoning before it."""
+        if self.endpoint != "chat":
+            return self._chunk(said.text, None)
+        content = {"content": said.text} if said.text else {}
+        return self._chunk({**_reasoning(said), **content}, None)
 
     def closing(
         self, finished: Finished, num_prompt_tokens: int, *, includes_usage: bool
@@ -127,6 +132,11 @@ def event(data: dict[str, Any]) -> bytes:
     Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
     """
     return b"data: " + json.dumps(data, separators=(",", ":")).encode() + b"\n\n"
+
+
+def _reasoning(said: Piece) -> dict[str, str]:
+    """As vLLM names it. Source: vLLM's documentation, "Reasoning outputs"."""
+    return {"reasoning_content": said.reasoning} if said.reasoning else {}
 
 
 def _choice(finish_reason: str | None) -> dict[str, Any]:

@@ -83,6 +83,8 @@ class ChatRequest(GenerationRequest):
 
     messages: Annotated[list[Message], Field(min_length=1, max_length=1024)]
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    include_reasoning: bool = False
+    """Not OpenAI's, but vLLM's: send the think block as `reasoning_content`."""
 
 
 class CompletionRequest(GenerationRequest):
@@ -140,6 +142,7 @@ _WANTED = {
     "content": "a string, or a list of {type: text, text: ...}",
     "prompt": "a string, or a list of one string",
     "stream": "true or false",
+    "include_reasoning": "true or false",
     "stream_options": "an object with include_usage: true or false",
     "temperature": "a number from 0 to 2",
     "top_p": "a number above 0 and at most 1",

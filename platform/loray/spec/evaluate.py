@@ -27,6 +27,9 @@ class EvalSpec(StrictModel):
     """Rows scored of each split; the first by row id when there are more."""
     max_new_tokens: Annotated[int, Field(ge=1, le=8192)] = 64
     """Longest answer that is generated for a row."""
+    include_reasoning: bool = False
+    """Compare think blocks too. When not, they are left out of answers and of references; the
+    perplexity counts them either way."""
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 16
     """Rows an actor decodes at once; changes speed, not results."""
 

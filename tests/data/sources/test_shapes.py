@@ -9,9 +9,11 @@ import pytest
 from loray.data.sources.blocks import cut_into_blocks, read_block
 from loray.data.sources.files import find_files
 from loray.data.sources.jsonl import read_pieces
+from loray.data.sources.records import turns_of
 from loray.data.sources.rows import Placed
+from loray.spec.fields import FieldsSpec
 from tests.data.corpora import data_spec, file_at, source, write_jsonl
-from tests.data.sources.public_shapes import JSON_SHAPES, SHAPES
+from tests.data.sources.public_shapes import JSON_SHAPES, SHAPES, assistant, user
 
 ALL = SHAPES | JSON_SHAPES
 
@@ -150,3 +152,14 @@ def test_a_column_that_only_some_rows_have_is_told_though_others_are_not_text(tm
     )
     *_, last = (row for table in read_block(block) for row in table.to_pylist())
     assert "n" in last["unread"]
+
+
+def test_answers_in_a_prompt_are_context_and_not_learned():
+    record = {
+        "prompt": [user("a"), assistant("b"), user("c")],
+        "completion": [assistant("d")],
+    }
+    turns = turns_of(record, FieldsSpec(prompt="prompt", completion="completion"))
+    assert [turn["content"] for turn in turns if turn["role"] == "assistant"] == ["b", "d"]
+    assert [turn["role"] for turn in turns] == ["user", "about", "assistant", "user", "assistant"]
+    assert turns[1]["content"] == '{"weight": 0}'

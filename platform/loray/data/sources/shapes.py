@@ -20,8 +20,8 @@ from loray.data.sources.decoding import (
 from loray.spec.column_templates import Part, template_of
 from loray.spec.fields import OPENAI_KEYS, FieldsSpec
 
-AS_MESSAGES = FieldsSpec(messages="messages", tools="tools")
-"""Where `as_messages` puts what it finds."""
+NOT_LEARNED = Number("0")
+"""The weight of an answer that is context."""
 PAIR = 2
 
 Record = Mapping[str, Any]
@@ -51,16 +51,14 @@ def filled_or_none(record: Record, value: str) -> str | None:
     return filled(record, value) or None
 
 
-def as_messages(record: Record, fields: FieldsSpec) -> Record | None:
-    """A record of `AS_MESSAGES`; None where its columns are text or messages as they are wanted.
+def as_messages(record: Record, fields: FieldsSpec) -> list[Any] | None:
+    """The messages of a record, under the names that we use; None where its columns hold text.
 
     Raises:
         FaultError: what should be messages is something else.
     """
     if fields.messages is not None:
         listed = value_of(record, fields.messages)
-        if not fields.is_respelled and fields.system is None and not _is_text(listed):
-            return None
         if listed is None:
             raise FaultError(
                 "missing_field", f"no value in column {fields.messages!r}; {there_are(record)}"
@@ -70,8 +68,7 @@ def as_messages(record: Record, fields: FieldsSpec) -> Record | None:
         return None
     else:
         messages = _of_pair(record, fields)
-    tools = None if fields.tools is None else value_of(record, fields.tools)
-    return {"messages": [*_system(record, fields), *messages], "tools": tools}
+    return [*_system(record, fields), *messages] if fields.system is not None else messages
 
 
 def _filled_part(record: Record, part: Part) -> str:
@@ -94,13 +91,12 @@ def _text(record: Record, column: str) -> str:
 
 
 def _system(record: Record, fields: FieldsSpec) -> list[Any]:
-    if fields.system is None:
-        return []
-    column = template_of(fields.system).column
-    value = None if column is None else value_of(record, column)
-    if isinstance(value, list):  # blocks of content
-        return [{"role": "system", "content": value}] if value else []
-    said = filled_or_none(record, fields.system)
+    value = fields.system or ""
+    column = template_of(value).column
+    blocks = None if column is None else value_of(record, column)
+    if isinstance(blocks, list):
+        return [{"role": "system", "content": blocks}] if blocks else []
+    said = filled_or_none(record, value)
     return [] if said is None else [{"role": "system", "content": said}]
 
 
@@ -124,7 +120,13 @@ def _of_pair(record: Record, fields: FieldsSpec) -> list[Any]:
         raise FaultError(
             "no_answer", f"{fields.completion!r} holds no message of an assistant; wanted one"
         )
-    return [*_history(record, fields.history), *asked, *answered]
+    return [*_history(record, fields.history), *map(_as_context, asked), *answered]
+
+
+def _as_context(message: Any) -> Any:  # noqa: ANN401 (JSON)
+    """A message of the prompt; an answer among them is not what the row teaches."""
+    is_answer = isinstance(message, dict) and message.get("role") == "assistant"
+    return {"weight": NOT_LEARNED, **message} if is_answer else message
 
 
 def _side(record: Record, value: str, role: str, fields: FieldsSpec) -> list[Any]:
