@@ -13,6 +13,7 @@ from loray.artifacts.manifest import StageKind
 from loray.artifacts.store import Store
 from loray.cli.endings import end_with
 from loray.cli.exits import Exit
+from loray.cli.looked_into import load_looked_into
 from loray.cli.nodes import NodeReport, refuse_unfit, survey
 from loray.cli.output import complain, say, show_table
 from loray.errors import ClusterError, SpecError
@@ -20,7 +21,6 @@ from loray.machines.room import places, workers_wanted
 from loray.machines.signals import interruptible
 from loray.pipeline.apply import Outcome, apply
 from loray.pipeline.cluster import cluster
-from loray.spec.load import load_checked
 from loray.spec.run import RunSpec
 
 MEANINGS = {
@@ -80,7 +80,7 @@ def read_job_spec() -> RunSpec:
     parser.add_argument("spec", type=Path, help="a run spec, relative to the working directory")
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE")
     arguments = parser.parse_args()
-    spec = load_checked(arguments.spec, tuple(arguments.set))
+    spec, _ = load_looked_into(arguments.spec, tuple(arguments.set))
     check_storage(spec)
     return spec
 

@@ -15,7 +15,7 @@ from loray.data.sources.decoding import FaultError, is_blank, parse_line
 from loray.data.sources.files import find_files
 from loray.data.sources.records import group_of, turns_of
 from loray.data.sources.rows import Placed
-from loray.spec.sources import FieldsSpec
+from loray.spec.fields import FieldsSpec
 from tests.data.corpora import data_spec, file_at, source
 
 SHAPES = {

@@ -46,6 +46,7 @@ class Looked:
 class _Seen:
     """What the rows of one source are, as far as they were looked at."""
 
+    unread: Unread
     num_rows: int = 0
     faults: list[str] = field(default_factory=list)
 
@@ -56,13 +57,16 @@ def look_into(data: DataSpec) -> Looked:
     by_label: dict[str, list[SourceFile]] = {}
     for file in find_local_files(data):
         by_label.setdefault(file.label, []).append(file)
-    for label, files in by_label.items():
-        filled = [file for file in files if file.size]
-        if not filled:
-            names = ", ".join(file.path for file in files[:NUM_FILES])
-            message = f"found only empty files: {names}; wanted rows; write them again"
+    empty = [label for label, files in by_label.items() if _is_empty(label, files, looked)]
+    tasks = [f"sources.{at}" for at in range(len(data.sources))]
+    some_have_rows = not set(tasks) <= set(empty)
+    for label in empty:
+        names = ", ".join(file.path for file in by_label[label][:NUM_FILES])
+        message = f"found no row at all in {names}; wanted some; check how they were written"
+        if label in tasks and some_have_rows:
+            looked.notes.append(f"{label}: {message}")
+        else:
             looked.findings.append(Finding(f"data.{label}", message))
-        _look_at(label, filled, looked)
     return looked
 
 
@@ -84,23 +88,34 @@ def first_records(file: SourceFile) -> Iterator[Found]:
             form_of(file)
             yield from islice(plain_text.read_records(file, source, 0, file.size), 1)
         case JsonlSource():
-            yield from _of_json(file)
+            yield from first_json_records(file)
 
 
-def _look_at(label: str, files: Sequence[SourceFile], looked: Looked) -> None:
-    seen = _Seen()
-    unread: Unread | None = None
-    for file in _spread(files):
-        unread = unread or Unread(file.source.fields)
+def _is_empty(label: str, files: Sequence[SourceFile], looked: Looked) -> bool:
+    """Look at a source; whether it holds nothing, as far as a look can tell."""
+    seen = _Seen(Unread(files[0].source.fields))
+    for file in files[:: max(-(-len(files) // NUM_FILES), 1)]:
         try:
-            for found in first_records(file):
-                _judge(file, found, seen, unread)
+            if file.size:
+                _look_at(file, seen)
         except SourceError as error:
             looked.findings.append(Finding(f"data.{label}", str(error)))
-            return
+            return False
         except (OSError, pa.ArrowException) as error:
             looked.findings.append(Finding(f"data.{label}", str(file.unreadable(error))))
-            return
+            return False
+    _sum_up(label, seen, looked)
+    return not seen.num_rows and all(file.size < HEAD_BYTES for file in files)
+
+
+def _look_at(file: SourceFile, seen: _Seen) -> None:
+    if isinstance(file.source, ParquetSource):
+        seen.unread.see(parquet.column_names(file))
+    for found in first_records(file):
+        _judge(file, found, seen)
+
+
+def _sum_up(label: str, seen: _Seen, looked: Looked) -> None:
     if seen.num_rows and len(seen.faults) == seen.num_rows:
         looked.findings.append(
             Finding(
@@ -114,31 +129,32 @@ def _look_at(label: str, files: Sequence[SourceFile], looked: Looked) -> None:
             f"{label}: {len(seen.faults)} of {seen.num_rows} rows that were looked at would be put "
             f"aside; the first is {seen.faults[0]}"
         )
-    if unread is not None and unread.names:
-        looked.notes.append(f"{label}: columns that are not read: {', '.join(unread.names)}")
+    if seen.unread.names:
+        looked.notes.append(f"{label}: columns that are not read: {', '.join(seen.unread.names)}")
 
 
-def _judge(file: SourceFile, found: Found, seen: _Seen, unread: Unread) -> None:
+def _judge(file: SourceFile, found: Found, seen: _Seen) -> None:
     seen.num_rows += 1
     fields = file.source.fields
     try:
         if isinstance(found.record, FaultError):
             raise found.record
         if not isinstance(file.source, TextSource):
-            unread.see(found.record)
+            seen.unread.see(found.record)
         turns_of(found.record, fields)
         group_of(found.record, fields)
     except FaultError as fault:
-        seen.faults.append(f"{file.key}:{found.number}: {fault}: {fault.note}")
+        place = found.number or "in its middle"
+        seen.faults.append(f"{file.key}:{place}: {fault}: {fault.note}")
 
 
-def _spread(files: Sequence[SourceFile]) -> Sequence[SourceFile]:
-    """Some of many files, from first to last."""
-    step = max(-(-len(files) // NUM_FILES), 1)
-    return files[::step]
+def first_json_records(file: SourceFile) -> Iterator[Found]:
+    """The same of a file of JSON, whatever its fields.
 
-
-def _of_json(file: SourceFile) -> Iterator[Found]:
+    Raises:
+        SourceError: it is no JSON in UTF-8.
+        OSError: it cannot be read.
+    """
     if form_of(file) == "document":
         elements = islice(read_elements(read_chunks(file, 0, HEAD_BYTES)), NUM_ROWS)
         try:
