@@ -25,10 +25,12 @@ SYMBOLS = re.escape("#%&*/@\\-+<=>|~^$`")
 def plain_shingles(texts: Sequence[str]) -> set[tuple[str, ...]]:
     """Of ASCII turns: user and assistant by turns."""
     found = set()
+    context = (len(texts) - 1) // 2 * 2 - 2 * (len(texts) > 1 and len(texts) % 2)  # turns before
     for at, text in enumerate(texts):
-        words = re.findall(rf"\w+|[{SYMBOLS}]", text.lower())
+        words = re.findall(rf"\w+|[{SYMBOLS}]", text.lower()) or list("".join(text.split()))
         marked = ["begin>", *words, "<end"]
-        found |= {(str(at % 2), *marked[n : n + 3]) for n in range(len(words))}
+        place = (str(at % 2), str(at < context))
+        found |= {(*place, *marked[n : n + 3]) for n in range(len(words))}
     return found
 
 

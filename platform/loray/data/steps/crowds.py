@@ -19,6 +19,10 @@ import numpy as np
 from loray.data.steps.candidates import Crowds
 from loray.data.steps.shingles import IN_ANSWER
 
+CHANGED_FOR_LOST = 3
+"""New shingles for each that is lost, at most, for changes of a copy. A word that is changed costs
+three and brings three, fewer where the text repeats itself; one that is put in costs two."""
+
 
 class Seen(NamedTuple):
     """How a row looks to its crowd."""
@@ -61,7 +65,7 @@ class OwnParts:
             is_own &= (shingles & IN_ANSWER) == 0
         is_alone = is_own & ~is_shared
         num_alone = int(np.count_nonzero(is_alone))
-        if num_alone <= 2 * num_missing and not counts[is_alone].any():
+        if num_alone <= CHANGED_FOR_LOST * num_missing and 2 * counts[is_alone].sum() < num_alone:
             return 1.0
         num_shared = int(np.count_nonzero(is_own & is_shared))
         return num_shared / (num_shared + num_alone) if num_alone else 1.0

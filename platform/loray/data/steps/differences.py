@@ -23,18 +23,26 @@ from typing import NamedTuple
 
 MOST_WORDS_OF_A_RESULT = 8
 """Words of a last line that counts as the result of what stands before."""
-SWITCHES = frozenset(
-    """
-    and or xor true false yes no none null nil min max before after increase decrease increases
-    decreases first last left right up down always never more less all any odd even positive
-    negative valid invalid und oder wahr falsch ja nein et ou vrai faux oui non y o verdadero falso
-    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
-    sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety
-    hundred thousand million eins zwei drei vier sechs sieben acht neun zehn elf deux trois quatre
-    cinq huit neuf dix uno dos tres cuatro cinco seis siete ocho nueve diez due tre quattro
-    """.split()
-)
-"""Words of which one in the place of another turns what is said, in some languages and programs."""
+SWITCHES = (
+    "and or xor nor und oder et ou y o",
+    "true false wahr falsch vrai faux verdadero falso",
+    "yes no ja nein oui non",
+    "min max", "all none any", "null none nil", "odd even", "valid invalid", "left right up down",
+    "before after", "more less", "always never", "positive negative", "first last",
+    "increase decrease", "increases decreases", "increased decreased",
+    (
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+        "fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty"
+    ),
+    "null eins zwei drei vier sechs sieben acht neun zehn elf",
+    "deux trois quatre cinq huit neuf dix onze douze",
+    "uno dos tres cuatro cinco seis siete ocho nueve diez due tre quattro cinque sei sette otto",
+)  # fmt: skip
+"""Words of which one in the place of another of its line turns what is said."""
+_GROUPS_OF = {
+    word: {at for at, group in enumerate(SWITCHES) if word in group.split()}
+    for word in " ".join(SWITCHES).split()
+}
 UNARY = frozenset("!~-")
 """Operators that stand right before what they change."""
 _UNSPACED = (
@@ -58,13 +66,12 @@ _THOUSANDS = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _NUMBER = re.compile(r"-?\d[\d.,]*")
 LONGEST_KNOWN = 32
 """Characters between blanks whose parts are remembered."""
-RESULT_FOLLOWS = frozenset(
-    """
-    is are was were be equals answer result total option choice label class category therefore
-    ist sind antwort ergebnis est sont reponse r\u00e9ponse r\u00e9sultat es son respuesta
-    resultado sono risposta risultato \u00e9 \u00e8 resposta
-    """.split()
-)
+_RESULT_FOLLOWS = """
+    is are was were be equals answer result total option choice label class category therefore ist
+    sind antwort ergebnis est sont reponse r\u00e9ponse r\u00e9sultat es son respuesta resultado
+    sono risposta risultato \u00e9 \u00e8 resposta
+"""
+RESULT_FOLLOWS = frozenset(_RESULT_FOLLOWS.split())
 """Words after which the last word of a text is its result."""
 
 
@@ -161,17 +168,17 @@ def differ(one: Sequence[Said], other: Sequence[Said]) -> bool:
     """Whether two rows of nearly equal words, text by text, say different things."""
     num_marks = [sum(said.num_marks for said in texts) for texts in (one, other)]
     is_stripped = bool(num_marks[0]) != bool(num_marks[1])
-    return any(_differ(*texts, is_stripped) for texts in zip(one, other, strict=True))
+    return any(_differ(*texts, is_stripped=is_stripped) for texts in zip(one, other, strict=True))
 
 
-def _differ(one: Said, other: Said, is_stripped: bool) -> bool:
+def _differ(one: Said, other: Said, *, is_stripped: bool) -> bool:
     if one.words == other.words:
         return not is_stripped and _differ_in_marks(one, other)
     return (
-        _differ_in_numbers(one, other, is_stripped)
+        _differ_in_numbers(one, other, is_stripped=is_stripped)
         or _is_exchanged(one.brackets, other.brackets)
         or _is_exchanged(one.operators, other.operators)
-        or _is_exchanged(_switches(one), _switches(other))
+        or _has_other_switch(one, other)
         or _have_other_results(one, other)
         or (_is_replaced(one, other) and _is_replaced(other, one))
     )
@@ -201,7 +208,7 @@ def _differ_in_marks(one: Said, other: Said) -> bool:
     return is_expression or bool(one.brackets and other.brackets)
 
 
-def _differ_in_numbers(one: Said, other: Said, is_stripped: bool) -> bool:
+def _differ_in_numbers(one: Said, other: Said, *, is_stripped: bool) -> bool:
     if is_stripped:  # 3.5 has become 35, and -5 has become 5
         digits = ["".join(filter(str.isdigit, "".join(said.numbers))) for said in (one, other)]
         return digits[0] != digits[1] and len(digits[0]) == len(digits[1])
@@ -217,8 +224,17 @@ def _is_exchanged(one: Sequence[str], other: Sequence[str]) -> bool:
     return bool(counts[0] - counts[1]) and bool(counts[1] - counts[0])
 
 
-def _switches(said: Said) -> list[str]:
-    return [word for word in said.words if word in SWITCHES]
+def _has_other_switch(one: Said, other: Said) -> bool:
+    """Whether a word stands after the same word as another one that it must not be taken for."""
+    lost, found = (
+        Counter(zip(["", *said.words], said.words, strict=False)) for said in (one, other)
+    )
+    lost, found = lost - found, found - lost
+    after = {word: at for word, at in lost if at in _GROUPS_OF}
+    return any(
+        word in after and not _GROUPS_OF[after[word]].isdisjoint(_GROUPS_OF.get(at, ()))
+        for word, at in found
+    )
 
 
 def _have_other_results(one: Said, other: Said) -> bool:

@@ -65,8 +65,11 @@ class ShingleRows:
         object.__setattr__(self, "_wanted", np.unique(self.visits[:, 0]))
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """A table `row: int64, chunk: int64, shingles: list<uint64>, asked: string, answered:
-        string`, the shingles as sets."""
+        """A table of the rows with their chunks.
+
+        Its columns: `row: int64, chunk: int64, shingles: list<uint64>` as sets, and `asked: string,
+        answered: string`.
+        """
         batch = batch.select(["id", "turns"]).filter(pc.is_valid(batch["id"]))
         numbers = np.searchsorted(self.ids, row_numbers(batch["id"]))
         is_wanted = is_among(numbers, self._wanted)
@@ -114,9 +117,7 @@ class CompareChunks:
             found = rows_here.similarities(self.pairs[first:last])
             pairs.append(first + np.flatnonzero(found))
             similarities.append(found[found > 0])
-        return pa.table(
-            {"pair": np.concatenate(pairs), "similarity": np.concatenate(similarities)}
-        )
+        return pa.table({"pair": np.concatenate(pairs), "similarity": np.concatenate(similarities)})
 
 
 class RowsAtHand:
