@@ -75,13 +75,14 @@ def heads(keys: np.ndarray) -> Iterator[np.ndarray]:
 def crowds_of(keys: np.ndarray) -> Crowds:
     """The crowd of every row that shares a bucket with another."""
     place = np.full(len(keys), -1, dtype=np.int64)
-    for rows, _ in _buckets(keys):
+    buckets = list(_buckets(keys))
+    for rows, _ in buckets:
         place[rows] = 0
     crowded = np.flatnonzero(place == 0)
     place[crowded] = np.arange(len(crowded))
     members = np.full((len(crowded), CROWD), -1, dtype=np.int32)
     sizes = np.zeros(len(crowded), dtype=np.int64)
-    for rows, bucket in _buckets(keys):
+    for rows, bucket in buckets:
         for distance in DISTANCES:
             near = np.flatnonzero(bucket[distance:] == bucket[:-distance])
             one, other = rows[near], rows[near + distance]

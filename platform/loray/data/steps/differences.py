@@ -138,6 +138,11 @@ def say(text: str) -> Said:
 
 
 def _take_apart(written: str) -> Piece:
+    if written.isascii() and written[:-1].isalpha():  # most words, and many ends of sentences
+        if written.isalpha():
+            return Piece((written,), (), (), (), 0, is_end=False)
+        if written[-1] in ".,;:!?":
+            return Piece((written[:-1],), (), (), (), 1, is_end=written[-1] != ",")
     found: dict[str, list[str]] = {name: [] for name in _TOKEN.groupindex}
     words: list[str] = []
     for match in _TOKEN.finditer(written):

@@ -111,9 +111,9 @@ def _shingle_texts(
     marked[first + counts + 1] = END
     at = np.arange(len(words.hashes)) + 2 * words.text + 1
     marked[at] = words.hashes
-    place = places[words.text]
-    joined = marked[at - 1] + marked[at] * SECOND + marked[at + 1] * THIRD + PLACES[place]
-    return scramble(joined) & ~(IN_ANSWER | IN_CONTEXT) | place, counts
+    offset = PLACES[places.astype(np.intp)][words.text]
+    joined = marked[at - 1] + marked[at] * SECOND + marked[at + 1] * THIRD + offset
+    return scramble(joined) & ~(IN_ANSWER | IN_CONTEXT) | places[words.text], counts
 
 
 def _role_marks(roles: list[str]) -> np.ndarray:

@@ -68,21 +68,14 @@ def words_of(texts: Sequence[str], *, with_symbols: bool) -> Words:
     edges = np.diff((kinds == LETTER).view(np.int8), prepend=0, append=0)
     first, last = edges[:-1] == 1, edges[1:] == -1
     ends = np.cumsum(np.fromiter(map(len, normal), dtype=np.int64, count=len(normal)) + 1)
-    if with_symbols:
-        is_alone |= (kinds == MARK) & _wordless(kinds, ends)
-    start, end = np.flatnonzero(first | is_alone), np.flatnonzero(last | is_alone) + 1
-    return Words(
-        _hashes(codes, start, end), np.searchsorted(ends, start, side="right"), start, end, joined
-    )
-
-
-def _wordless(kinds: np.ndarray, ends: np.ndarray) -> np.ndarray | np.bool_:
-    """Which characters are of a text without letters and symbols; texts end before `ends`."""
-    if not len(ends):
-        return np.False_
-    starts = np.concatenate([[0], ends[:-1]])
-    has_no_word = np.maximum.reduceat(kinds, starts) < LETTER
-    return np.repeat(has_no_word, ends - starts) if has_no_word.any() else np.False_
+    start = np.flatnonzero(first | is_alone)
+    text = np.searchsorted(ends, start, side="right")
+    if with_symbols and (is_empty := np.bincount(text, minlength=len(texts)) == 0).any():
+        is_alone |= (kinds == MARK) & np.repeat(is_empty, np.diff(ends, prepend=0))
+        start = np.flatnonzero(first | is_alone)
+        text = np.searchsorted(ends, start, side="right")
+    end = np.flatnonzero(last | is_alone) + 1
+    return Words(_hashes(codes, start, end), text, start, end, joined)
 
 
 def runs_of(sizes: np.ndarray, limit: int) -> Iterator[tuple[int, int]]:
