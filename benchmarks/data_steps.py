@@ -20,6 +20,7 @@ from loray.data.batch import Stage
 from loray.data.ids import row_numbers
 from loray.data.sources.blocks import cut_into_blocks, read_block
 from loray.data.sources.files import find_files
+from loray.data.steps.candidates import Crowds
 from loray.data.steps.chain import StepSetting, digest_turns, scrub_values, stage_for
 from loray.data.steps.minhash import bands_for, put_bands
 from loray.data.steps.near_duplicates import find_originals
@@ -58,10 +59,10 @@ def near_duplicates(batches: list[pa.Table]) -> int:
     keys = np.frombuffer(data, dtype="<u4").reshape(len(ids), -1)
     rule = Rule(THRESHOLD, by_answers=False)
 
-    def are_alike(pairs: np.ndarray) -> np.ndarray:
-        return compare_here(lambda stage: map(stage, cut), ids, pairs, rule)
+    def likeness(pairs: np.ndarray, crowds: Crowds) -> np.ndarray:
+        return compare_here(lambda stage: map(stage, cut), ids, pairs, crowds, rule)
 
-    return int((find_originals(keys, are_alike) != np.arange(len(ids))).sum())
+    return int((find_originals(keys, likeness).kept != np.arange(len(ids))).sum())
 
 
 def exact_duplicates(batches: list[pa.Table]) -> int:

@@ -35,6 +35,7 @@ def ledger_of(
         split=np.array(splits or ["train"] * count, dtype=object),
         rejected_by=np.full(count, None, dtype=object),
         original=np.full(count, -1, dtype=np.int64),
+        similarity=np.full(count, np.nan, dtype=np.float32),
         first_line=np.zeros(1, dtype=np.int64),
         sequences=sequences,
     )

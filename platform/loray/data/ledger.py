@@ -68,6 +68,8 @@ class Ledger:
     """Reason, or None for a row that is kept."""
     original: np.ndarray
     """The row that is kept in the stead of a duplicate, by its index; -1 for other rows."""
+    similarity: np.ndarray
+    """Of a near duplicate and the row that is kept in its stead; NaN for other rows."""
     first_line: np.ndarray
     """By block: how many lines of its file come before it."""
     sequences: Sequences
@@ -128,6 +130,7 @@ def _ledger_of(
         split=_objects(rows["split"])[order],
         rejected_by=_objects(rows["rejected_by"])[order],
         original=np.full(len(ids), -1, dtype=np.int64),
+        similarity=np.full(len(ids), np.nan, dtype=np.float32),
         first_line=_first_lines(tallies, blocks),
         unread=_unread(tallies, blocks),
         sequences=_sequences(rows.select(["lengths", "num_targets"]).take(pa.array(order))),

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -58,12 +59,13 @@ class Settle:
     reason: pa.DictionaryArray
     first_line: np.ndarray
     original: np.ndarray
+    similarity: np.ndarray
 
     @classmethod
     def of(cls, ledger: Ledger) -> Self:
         """Everything a batch needs from the ledger."""
         reason = pa.array(ledger.rejected_by, pa.string()).dictionary_encode()
-        return cls(ledger.ids, reason, ledger.first_line, ledger.original)
+        return cls(ledger.ids, reason, ledger.first_line, ledger.original, ledger.similarity)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """The rows of a batch, without its tally, each with its `rank` by id."""
@@ -72,12 +74,16 @@ class Settle:
         lines = rows["line"].to_numpy() + self.first_line[rows["block"].to_numpy()]
         rows = put(rows, "line", pa.array(lines, pa.int64()))
         rows = put(rows, "rejected_by", self.reason.take(pa.array(at)).cast(pa.string()))
-        notes = pa.array(map(self._stands_for, self.original[at]), pa.string())
+        kept = zip(self.original[at].tolist(), self.similarity[at].tolist(), strict=True)
+        notes = pa.array([self._stands_for(*found) for found in kept], pa.string())
         rows = put(rows, "note", pc.coalesce(notes, rows["note"]))
         return put(rows, "rank", pa.array(at)).select([*QUARANTINED.names, "texts", "rank"])
 
-    def _stands_for(self, original: int) -> str | None:
-        return None if original < 0 else f"{self.ids[original]:016x} is kept in its stead"
+    def _stands_for(self, original: int, similarity: float) -> str | None:
+        if original < 0:
+            return None
+        measured = "" if isnan(similarity) else f"; their similarity is {similarity:.3f}"
+        return f"{self.ids[original]:016x} is kept in its stead{measured}"
 
 
 class PartWriter:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from loray.data.batch import ROWS
+from loray.data.steps.candidates import Crowds
 from loray.data.steps.minhash import bands_for, put_bands
 from loray.data.steps.near_duplicates import find_originals
 from loray.data.steps.similarity import Rule, compare_here
@@ -24,10 +25,12 @@ SYMBOLS = re.escape("#%&*/@\\-+<=>|~^$`")
 def plain_shingles(texts: Sequence[str]) -> set[tuple[str, ...]]:
     """Of ASCII turns: user and assistant by turns."""
     found = set()
+    context = (len(texts) - 1) // 2 * 2 - 2 * (len(texts) > 1 and len(texts) % 2)  # turns before
     for at, text in enumerate(texts):
-        words = re.findall(rf"\w+|[{SYMBOLS}]", text.lower())
+        words = re.findall(rf"\w+|[{SYMBOLS}]", text.lower()) or list("".join(text.split()))
         marked = ["begin>", *words, "<end"]
-        found |= {(str(at % 2), *marked[n : n + 3]) for n in range(len(words))}
+        place = (str(at % 2), str(at < context))
+        found |= {(*place, *marked[n : n + 3]) for n in range(len(words))}
     return found
 
 
@@ -89,12 +92,13 @@ class Decision:
         self.num_compared = 0
         at = np.flatnonzero(self.has_keys)
 
-        def are_alike(pairs: np.ndarray) -> np.ndarray:
+        def likeness(pairs: np.ndarray, crowds: Crowds) -> np.ndarray:
             self.num_compared += len(pairs)
-            return compare_here(lambda stage: map(stage, cut), self.ids, at[pairs], rule)
+            among = crowds.renamed(at)
+            return compare_here(lambda stage: map(stage, cut), self.ids, at[pairs], among, rule)
 
         began = time.process_time()
-        originals = find_originals(self.keys, are_alike)
+        originals, self.similarity = find_originals(self.keys, likeness)
         self.decide_seconds = time.process_time() - began
         self.kept = dict(zip(self.ids.tolist(), self.ids.tolist(), strict=True))
         self.kept.update(zip(self.ids[at].tolist(), self.ids[at[originals]].tolist(), strict=True))

@@ -68,11 +68,12 @@ def test_an_exact_duplicate_takes_no_part_in_a_later_near_duplicates_step():
     asked = []
 
     def likeness(rule):
-        return lambda pairs: asked.extend(pairs.tolist()) or np.ones(len(pairs), dtype=bool)
+        return lambda pairs, crowds: asked.extend(pairs.tolist()) or np.full(len(pairs), 0.875)
 
     mark(ledger, steps("exact_duplicates", "near_duplicates"), digests, likeness)
     assert list(ledger.rejected_by) == [None, "exact_duplicate", None, "near_duplicate"]
     assert list(ledger.original) == [-1, 0, -1, 2]
+    assert ledger.similarity[[1, 3]].tolist() == [pytest.approx(np.nan, nan_ok=True), 0.875]
     assert asked == [[2, 3]]
 
 
@@ -81,11 +82,24 @@ def test_the_row_that_is_kept_in_the_end_is_named():
     digests = {"bands_0": keys([1], [2], [2]), "digest_1": [b"a", b"a", None]}
 
     def alike(rule):
-        return lambda pairs: np.ones(len(pairs), dtype=bool)
+        return lambda pairs, crowds: np.full(len(pairs), 0.875)
 
     mark(ledger, steps("near_duplicates", "exact_duplicates"), digests, alike)
     assert list(ledger.rejected_by) == [None, "exact_duplicate", "near_duplicate"]
     assert list(ledger.original) == [-1, 0, 0]
+    assert ledger.similarity[2] == 0.875
+
+
+def test_a_row_that_stands_for_others_stays_when_a_laxer_step_follows():
+    """The others were compared with it, and not with what it is like."""
+    ledger = ledger_of([[]] * 4)
+    digests = {"bands_0": keys([1], [2], [3], [3]), "bands_1": keys([1], [8], [8], [9])}
+
+    def alike(rule):
+        return lambda pairs, crowds: np.full(len(pairs), 0.875)
+
+    mark(ledger, steps("near_duplicates", "near_duplicates"), digests, alike)
+    assert list(ledger.original) == [-1, 2, -1, 2]
 
 
 def test_without_the_step_nothing_is_a_duplicate():

@@ -16,6 +16,8 @@ from loray.data.steps.language import (
 from loray.spec.languages import LANGUAGES
 from loray.spec.steps import LanguageStep
 from tests.data.steps.instruction_rows import GOOD
+from tests.data.steps.manuals import ENGLISH as ENGLISH_MANUALS
+from tests.data.steps.manuals import MANUALS
 from tests.data.steps.sentences import SENTENCES
 
 
@@ -70,6 +72,37 @@ def test_nearly_every_single_sentence_is_known():
     missed = [text for text in texts if find_language(row(text), ENGLISH) is None]
     assert len(texts) >= 45
     assert len(missed) <= 1
+
+
+@pytest.mark.parametrize(
+    ("code", "line"), [(code, line) for code, lines in MANUALS.items() for line in lines]
+)
+def test_a_manual_full_of_code_elisions_and_marks_is_judged(code, line):
+    assert find_language(row(line), ENGLISH) == "language"
+    assert find_language(row(line), rules(keep=(code,))) is None
+
+
+@pytest.mark.parametrize("line", ENGLISH_MANUALS)
+def test_an_english_manual_full_of_code_is_kept(line):
+    assert find_language(row(line), ENGLISH) is None
+    assert find_language(row(line, line), ENGLISH) is None
+
+
+def test_the_manuals_are_in_many_languages():
+    assert len(MANUALS) >= 12
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("d'un n\u2019est Android-Werkzeug", ["d'un", "n'est", "Android-Werkzeug"]),
+        (": - > | # -- \u2013 \u00ab oui \u00bb", ["oui"]),
+        ("use --force, -v and -rf=x at apt-get", ["use", "and", "at"]),
+        ("a `b c` d ``e f`` g", ["a", "d", "g"]),
+    ],
+)
+def test_words_may_be_joined_and_lone_marks_are_none(text, words):
+    assert words_of_prose(text) == words
 
 
 def test_a_row_is_judged_by_all_its_turns():

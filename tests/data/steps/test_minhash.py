@@ -1,6 +1,8 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from loray.data.batch import ROWS
 from loray.data.steps.minhash import NUM_HASHES, band_keys, bands_for, put_bands, signatures
 from loray.data.steps.shingles import Shingles
 from tests.data.steps.near_copies import rows_of
@@ -34,8 +36,8 @@ def test_signatures_estimate_as_well_as_independent_permutations_would(size, sim
 @pytest.mark.parametrize("threshold", [0.5, 0.55, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.99, 1.0])
 def test_bands_miss_few_at_the_threshold_and_fit_the_ledger(threshold):
     bands = bands_for(threshold)
-    assert bands.num_bands * bands.num_rows <= NUM_HASHES
-    assert 1 - (1 - threshold**bands.num_rows) ** bands.num_bands >= 0.995
+    assert bands.num_bands * bands.num_rows == bands.num_hashes <= NUM_HASHES
+    assert 1 - (1 - threshold**bands.num_rows) ** bands.num_bands >= 0.998
     assert 4 * bands.num_bands <= 200
 
 
@@ -57,10 +59,24 @@ def test_equal_sets_agree_in_all_bands_and_others_in_none():
 
 
 def test_rows_that_are_out_and_rows_without_words_have_no_keys():
-    batch = rows_of([["ask", "reply"], None, ["...", "?!"], ["one"]])
+    batch = rows_of([["ask", "reply"], None, ["", " "], ["one"], ["?", "!"]])
     keys = put_bands(batch, column="bands_3", bands=bands_for(0.8))["bands_3"].to_pylist()
-    assert [key is not None for key in keys] == [True, False, False, True, False]
-    assert {len(key) for key in keys if key} == {84}
+    assert [key is not None for key in keys] == [True, False, False, True, True, False]
+    assert {len(key) for key in keys if key} == {64}
+
+
+def test_what_stands_before_the_last_question_makes_no_key():
+    turns = [["user", "a b"], ["assistant", "c d"], ["user", "e f"], ["assistant", "g"]]
+    rows = [turns, [["system", "x y z"], *turns[2:]], turns[2:], turns[:2]]
+    table = pa.Table.from_pylist(
+        [
+            {"id": f"{at:016x}", "turns": [{"role": r, "content": c} for r, c in row]}
+            for at, row in enumerate(rows)
+        ],
+        ROWS,
+    )
+    keys = put_bands(table, column="bands_0", bands=bands_for(0.8))["bands_0"].to_pylist()
+    assert keys[0] == keys[1] == keys[2] != keys[3]
 
 
 def test_a_batch_without_rows_has_no_keys():

@@ -7,6 +7,14 @@ from loray.data.steps import near_duplicates
 from loray.data.steps.candidates import WINDOW
 from loray.data.steps.similarity import Rule
 from tests.data.steps.near_copies import Decision, plain_jaccard, planted, rows_of, scores
+from tests.data.steps.near_rows import (
+    INSTRUCTION,
+    dropped,
+    families,
+    pair,
+    short_messages,
+    twins,
+)
 
 TEXT = " ".join(f"word{n}" for n in range(60))
 
@@ -30,11 +38,75 @@ def test_the_row_with_the_smallest_id_stands_for_all():
     assert Decision(table).of(table) == [smallest] * 4 + [4]
 
 
-def test_a_chain_of_near_copies_is_one_component():
-    words = [f"w{n}" for n in range(200)]
-    rows = [[" ".join(words[at : at + 100])] for at in range(0, 100, 5)]
-    assert plain_jaccard(rows[0], rows[-1]) < 0.02
-    assert len(set(kept_of(*rows))) == 1
+def test_every_row_of_a_chain_is_like_the_row_that_is_kept_for_it():
+    words, rows = [f"w{n}" for n in range(150)], []
+    for at in random.Random(0).sample(range(150), 60):
+        rows.append([" ".join(words)])
+        words[at] = f"v{at}"
+    assert plain_jaccard(rows[0], rows[1]) > 0.9
+    assert plain_jaccard(rows[0], rows[-1]) < 0.3
+    table = rows_of(rows)
+    decision = Decision(table)
+    kept = decision.of(table)
+    measured = dict(zip(decision.ids.tolist(), decision.similarity.tolist(), strict=True))
+    ids = [int(digits, 16) for digits in table["id"].to_pylist()[:-1]]
+    for at, original in enumerate(kept):
+        assert plain_jaccard(rows[at], rows[original]) >= 0.8
+        assert measured[ids[at]] == pytest.approx(plain_jaccard(rows[at], rows[original]))
+        assert kept[original] == original
+    assert 1 < len(set(kept)) < 50
+
+
+def test_a_star_that_is_given_up_sets_its_rows_free():
+    """Rows 1 and 2 have rows of their own when they are seen to be alike; 5 is like 2 alone."""
+    keys = np.array(
+        [[1, 10], [1, 11], [1, 12], [31, 11], [32, 12], [33, 12]],
+        dtype=np.uint32,
+    )
+    alike = {(1, 3): 0.9, (2, 4): 0.9, (2, 5): 0.85, (1, 2): 0.88, (1, 4): 0.81}
+
+    def likeness(pairs, crowds):
+        return np.array([alike.get(tuple(pair), 0.0) for pair in pairs.tolist()])
+
+    found = near_duplicates.find_originals(keys, likeness)
+    assert found.kept.tolist() == [0, 1, 1, 1, 1, 5]
+    assert found.similarity.tolist() == [1, 1, 0.88, 0.9, 0.81, 1]
+    found = near_duplicates.find_originals(keys, likeness, np.arange(6) == 2)
+    assert found.kept.tolist() == [0, 1, 2, 1, 2, 2]
+
+
+@pytest.mark.parametrize("name", families())
+def test_rows_that_say_something_else_are_kept(name):
+    rows = families()[name]
+    assert [dropped(rows, seed=seed) for seed in range(3)] == [[], [], []]
+
+
+@pytest.mark.parametrize("name", twins())
+def test_a_row_said_again_is_dropped(name):
+    rows = twins()[name]
+    assert [len(dropped(rows, seed=seed)) for seed in range(3)] == [len(rows) - 1] * 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["first", "last", "same line", "system", "first turns", "label"])
+def test_short_messages_behind_a_long_instruction_are_kept(place):
+    shapes = {
+        "first": lambda text, label: pair(f"{INSTRUCTION}\n\n{text}", label),
+        "last": lambda text, label: pair(f"{text}\n\n{INSTRUCTION}", label),
+        "same line": lambda text, label: pair(f"{INSTRUCTION} {text}", label),
+        "system": lambda text, label: [("system", INSTRUCTION), *pair(text, label)],
+        "first turns": lambda text, label: [*pair(INSTRUCTION, "Fine."), *pair(text, label)],
+        "label": lambda text, _: pair(f"{INSTRUCTION}\n\n{text}", "other"),
+    }
+    rows = [shapes[place](*message) for message in short_messages(3100)]
+    assert len(rows) >= 3000
+    assert len(INSTRUCTION.split()) >= 113
+    copies = [[(role, text.upper()) for role, text in row] for row in rows[:30]]
+    found = dropped([*rows, *copies])
+    assert len([b for _, b in found if b < len(rows)]) <= 0.01 * len(rows) + 30
+    twins_found = {frozenset(each) for each in found}
+    assert sum({at, len(rows) + at} in twins_found for at in range(30)) == 30
+    assert len(found) <= 0.01 * len(rows) + 30
 
 
 def test_short_rows_that_differ_in_a_number_are_no_duplicates():
@@ -52,15 +124,16 @@ def test_short_rows_that_differ_in_layout_are_duplicates():
 
 def test_rows_of_one_word_and_of_none():
     assert len(set(kept_of(["yes"], ["Yes!"]))) == 1
-    assert kept_of(["yes"], ["no"], ["..."], ["..."], None, None) == [0, 1, 2, 3, 4, 5]
+    assert kept_of(["yes"], ["no"], [""], [""], None, None) == [0, 1, 2, 3, 4, 5]
+    assert len(set(kept_of(["?"], ["?"], ["!"]))) == 2
 
 
 def test_rows_that_answer_otherwise_are_kept_if_the_rule_is_so():
-    rows = [[f"{TEXT} What is it?", "a cat"], [f"{TEXT} Who is it?", "my aunt"]]
-    rows += [[f"{TEXT} What is it", "A cat."], [TEXT, "a cat"]]
+    rows = [[f"{TEXT} What is it?", "a cat"], [f"{TEXT} What is it?", "my aunt"]]
+    rows += [[f"{TEXT} What is it", "A cat."]]
     assert len(set(kept_of(*rows))) == 1
     kept = kept_of(*rows, by_answers=True)
-    assert kept[0] == kept[2] == kept[3]
+    assert kept[0] == kept[2]
     assert kept[1] == 1
 
 

@@ -12,6 +12,7 @@ from loray.data.steps.toxicity import (
     score_of,
 )
 from loray.errors import SpecError
+from tests.data.steps.hate_rows import harmless, hateful, share_found
 
 NONE = frozenset[bytes]()
 MADE_UP = WordList(
@@ -83,6 +84,48 @@ def test_medicine_law_animals_names_and_code_are_left_alone(line):
 def test_our_list_has_what_it_should(rotated, score):
     word = plain(rotated)
     assert score_of(row(f"You {word.upper()}!")) == score
+
+
+@pytest.mark.parametrize(
+    ("rotated", "score"),
+    [
+        ("Fpurv\u00dfr", 1),
+        ("nefpuybpu", 1),
+        ("chgnva", 1),
+        ("zvreqn", 1),
+        ("fgebamb", 1),
+        ("pnenyub", 1),
+        ("xhejn", 1),
+        ("fpujhpugry", 3),
+        ("znevp\u00f3a", 3),
+    ],
+)
+def test_our_list_has_words_of_other_languages(rotated, score):
+    assert score_of(row(f"{plain(rotated)}!")) == score
+
+
+def test_what_people_are_attacked_for_counts_as_a_slur():
+    assert score_of(row("All foreigners are vermin. We should kill foreigners!")) == 6
+    assert score_of(row("Foreigners are welcome. Vermin is not.")) == 0
+    assert find_toxicity(row("All foreigners are vermin.")) == "toxicity"
+
+
+def test_a_slur_that_is_spoken_about_counts_as_profanity():
+    said = WordList(frozenset({digest_of("blorf")}), frozenset({digest_of("snerg")}))
+    assert score_of(row("Get out, snerg"), said) == 3
+    assert score_of(row("They called me a snerg. You blorf!"), said) == 2
+    assert score_of(row('The word "snerg" hurts'), said) == 1
+    own = said.with_words(frozenset({digest_of("frob")}))
+    assert score_of(row("They called me a frob"), own) == 3
+
+
+def test_hateful_sentences_are_found_far_more_often_than_harmless_ones():
+    """Shares of a table of our own: 9 and 12 in 100 when only words were looked up."""
+    assert len(hateful()) >= 100
+    assert len(harmless()) >= 100
+    assert len({*hateful(), *harmless()}) == len(hateful()) + len(harmless())
+    assert share_found(hateful()) >= 0.6
+    assert share_found(harmless()) <= 0.01
 
 
 def test_our_list_is_digests_alone():

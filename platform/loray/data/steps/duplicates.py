@@ -11,7 +11,7 @@ from loray.data.ledger import Ledger
 from loray.data.steps import near_duplicates
 from loray.data.steps.chain import digest_column
 from loray.data.steps.minhash import band_column
-from loray.data.steps.similarity import AreAlike, Rule
+from loray.data.steps.similarity import Likeness, Rule
 from loray.spec.steps import ExactDuplicatesStep, NearDuplicatesStep, Step
 
 REASON = "exact_duplicate"
@@ -22,12 +22,13 @@ def mark_duplicates(
     ledger: Ledger,
     steps: Sequence[Step],
     tables: Callable[[], Iterable[pa.Table]],
-    likeness: Callable[[Rule], AreAlike],
+    likeness: Callable[[Rule], Likeness],
 ) -> None:
-    """Reject every row that is a duplicate of a row with a smaller id.
+    """Reject every row that is a duplicate of another.
 
     Several such steps count in their order: a row that one rejects takes no part in the next. What
-    a later step said of a duplicate does not count: it would not have seen the row.
+    a later step said of a duplicate does not count: it would not have seen the row. A row that
+    others were rejected for as near duplicates stays: what is like it need not be like them.
 
     Args:
         tables: gives the rows' ids with their digests and band keys, in any order.
@@ -36,13 +37,14 @@ def mark_duplicates(
     for number, step in enumerate(steps):
         if isinstance(step, ExactDuplicatesStep):
             rows, digests = _taking_part(ledger, tables(), digest_column(number))
-            _mark(ledger, rows, _first_equal(digests), REASON)
+            _mark(ledger, rows, _first_equal(digests), REASON, np.nan)
         elif isinstance(step, NearDuplicatesStep):
             rows, digests = _taking_part(ledger, tables(), band_column(number))
             keys = digests.view("<u4").reshape(len(rows), digests.itemsize // 4)
-            are_alike = likeness(Rule(step.threshold, step.by_answers))
-            originals = near_duplicates.find_originals(keys, _among(rows, are_alike))
-            _mark(ledger, rows, originals, near_duplicates.REASON)
+            compare = _among(rows, likeness(Rule(step.threshold, step.by_answers)))
+            is_fixed = np.isin(rows, ledger.original[~np.isnan(ledger.similarity)])
+            kept, similarity = near_duplicates.find_originals(keys, compare, is_fixed)
+            _mark(ledger, rows, kept, near_duplicates.REASON, similarity)
     _follow(ledger)
 
 
@@ -51,7 +53,7 @@ def _taking_part(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows that are compared, ordered by id as the ledger is, and what they are compared by.
 
-    That is 84 bytes a row for near duplicates at the usual threshold, so it is held but once.
+    That is 56 bytes a row for near duplicates at the usual threshold, so it is held but once.
     """
     has_one = np.zeros(len(ledger.ids), dtype=bool)
     digests = np.empty(0, dtype="S1")
@@ -76,15 +78,23 @@ def _bytes_of(digests: pa.FixedSizeBinaryArray) -> memoryview:
     return memoryview(digests.buffers()[1])[start : start + len(digests) * width]
 
 
-def _among(rows: np.ndarray, are_alike: AreAlike) -> AreAlike:
+def _among(rows: np.ndarray, compare: Likeness) -> Likeness:
     """The same for pairs of places in `rows`."""
-    return lambda pairs: are_alike(rows[pairs])
+    return lambda pairs, crowds: compare(rows[pairs], crowds.renamed(rows))
 
 
-def _mark(ledger: Ledger, rows: np.ndarray, originals: np.ndarray, reason: str) -> None:
+def _mark(
+    ledger: Ledger,
+    rows: np.ndarray,
+    originals: np.ndarray,
+    reason: str,
+    similarity: np.ndarray | float,
+) -> None:
     is_duplicate = originals != np.arange(len(rows))
-    ledger.original[rows[is_duplicate]] = rows[originals[is_duplicate]]
-    ledger.rejected_by[rows[is_duplicate]] = reason
+    marked = rows[is_duplicate]
+    ledger.original[marked] = rows[originals[is_duplicate]]
+    ledger.rejected_by[marked] = reason
+    ledger.similarity[marked] = np.broadcast_to(similarity, len(rows))[is_duplicate]
 
 
 def _first_equal(values: np.ndarray) -> np.ndarray:
@@ -94,10 +104,17 @@ def _first_equal(values: np.ndarray) -> np.ndarray:
 
 
 def _follow(ledger: Ledger) -> None:
-    """A row kept by one step and rejected by the next hands its duplicates on."""
+    """A row kept by one step and rejected by the next hands its duplicates on.
+
+    One of the two steps compares texts that are equal, so the other's similarity holds for both.
+    """
     while True:
         found = np.flatnonzero(ledger.original >= 0)
-        above = ledger.original[ledger.original[found]]
+        between = ledger.original[found]
+        above = ledger.original[between]
         if not (above >= 0).any():
             return
-        ledger.original[found[above >= 0]] = above[above >= 0]
+        found, between, above = (rows[above >= 0] for rows in (found, between, above))
+        ledger.original[found] = above
+        pair = ledger.similarity[found], ledger.similarity[between]
+        ledger.similarity[found] = np.fmin(*pair)

@@ -2,8 +2,9 @@
 
 Most English rows are known by their function words, in a fiftieth of a millisecond. The others are
 scored by py3langid over words of prose: what is code, markup or an address names no language, and
-a row with too little else is kept. So is a row that the model is unsure about, since commands,
-chemistry and lists of names look like no language at all.
+neither counts for nor against a row. A row with too little else is kept, and so is one of which
+less than `LEAST_PROSE` of the words that are left are prose. So is a row that the model is unsure
+about, since commands, chemistry and lists of names look like no language at all.
 
 The model knows 139 languages, takes 3 s to load and 150 MB, once a process. Its probability
 of English is below 0.001 for a sentence in any of the languages of the tests, and seldom below 0.1
@@ -41,14 +42,19 @@ LEAST_SHARE = 0.1
 LEAST_PROSE = 0.6
 """Share of a text's words that are words of prose; below it, the text is taken for code."""
 NOT_PROSE = re.compile(
-    r"`[^`\n]+`|\w+://\S+|\{\{.*?\}\}|</?[A-Za-z][^<>\n]{0,200}>|\$[^$\n]+\$|\\\w+"
+    r"`[^`\n]+`|[a-zA-Z]{2,10}://\S+|\{\{[^{}\n]*\}\}|</?[A-Za-z][^<>\n]{0,200}>|\$[^$\n]+\$"
+    r"|\\\w+|(?<!\S)-{1,2}[A-Za-z][\w=.-]*"
 )
-"""Inline code, addresses, placeholders, tags, formulas."""
+"""Inline code, addresses, placeholders, tags, formulas, options of commands."""
+NAME = re.compile("[a-z]+(?:-[a-z]+)+")
+"""`apt-get` as well as `well-known`: such a word counts neither as prose nor as code."""
+JOINT = re.compile("['-]")
+"""What joins the parts of a word: `d'un`, `Android-Werkzeug`."""
 ASCII_MARK = re.compile(r"[!-&(-,./0-@\[-`{-~]")
 """Any mark or digit of ASCII but the apostrophe and the hyphen."""
 LONGEST_WORD = 30
 """Letters of ASCII beyond which a word is a scream, a name of code or a formula of chemistry."""
-EDGES = ".,;:!?\"'()[]*_-"
+EDGES = ".,;:!?\"'()[]*_-<>|#=+~/&\u00ab\u00bb\u2013\u2014\u2018\u201c\u201d\u201e\u2026\u2022"
 NO_LANGUAGE = "zxx"
 """The model's label for what is none. Source: ISO 639-2."""
 
@@ -58,8 +64,9 @@ def find_language(turns: Sequence[Turn], rules: LanguageStep) -> str | None:
     sample = sample_of([turn["content"] for turn in turns if turn["role"] not in JSON_ROLES])
     if "en" in rules.keep and _is_plainly_english(sample):
         return None
-    words = words_of_prose(sample)
-    if not _can_be_judged(words, len(sample.split()), rules.min_letters):
+    written = _words_of(sample)
+    words = [word for word in written if _is_prose(word)]
+    if not _can_be_judged(words, len(written), rules.min_letters):
         return None
     first = probability_of(rules.keep, " ".join(words[:: len(words) // FIRST_WORDS or 1]))
     if not NO_HOPE < first < NO_DOUBT:
@@ -78,10 +85,7 @@ def sample_of(texts: Sequence[str]) -> str:
 
 def words_of_prose(text: str) -> list[str]:
     """The words of `text` that are neither code nor numbers, without marks around them."""
-    if text.isupper():
-        text = text.lower()
-    words = (word.strip(EDGES) for word in NOT_PROSE.sub(" ", text).split())
-    return [word for word in words if word and _is_prose(word)]
+    return [word for word in _words_of(text) if _is_prose(word)]
 
 
 def probability_of(languages: Collection[str], text: str) -> float:
@@ -102,20 +106,45 @@ def _is_plainly_english(text: str) -> bool:
     return num_found >= FEWEST_FUNCTION_WORDS and num_found >= LEAST_SHARE * len(words)
 
 
+def _words_of(text: str) -> list[str]:
+    """What blanks divide, without inline code and without marks around words; no lone marks."""
+    if text.isupper():
+        text = text.lower()
+    text = NOT_PROSE.sub(" ", text).replace("\u2019", "'")
+    words = [word.strip(EDGES) for word in text.split()]
+    return [word for word in words if word and not ("-" in word and NAME.fullmatch(word))]
+
+
 def _is_prose(word: str) -> bool:
-    """Whether a word has letters only, and no capital within; vowel signs of Indic scripts pass."""
+    """Whether a word has letters only, and no capital within; vowel signs of Indic scripts pass.
+
+    Its parts may be joined by apostrophes and hyphens.
+    """
     if word.isascii():
-        is_name = word[1:].islower() or len(word) == 1
-        return is_name and word.isalpha() and len(word) <= LONGEST_WORD
+        parts = JOINT.split(word) if "'" in word or "-" in word else [word]
+        return len(word) <= LONGEST_WORD and all(map(_is_plain, parts))
     has_letter = any(char.isalpha() for char in word if char > "\x7f")
     return has_letter and word[0].isalpha() and ASCII_MARK.search(word) is None
+
+
+def _is_plain(part: str) -> bool:
+    return part.isalpha() and (part[1:].islower() or len(part) == 1)
 
 
 def _can_be_judged(words: Sequence[str], num_words: int, min_letters: int) -> bool:
     """Whether most of a text is prose, and there is enough of it that differs."""
     if len(words) < LEAST_PROSE * num_words:
         return False
-    return sum(len(word.encode()) for word in set(words)) >= min_letters
+    return sum(map(_weight, set(words))) >= min_letters
+
+
+def _weight(word: str) -> int:
+    """Bytes of a word; twice as many where it is no name and has an apostrophe or an accent.
+
+    Code has no such words, so a few of them are enough.
+    """
+    is_telling = word.islower() and ("'" in word or not word.isascii())
+    return len(word.encode()) * (2 if is_telling else 1)
 
 
 @cache

@@ -1,37 +1,49 @@
-"""True similarity of pairs of rows, by the shingles of just the rows that are in a pair.
+"""Which pairs of rows are near duplicates, and how similar they are.
 
-Shingles are made again from the rows' turns. Pairs are cut into chunks, rows are sent to every
-chunk that needs them, and each task compares some chunks.
+Shingles are made again from the turns of just the rows that are in a pair, or in the crowd of one.
+Pairs are cut into chunks, rows are sent to every chunk that needs them, and each task compares
+some chunks. Of a pair, sets of shingles are compared first, which rules out nearly all; then what
+each row says of its own (`loray.data.steps.crowds`); then the texts, for the few differences that
+turn what is said (`loray.data.steps.differences`).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loray.data.batch import Stage
+from loray.data.batch import Stage, turn_lists
 from loray.data.exchange import in_order
 from loray.data.ids import row_numbers
+from loray.data.steps.candidates import Crowds
 from loray.data.steps.components import Components
-from loray.data.steps.shingles import shingle
+from loray.data.steps.crowds import OwnParts, is_among
+from loray.data.steps.differences import Said, differ, say
+from loray.data.steps.shingles import CONTEXT_ROLES, IN_ANSWER, IN_CONTEXT, shingle
 
 if TYPE_CHECKING:
     from ray.data.dataset import MaterializedDataset
 
-AreAlike: TypeAlias = Callable[[np.ndarray], np.ndarray]
-"""From pairs (n, 2) of the ledger's rows to whether the two of each are alike (n,)."""
+Likeness: TypeAlias = Callable[[np.ndarray, Crowds], np.ndarray]
+"""From pairs (n, 2) of the ledger's rows, and crowds among them, to the similarity of the two of
+each (n,): 0 where they are no near duplicates."""
 CHUNK_PAIRS = 2048
 """Pairs compared by one task: a few megabytes of shingles."""
+PLACES = 4
+"""What a shingle's two lowest bits tell apart."""
 
 
 class Rule(NamedTuple):
     """When two rows are alike."""
 
     threshold: float
-    """Least Jaccard similarity |A & B| / |A | B| of their shingles."""
+    """Least Jaccard similarity |A & B| / |A | B| of their shingles, of those outside of the context
+    taken by themselves, and of those that the rows say of their own."""
     by_answers: bool
     """Whether the shingles of their answers must be as similar, taken by themselves.
 
@@ -41,7 +53,7 @@ class Rule(NamedTuple):
 
 @dataclass(frozen=True)
 class ShingleRows:
-    """Of a batch, the rows that are wanted: their number in `ids`, their chunks, their shingles."""
+    """Of a batch, the rows that are wanted: their number in `ids`, their chunks, what they say."""
 
     ids: np.ndarray
     """The ledger's."""
@@ -53,12 +65,17 @@ class ShingleRows:
         object.__setattr__(self, "_wanted", np.unique(self.visits[:, 0]))
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """A table `row: int64, chunk: int64, shingles: list<uint64>`, the shingles as sets."""
+        """A table of the rows with their chunks.
+
+        Its columns: `row: int64, chunk: int64, shingles: list<uint64>` as sets, and `asked: string,
+        answered: string`.
+        """
         batch = batch.select(["id", "turns"]).filter(pc.is_valid(batch["id"]))
         numbers = np.searchsorted(self.ids, row_numbers(batch["id"]))
-        is_wanted = np.isin(numbers, self._wanted)
+        is_wanted = is_among(numbers, self._wanted)
         numbers = numbers[is_wanted]
-        found = shingle(batch["turns"].combine_chunks().filter(pa.array(is_wanted)))
+        turns = batch["turns"].filter(pa.array(is_wanted))
+        found = shingle(turns.combine_chunks())
         sets = [
             np.unique(found.hashes[a:b])
             for a, b in zip(found.starts[:-1], found.starts[1:], strict=True)
@@ -67,11 +84,14 @@ class ShingleRows:
         last = np.searchsorted(self.visits[:, 0], numbers, side="right")
         at = np.repeat(np.arange(len(numbers)), last - first)
         chunks = [self.visits[a:b, 1] for a, b in zip(first, last, strict=True)]
+        texts = [texts_of(row or []) for row in turn_lists(turns)]
         return pa.table(
             {
                 "row": numbers[at],
                 "chunk": np.concatenate([*chunks, np.empty(0, dtype=np.int64)]),
                 "shingles": _lists([sets[n] for n in at]),
+                "asked": pa.array([texts[n][0] for n in at], pa.large_string()),
+                "answered": pa.array([texts[n][1] for n in at], pa.large_string()),
             }
         )
 
@@ -83,57 +103,108 @@ class CompareChunks:
     pairs: np.ndarray
     bounds: np.ndarray
     """Where each chunk's pairs begin in `pairs`, and where the last one's end."""
+    crowds: Crowds
     rule: Rule
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        """A table `pair: int64` of those that are alike; `rows` in order of chunk."""
+        """A table `pair: int64, similarity: double` of those alike; `rows` in order of chunk."""
         chunks, starts = np.unique(rows["chunk"].to_numpy(), return_index=True)
         ends = np.append(starts[1:], rows.num_rows)
-        found = [np.empty(0, dtype=np.int64)]
+        pairs, similarities = [np.empty(0, dtype=np.int64)], [np.empty(0)]
         for chunk, start, end in zip(chunks, starts, ends, strict=True):
             first, last = self.bounds[chunk : chunk + 2]
-            alike = are_alike(rows.slice(start, end - start), self.pairs[first:last], self.rule)
-            found.append(first + np.flatnonzero(alike))
-        return pa.table({"pair": np.concatenate(found)})
+            rows_here = RowsAtHand(rows.slice(start, end - start), self.crowds, self.rule)
+            found = rows_here.similarities(self.pairs[first:last])
+            pairs.append(first + np.flatnonzero(found))
+            similarities.append(found[found > 0])
+        return pa.table({"pair": np.concatenate(pairs), "similarity": np.concatenate(similarities)})
 
 
-def are_alike(rows: pa.Table, pairs: np.ndarray, rule: Rule) -> np.ndarray:
-    """Which pairs are alike by `rule`; `rows` as `ShingleRows` gives them."""
-    rows = rows.sort_by("row").combine_chunks()
-    values = pc.list_flatten(rows["shingles"]).to_numpy()
-    sizes = pc.list_value_length(rows["shingles"]).to_numpy()
-    starts = np.cumsum(sizes) - sizes
-    at = np.searchsorted(rows["row"].to_numpy(), pairs)
-    small, large = np.sort(sizes[at], axis=1).T
-    shared = np.zeros((2, len(pairs)), dtype=np.int64)  # of all shingles; of those of answers
-    for number in np.flatnonzero(
-        small / np.maximum(large, 1) >= rule.threshold
-    ):  # no similarity is greater
-        one, other = (values[starts[n] : starts[n] + sizes[n]] for n in at[number])
-        place = np.searchsorted(one, other)
-        both = other[one[np.minimum(place, len(one) - 1)] == other]
-        shared[:, number] = len(both), np.count_nonzero(both & np.uint64(1))
-    alike = _reaches(rule.threshold, shared[0], sizes[at].sum(axis=1))
-    alike[large == 0] = False
-    if rule.by_answers:
-        odd = np.concatenate([[0], np.cumsum(values & np.uint64(1), dtype=np.int64)])
-        answers = odd[starts + sizes] - odd[starts]
-        alike &= _reaches(rule.threshold, shared[1], answers[at].sum(axis=1))
-    return alike
+class RowsAtHand:
+    """Rows that can be compared with each other, as `ShingleRows` gives them."""
+
+    def __init__(self, rows: pa.Table, crowds: Crowds, rule: Rule) -> None:
+        self._rows = rows.sort_by("row").combine_chunks()
+        self._rule = rule
+        self._numbers = self._rows["row"].to_numpy()
+        self._values = pc.list_flatten(self._rows["shingles"]).to_numpy()
+        lengths = pc.list_value_length(self._rows["shingles"]).to_numpy()
+        self._bounds = np.concatenate([[0], np.cumsum(lengths)])
+        self._said: dict[int, tuple[Said, ...]] = {}
+        self._own = OwnParts(crowds, self._set_of, with_answers=rule.by_answers)
+
+    def similarities(self, pairs: np.ndarray) -> np.ndarray:
+        """The similarity of the two rows of each pair; 0 where they are no near duplicates."""
+        at = np.searchsorted(self._numbers, pairs)
+        small, large = np.sort(self._sizes[at].sum(axis=2), axis=1).T
+        shared = np.zeros((len(pairs), PLACES), dtype=np.int64)
+        likely = np.flatnonzero(small >= np.maximum(large, 1) * self._rule.threshold)
+        for number in likely:  # of the others, no similarity is as great
+            one, other = (self._values[self._bounds[n] : self._bounds[n + 1]] for n in at[number])
+            both = other[is_among(other, one)]
+            shared[number] = np.bincount(both & np.uint64(PLACES - 1), minlength=PLACES)
+        total = self._sizes[at].sum(axis=1)
+        is_likely = np.zeros(len(pairs), dtype=bool)
+        is_likely[likely] = True
+        for places in self._compared:
+            is_likely &= _reaches(
+                self._rule.threshold, shared[:, places].sum(axis=1), total[:, places].sum(axis=1)
+            )
+        for number in np.flatnonzero(is_likely):
+            is_likely[number] = self._say_the_same(*pairs[number].tolist())
+        found = shared.sum(axis=1) / np.maximum(total.sum(axis=1) - shared.sum(axis=1), 1)
+        return np.where(is_likely, found, 0.0)
+
+    @cached_property
+    def _sizes(self) -> np.ndarray:
+        """(rows, PLACES): the shingles of each row by place."""
+        row = np.repeat(np.arange(len(self._numbers)), np.diff(self._bounds))
+        coded = row * PLACES + (self._values & np.uint64(PLACES - 1)).astype(np.int64)
+        return np.bincount(coded, minlength=PLACES * len(self._numbers)).reshape(-1, PLACES)
+
+    @property
+    def _compared(self) -> list[list[int]]:
+        """The places whose shingles are compared by themselves."""
+        every = range(PLACES)
+        outside = [place for place in every if not place & int(IN_CONTEXT)]
+        answers = [place for place in every if place & int(IN_ANSWER)]
+        return [list(every), outside, *([answers] if self._rule.by_answers else [])]
+
+    def _say_the_same(self, one: int, other: int) -> bool:
+        if self._own.similarity(one, other) < self._rule.threshold:
+            return False
+        return not differ(self._said_by(one), self._said_by(other))
+
+    def _said_by(self, row: int) -> tuple[Said, ...]:
+        if row not in self._said:
+            at = int(np.searchsorted(self._numbers, row))
+            columns = ("asked", "answered") if self._rule.by_answers else ("asked",)
+            self._said[row] = tuple(say(self._rows[name][at].as_py()) for name in columns)
+        return self._said[row]
+
+    def _set_of(self, row: int) -> np.ndarray:
+        at = int(np.searchsorted(self._numbers, row))
+        return np.asarray(self._values[self._bounds[at] : self._bounds[at + 1]])
 
 
-def likeness(rows: "MaterializedDataset[pa.Table]", ids: np.ndarray, rule: Rule) -> AreAlike:
+def texts_of(turns: Sequence[dict[str, str]]) -> tuple[str, str]:
+    """What is asked or read in a row, and what is answered; system turns and tools are neither."""
+    asked = [t["content"] for t in turns if t["role"] not in {*CONTEXT_ROLES, "assistant"}]
+    return "\n".join(asked), "\n".join(t["content"] for t in turns if t["role"] == "assistant")
+
+
+def likeness(rows: "MaterializedDataset[pa.Table]", ids: np.ndarray, rule: Rule) -> Likeness:
     """How to compare pairs of the rows of a corpus, in tasks."""
 
-    def compare(pairs: np.ndarray) -> np.ndarray:
-        alike = np.zeros(len(pairs), dtype=bool)
+    def compare(pairs: np.ndarray, crowds: Crowds) -> np.ndarray:
+        similarity = np.zeros(len(pairs))
         if len(pairs):
-            order, bounds, visits = chunked(pairs, CHUNK_PAIRS)
+            order, bounds, visits = chunked(pairs, crowds, CHUNK_PAIRS)
             send = ShingleRows(ids, visits)
-            chunks = CompareChunks(pairs[order], bounds, rule)
+            chunks = CompareChunks(pairs[order], bounds, crowds, rule)
             for found in in_order(rows, send, "chunk", len(bounds) - 1, chunks):
-                alike[order[found["pair"].to_numpy()]] = True
-        return alike
+                similarity[order[found["pair"].to_numpy()]] = found["similarity"].to_numpy()
+        return similarity
 
     return compare
 
@@ -142,18 +213,20 @@ def compare_here(
     batches: Callable[[Stage], Iterable[pa.Table]],
     ids: np.ndarray,
     pairs: np.ndarray,
+    crowds: Crowds,
     rule: Rule,
 ) -> np.ndarray:
-    """Which pairs are alike; `batches` gives all batches of the corpus, prepared."""
+    """The similarities of pairs; `batches` gives all batches of the corpus, prepared."""
     if not len(pairs):
-        return np.zeros(0, dtype=bool)
-    wanted = np.unique(pairs)
-    visits = np.stack([wanted, np.zeros_like(wanted)], axis=1)
+        return np.zeros(0)
+    _, _, visits = chunked(pairs, crowds, len(pairs))
     rows = pa.concat_tables(batches(ShingleRows(ids, visits)))
-    return are_alike(rows, pairs, rule)
+    return RowsAtHand(rows, crowds, rule).similarities(pairs)
 
 
-def chunked(pairs: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def chunked(
+    pairs: np.ndarray, crowds: Crowds, size: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cut pairs into chunks of `size`, those of one component together.
 
     Returns:
@@ -164,16 +237,26 @@ def chunked(pairs: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.nd
     components.unite(flat.reshape(pairs.shape))
     left = flat.reshape(pairs.shape)[:, 0]
     order = np.lexsort([left, components.roots()[left]])
-    chunk = np.arange(len(pairs)) // size
     bounds = np.append(np.arange(0, len(pairs), size), len(pairs))
-    both = np.stack([pairs[order].ravel(), np.repeat(chunk, 2)], axis=1)
-    return order, bounds, np.unique(both, axis=0)
+    visits = [
+        _visits(chunk, pairs[order[a:b]], crowds) for chunk, (a, b) in enumerate(pairwise(bounds))
+    ]
+    every = np.concatenate(visits)
+    return order, bounds, every[np.lexsort([every[:, 1], every[:, 0]])]
+
+
+def _visits(chunk: int, pairs: np.ndarray, crowds: Crowds) -> np.ndarray:
+    """The rows of some pairs and of their crowds, each with the chunk."""
+    rows = np.unique(pairs)
+    members = crowds.around(rows).members
+    wanted = np.union1d(rows, members[members >= 0])
+    return np.stack([wanted, np.full(len(wanted), chunk)], axis=1)
 
 
 def _reaches(threshold: float, shared: np.ndarray, total: np.ndarray) -> np.ndarray:
     """Whether so many shared elements of two sets, whose sizes add up to `total`, are enough.
 
-    Two empty sets are equal.
+    Where neither row has any, there is nothing to compare.
     """
     return np.asarray((total == 0) | (shared / np.maximum(total - shared, 1) >= threshold))
 

@@ -1,13 +1,16 @@
-"""Slurs and profanity, word by word: a score by which rows are put aside for a person to look at.
+"""Profanity, slurs and attacks on groups: a score by which rows are put aside for a person to see.
 
-This finds words, not malice. Published lists found 8 to 14 in 100 hateful sentences of HateCheck,
-and half of what they found was harmless; hatred seldom needs a listed word. So the score says
-where to look first, and a low one says nothing. Our list leaves out every word with a sound use
-in medicine, law, biology or as a name, and finds less still.
+A profane word counts 1; a slur, and a sentence that attacks people for what they are
+(`loray.data.steps.attacks`), 3. A slur in a sentence that quotes it, speaks about it or says it of
+oneself counts 1. A word is looked up as it is written, in lower case, and with look-alikes read as
+letters ("5h1t" spells a word); a letter said three times or more counts once or twice. Words
+written apart and words inside other words are not found.
 
-A profane word counts 1, a slur 3. A word is looked up as it is written, in lower case, and with
-look-alikes read as letters ("5h1t" spells a word); a letter said three times or more counts once
-or twice. Words written apart, in other scripts or inside other words are not found.
+This finds words and set phrases, not malice, and says little by its silence: most hatred has
+neither. Word lists are in English, German, French, Spanish, Italian, Portuguese, Dutch, Polish,
+Russian, Swedish and Turkish, attacks in English alone. The lists leave out every word with a sound
+use in medicine, law, biology or as a name. What it finds and what it misses is measured in
+`tests/data/steps/test_toxicity.py`.
 """
 
 import hashlib
@@ -18,6 +21,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from loray.data.steps.attacks import SENTENCE_END, is_about, num_attacks
 from loray.data.steps.toxicity_digests import PROFANITY, SLURS
 from loray.errors import SpecError
 from loray.models.markup import Turn
@@ -41,15 +45,22 @@ class WordList:
 
     profanity: frozenset[bytes] = PROFANITY
     slurs: frozenset[bytes] = SLURS
+    own: frozenset[bytes] = frozenset()
 
     def with_words(self, digests: frozenset[bytes]) -> "WordList":
-        """This list and a user's own words, which weigh as much as slurs."""
-        return WordList(self.profanity, self.slurs | digests)
+        """This list and a user's own words, which weigh as much as slurs wherever they stand."""
+        return WordList(self.profanity, self.slurs, self.own | digests)
+
+    def spoken_about(self) -> "WordList":
+        """This list where slurs are named, and not used."""
+        return WordList(self.profanity | self.slurs, frozenset(), self.own)
 
     def weight_of(self, word: str) -> int:
         """What a word adds to a score."""
         digest = digest_of(word)
-        return SLUR_WEIGHT if digest in self.slurs else int(digest in self.profanity)
+        if digest in self.slurs or digest in self.own:
+            return SLUR_WEIGHT
+        return int(digest in self.profanity)
 
 
 OUR_LIST = WordList()
@@ -63,9 +74,21 @@ def find_toxicity(
 
 
 def score_of(turns: Sequence[Turn], words: WordList = OUR_LIST) -> int:
-    """The weights of a row's listed words, each counted as often as it stands there."""
-    scores = _scores_by(words)
-    return sum(sum(map(scores.__getitem__, _folded(t["content"]).split())) for t in turns)
+    """The weights of a row's listed words and attacks, each counted as often as it stands there."""
+    return sum(_score_of(_folded(turn["content"]), words) for turn in turns)
+
+
+def _score_of(text: str, words: WordList) -> int:
+    score = _weigh(text, words)
+    if score >= SLUR_WEIGHT:
+        sentences = SENTENCE_END.split(text)
+        named = words.spoken_about()
+        score = sum(_weigh(each, named if is_about(each) else words) for each in sentences)
+    return score + SLUR_WEIGHT * num_attacks(text)
+
+
+def _weigh(text: str, words: WordList) -> int:
+    return sum(map(_scores_by(words).__getitem__, text.split()))
 
 
 def digest_of(word: str) -> bytes:

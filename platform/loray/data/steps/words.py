@@ -4,7 +4,8 @@ Near duplicates and contamination are both looked for in words, so that layout, 
 punctuation make no difference. A text is normalised first: NFKC, then casefold. A word is a run of
 letters, marks, digits and underscores. Scripts that put no space between words (Han, Kana, Thai,
 Lao, Khmer, Burmese) give one word for each character. A symbol, where symbols are asked for, is a
-word too: in code and sums `a + b` is not `a - b`. All other punctuation separates words.
+word too: in code and sums `a + b` is not `a - b`. All other punctuation separates words, but where
+symbols are asked for, a text of nothing but punctuation has its marks for words: `?` is not `!`.
 
 A word's hash is a polynomial of its code points modulo 2^64, taken from sums over the whole string
 that all texts make together: a thousand texts cost some twenty passes of numpy, no loop over words.
@@ -23,7 +24,7 @@ from loray.data.ids import scramble
 BASE = 0x9E3779B97F4A7C15
 """Odd, so that it has an inverse modulo 2^64."""
 MASK = (1 << 64) - 1
-SEPARATOR, LETTER, ALONE, SYMBOL = range(4)
+BLANK, MARK, LETTER, ALONE, SYMBOL = range(5)
 SYMBOLS = "#%&*/@\\-"
 """What programs and sums are written with, beside everything that Unicode calls a symbol."""
 UNSPACED = (
@@ -58,7 +59,7 @@ def normalise(text: str) -> str:
 
 
 def words_of(texts: Sequence[str], *, with_symbols: bool) -> Words:
-    """The words of `texts`; punctuation alone gives none, and neither does an empty text."""
+    """The words of `texts`; an empty text gives none."""
     normal = [normalise(text) for text in texts]
     joined = "\n".join([*normal, ""])
     codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype="<u4")
@@ -66,11 +67,15 @@ def words_of(texts: Sequence[str], *, with_symbols: bool) -> Words:
     is_alone = kinds >= ALONE if with_symbols else kinds == ALONE
     edges = np.diff((kinds == LETTER).view(np.int8), prepend=0, append=0)
     first, last = edges[:-1] == 1, edges[1:] == -1
-    start, end = np.flatnonzero(first | is_alone), np.flatnonzero(last | is_alone) + 1
     ends = np.cumsum(np.fromiter(map(len, normal), dtype=np.int64, count=len(normal)) + 1)
-    return Words(
-        _hashes(codes, start, end), np.searchsorted(ends, start, side="right"), start, end, joined
-    )
+    start = np.flatnonzero(first | is_alone)
+    text = np.searchsorted(ends, start, side="right")
+    if with_symbols and (is_empty := np.bincount(text, minlength=len(texts)) == 0).any():
+        is_alone |= (kinds == MARK) & np.repeat(is_empty, np.diff(ends, prepend=0))
+        start = np.flatnonzero(first | is_alone)
+        text = np.searchsorted(ends, start, side="right")
+    end = np.flatnonzero(last | is_alone) + 1
+    return Words(_hashes(codes, start, end), text, start, end, joined)
 
 
 def runs_of(sizes: np.ndarray, limit: int) -> Iterator[tuple[int, int]]:
@@ -110,5 +115,5 @@ def _kind(char: str) -> int:
     if category[0] == "S" or char in SYMBOLS:
         return SYMBOL
     if category[0] not in "LMN" and char != "_":
-        return SEPARATOR
+        return BLANK if category[0] in "ZC" else MARK
     return ALONE if unicodedata.name(char, "").startswith(UNSPACED) else LETTER
