@@ -12,8 +12,8 @@ DIGEST = "0" * 64
 def imported(loray, workplace: Path):
     """Two versions of an adapter that PEFT saved elsewhere."""
     for seed in (1, 2):
-        folder = write_adapter(workplace / f"adapter-{seed}", seed=seed, base="base")
-        assert loray("registry", "import", "bot", str(folder), "--base-model", "base").code == 0
+        folder = write_adapter(workplace / f"adapter-{seed}", seed=seed, base="narrow")
+        assert loray("registry", "import", "bot", str(folder), "--base-model", "narrow").code == 0
     return loray
 
 
@@ -32,7 +32,7 @@ def test_a_bare_name_shows_all_versions_and_a_reference_one(imported):
     assert [v["number"] for v in imported("registry", "show", "bot", "--json").document] == [1, 2]
     said = imported("registry", "show", "bot@2")
     assert "bot@2  registered" in said.out
-    assert "base_model      base" in said.out
+    assert "base_model      narrow" in said.out
 
 
 def test_an_alias_moves_by_compare_and_swap(imported):
@@ -65,7 +65,7 @@ def test_a_version_is_exported_as_peft_saves_it(imported, workplace: Path):
 
 def test_lineage_leads_back_to_the_base(imported):
     (version,) = imported("registry", "lineage", "bot@1", "--json").document
-    assert version["lineage"]["base_model"] == "base"
+    assert version["lineage"]["base_model"] == "narrow"
 
 
 def test_fsck_ends_with_1_when_a_blob_is_damaged(imported, workplace: Path):
