@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 
 from loray.models.chat import _conversation
 from loray.models.markup import markup_of
-from loray.models.rendering import _encode_by_characters, _encode_by_controls, render
+from loray.models.rendering import (
+    _encode_by_characters,
+    _encode_by_controls,
+    render_answers,
+    render_prompt,
+)
 from tests.models.test_chat import BASE, TOKENIZERS, WORDS, texts
 
 
@@ -15,7 +20,8 @@ def both_ways(contents: list[str], name: str, *, open_prompt: bool = False):
     roles = ["user", "assistant"] * len(contents)
     turns = [{"role": r, "content": c} for r, c in zip(roles, contents, strict=False)]
     markup = markup_of(TOKENIZERS[name])
-    rendered = render(_conversation(turns, BASE, markup), markup, open_prompt=open_prompt)
+    talk = _conversation(turns, BASE, markup)
+    rendered = render_prompt(talk, markup) if open_prompt else render_answers(talk, markup)[0]
     return _encode_by_controls(rendered, markup), _encode_by_characters(rendered, markup)
 
 

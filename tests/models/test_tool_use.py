@@ -6,7 +6,7 @@ import pytest
 
 from loray.errors import ModelError
 from loray.models.chat import encode, encode_prompt
-from loray.models.tool_use import conversation_of, num_answers
+from loray.models.tool_use import conversation_of
 from loray.quickstart.initialise import train_tokenizer
 from loray.spec.data import ChatSpec
 
@@ -38,7 +38,7 @@ TOKENIZER = tokenizer_with(TEMPLATE)
 
 
 def test_turns_become_the_messages_that_templates_take():
-    messages, tools = conversation_of(TURNS)
+    messages, tools, _ = conversation_of(TURNS)
     assert tools == TOOLS
     assert messages == [
         TURNS[1],
@@ -52,7 +52,7 @@ def test_turns_become_the_messages_that_templates_take():
 
 def test_calls_and_answers_are_learned_and_end():
     encoded = encode(TURNS, TOKENIZER, ChatSpec())
-    messages, tools = conversation_of(TURNS)
+    messages, tools, _ = conversation_of(TURNS)
     whole = TOKENIZER.apply_chat_template(messages, tools=tools)["input_ids"]
     assert encoded.input_ids == whole
     kept = zip(encoded.input_ids, encoded.target_mask, strict=True)
@@ -63,18 +63,13 @@ def test_calls_and_answers_are_learned_and_end():
     assert prompt == encoded.input_ids[: len(prompt)]
 
 
-@pytest.mark.parametrize(("turns", "count"), [(TURNS, 2), ([TURNS[3]], 1), (TURNS[1:3], 1)])
-def test_answers_are_counted_as_messages(turns, count):
-    assert num_answers(turns) == count
-
-
 @pytest.mark.parametrize(
     ("turns", "message"),
     [
         ([TURNS[1], TURNS[0]], "come before all other turns"),
-        ([{"role": "calls", "content": "{"}], "is no JSON"),
-        ([{"role": "calls", "content": "{}"}], "is no JSON list"),
-        ([{"role": "tool", "content": "[]"}], "is no JSON dict"),
+        ([{"role": "calls", "content": "{"}], "is not JSON"),
+        ([{"role": "calls", "content": "{}"}], "is not a JSON list"),
+        ([{"role": "tool", "content": "[]"}], "is not a JSON dict"),
         ([{**TURNS[0], "content": '["<|end|>"]'}, *TURNS[1:]], "hold a control token"),
     ],
 )

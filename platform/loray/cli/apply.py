@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from loray.cli.exits import Exit
+from loray.cli.looked_into import load_looked_into
 from loray.cli.options import json_option, set_option, spec_argument
 from loray.cli.output import complain, emit_json, harmless, say
 
@@ -28,9 +29,8 @@ def apply(spec: Path, overrides: tuple[str, ...], *, as_json: bool) -> Exit:
     applying again continues from what was committed.
     """
     from loray.pipeline import apply as pipeline
-    from loray.spec.load import load_checked
 
-    run = load_checked(spec, overrides)
+    run, _ = load_looked_into(spec, overrides)
     with _progress(as_json=as_json) as report:
         outcome = pipeline.apply(run, report=report)
     if as_json:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from loray.cli.looked_into import load_looked_into
 from loray.cli.options import json_option, set_option, spec_argument
 from loray.cli.output import emit_json, say
 from loray.spec.run import RunSpec
@@ -14,14 +15,17 @@ from loray.spec.run import RunSpec
 @set_option
 @json_option
 def validate(spec: Path, overrides: tuple[str, ...], *, as_json: bool) -> None:
-    """Name every fault of a spec at once, with its line and what to do."""
-    from loray.spec.load import load_checked
+    """Name every fault of a spec at once, with its line and what to do.
 
-    run = load_checked(spec, overrides)
+    The first rows of each source on this disk are looked at too.
+    """
+    run, notes = load_looked_into(spec, overrides)
     if as_json:
-        emit_json({"spec": str(spec), "name": run.name, "sound": True})
-    else:
-        say(f"{spec} is sound: {_in_a_sentence(run)}")
+        emit_json({"spec": str(spec), "name": run.name, "sound": True, "notes": notes})
+        return
+    say(f"{spec} is sound: {_in_a_sentence(run)}")
+    for note in notes:
+        say(f"  {note}")
 
 
 @click.command()

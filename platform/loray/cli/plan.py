@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from loray.cli.looked_into import load_looked_into
 from loray.cli.options import json_option, set_option, spec_argument
 from loray.cli.output import emit_json, say, show_table
 from loray.errors import ModelError
@@ -43,14 +44,12 @@ def plan(
     device: str | None,
 ) -> None:
     """Say what would run and why, and what it takes; starts nothing."""
-    from loray.spec.load import load_checked
-
     if device is not None:
         _what_if(spec, overrides, device, as_json=as_json, device_gib=device_gib)
         return
     from loray.pipeline.plan import make_plan
 
-    run = load_checked(spec, overrides)
+    run, _ = load_looked_into(spec, overrides)
     made = make_plan(run)
     taken = forecast_or_reason(run, device_gib)
     if as_json:

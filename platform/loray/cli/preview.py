@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from loray.data.review.changes import Trace
-    from loray.data.review.preview import Shown
+    from loray.data.review.preview import Preview, Shown
     from loray.data.review.spans import Span
     from loray.spec.run import RunSpec
 
@@ -72,22 +72,33 @@ def preview(
     run = load_checked(spec, overrides)
     folder = made_folder(run)
     asked = Asked(**chosen)
-    shown, trace = _of_sources(run, asked) if folder is None else _of_dataset(run, folder, asked)
+    found = _of_sources(run, asked) if folder is None else _of_dataset(run, folder, asked)
     if changes and folder is not None:
-        trace = _traced(run, shown)
+        found.trace = _traced(run, found.shown)
     if as_json:
         origin = "sources" if folder is None else "dataset"
-        documents = [_document(row, trace if changes else None) for row in shown]
-        emit_json({"from": origin, "rows": documents})
+        documents = [_document(row, found.trace if changes else None) for row in found.shown]
+        emit_json({"from": origin, "rows": documents, "elsewhere": dict(found.elsewhere)})
         return
     if folder is None:
         say("the dataset is not made: these are the first rows of its sources, put through the")
         say("steps just now; duplicates, the share of replay and packing take the whole corpus")
+        for note in _notes_of(run):
+            say(note)
         say()
-    _show(shown, trace, with_changes=changes)
+    _show(found.shown, found.trace, with_changes=changes)
+    for split, count in sorted(found.elsewhere.items()):
+        say(f"{count} row(s) among these are in the {split} split: --split {split} shows them")
 
 
-def _of_sources(run: "RunSpec", asked: Asked) -> "tuple[Sequence[Shown], Trace]":
+def _notes_of(run: "RunSpec") -> list[str]:
+    from loray.data.sources.peek import look_into
+
+    looked = look_into(run.data)
+    return [*(finding.message for finding in looked.findings), *looked.notes]
+
+
+def _of_sources(run: "RunSpec", asked: Asked) -> "Preview":
     from loray.data.review.preview import chain_for, preview_sources, viewer_of
 
     if asked.row_id is not None:
@@ -95,15 +106,14 @@ def _of_sources(run: "RunSpec", asked: Asked) -> "tuple[Sequence[Shown], Trace]"
     return preview_sources(run.data, asked.split, asked.rows, chain_for(run), viewer_of(run))
 
 
-def _of_dataset(run: "RunSpec", folder: Path, asked: Asked) -> "tuple[Sequence[Shown], Trace]":
+def _of_dataset(run: "RunSpec", folder: Path, asked: Asked) -> "Preview":
     """The first rows of a split, or all of one row; how they came about is another question."""
-    from loray.data.review.changes import Trace
-    from loray.data.review.preview import preview_row, preview_split, viewer_of
+    from loray.data.review.preview import Preview, preview_row, preview_split, viewer_of
 
     viewer = viewer_of(run)
     if asked.row_id is not None:
-        return preview_row(folder, asked.row_id, viewer), Trace()
-    return preview_split(folder, asked.split, asked.rows, viewer), Trace()
+        return Preview(preview_row(folder, asked.row_id, viewer))
+    return Preview(preview_split(folder, asked.split, asked.rows, viewer))
 
 
 def _traced(run: "RunSpec", shown: "Iterable[Shown]") -> "Trace":

@@ -15,6 +15,7 @@ Columns, one row for each row of the corpus:
     raw: string            the line as it came, where turns could not be read
     seconds: list<struct<name, value>>      time spent on the batch, on its first row
     found: list<struct<name, value>>        values replaced in the batch, on its first row
+    unread: list<string>   on a tally row: columns of the source that no field of the spec names
 
 A step marks, it never drops: row count and order hold, so every rejection can be counted.
 Each block ends with one tally row, whose `line` is the number of lines that the block holds.
@@ -52,6 +53,7 @@ ROWS = pa.schema(
         ("raw", pa.string()),
         ("seconds", MEASURES),
         ("found", MEASURES),
+        ("unread", pa.list_(pa.string())),
     ]
 )
 
@@ -64,12 +66,27 @@ def put(batch: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Ta
     return batch.set_column(at, batch.schema.field(at), values)
 
 
-def reject(batch: pa.Table, reasons: Sequence[str | None]) -> pa.Table:
-    """Write the reasons; the first step to reject a row keeps the credit."""
+def reject(
+    batch: pa.Table, reasons: Sequence[str | None], notes: Sequence[str | None] | None = None
+) -> pa.Table:
+    """Write the reasons, and notes to them; the first step to reject a row keeps the credit."""
     if not any(reasons):
         return batch
+    if notes is not None:
+        is_new = pc.is_null(batch["rejected_by"])
+        said = pc.if_else(is_new, pa.array(notes, pa.string()), pa.scalar(None, pa.string()))
+        batch = put(batch, "note", pc.coalesce(batch["note"], said))
     found = pa.array(reasons, pa.string())
     return put(batch, "rejected_by", pc.coalesce(batch["rejected_by"], found))
+
+
+def note_change(batch: pa.Table, name: str, is_changed: Sequence[bool]) -> pa.Table:
+    """Put `name` at the end of `changed_by` of the rows that are changed."""
+    if not any(is_changed):
+        return batch
+    rows = zip(batch["changed_by"].to_pylist(), is_changed, strict=True)
+    noted = [[*names, name] if hit else names for names, hit in rows]
+    return put(batch, "changed_by", pa.array(noted, pa.list_(pa.string())))
 
 
 def is_in(batch: pa.Table) -> np.ndarray:
@@ -105,10 +122,7 @@ def change_texts(
     mask = pa.compute.is_null(turns)
     batch = put(batch, "turns", pa.ListArray.from_arrays(offsets, rebuilt, TURNS, mask=mask))
     counts = np.concatenate([[0], np.cumsum(differs)])
-    is_changed = counts[offsets[1:]] > counts[offsets[:-1]]
-    notes = batch["changed_by"].to_pylist()
-    noted = [[*note, name] if hit else note for note, hit in zip(notes, is_changed, strict=True)]
-    return put(batch, "changed_by", pa.array(noted, pa.list_(pa.string())))
+    return note_change(batch, name, (counts[offsets[1:]] > counts[offsets[:-1]]).tolist())
 
 
 def turn_lists(turns: pa.ChunkedArray) -> list[list[dict[str, str]] | None]:

@@ -52,8 +52,15 @@ def _identity(file: SourceFile) -> str:
             raise file.unreadable(error) from error
         return f"etag:{tag} size:{file.size}"
     if file.size < CACHED_BYTES:
-        return f"sha256:{file_digest(Path(file.path))}"
+        return f"sha256:{_digest(file)}"
     return f"sha256:{_remembered_digest(file)}"
+
+
+def _digest(file: SourceFile) -> str:
+    try:
+        return file_digest(Path(file.path))
+    except OSError as error:
+        raise file.unreadable(error) from error
 
 
 def _entity_tag(file: SourceFile) -> str:
@@ -74,7 +81,7 @@ def _remembered_digest(file: SourceFile) -> str:
         remembered = digest = None
     if remembered == stamp and digest is not None:
         return str(digest)
-    found = file_digest(Path(file.path))
+    found = _digest(file)
     entry.parent.mkdir(parents=True, exist_ok=True)
     partial = entry.with_suffix(f".{os.getpid()}.partial")
     partial.write_text(json.dumps([stamp, found]), encoding="utf-8")

@@ -5,7 +5,7 @@ are known by their id as a 64-bit number; sequences by their row and their numbe
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
 
@@ -20,7 +20,7 @@ BY_ROW = ("id", "block", "suite", "split", "rejected_by", "num_targets", "length
 """What the account holds of each row."""
 NARROW = (
     "id", "line", "block", "suite", "split", "changed_by", "rejected_by", "seconds", "found",
-    "num_targets",
+    "num_targets", "unread",
 )  # fmt: skip
 """Columns that the account is made from; `input_ids` is there by its lengths only."""
 COMPARED_BY = ("digest_", "bands_")
@@ -76,6 +76,8 @@ class Ledger:
     """Worker seconds by step."""
     found: Counter[str] = field(default_factory=Counter)
     """Values replaced, by step and kind: `pii.email`."""
+    unread: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Columns that were there and that no field of the spec names, by label; sorted."""
 
     @property
     def is_kept(self) -> np.ndarray:
@@ -108,7 +110,7 @@ def make_ledger(tables: Iterable[pa.Table], blocks: list[Block]) -> Ledger:
         for name in ("seconds", "found"):
             sums[name].update(_sums(table[name]))
         is_row = pc.is_valid(table["id"])
-        tallies.append(table.select(["block", "line"]).filter(pc.invert(is_row)))
+        tallies.append(table.select(["block", "line", "unread"]).filter(pc.invert(is_row)))
         rows.append(table.select(BY_ROW).filter(is_row))
     return _ledger_of(pa.concat_tables(rows), sums, pa.concat_tables(tallies), blocks)
 
@@ -127,6 +129,7 @@ def _ledger_of(
         rejected_by=_objects(rows["rejected_by"])[order],
         original=np.full(len(ids), -1, dtype=np.int64),
         first_line=_first_lines(tallies, blocks),
+        unread=_unread(tallies, blocks),
         sequences=_sequences(rows.select(["lengths", "num_targets"]).take(pa.array(order))),
         **sums,
     )
@@ -154,6 +157,13 @@ def _first_lines(tallies: pa.Table, blocks: list[Block]) -> np.ndarray:
         if before.file is block.file:
             first[block.number] = first[before.number] + lines[before.number]
     return first
+
+
+def _unread(tallies: pa.Table, blocks: list[Block]) -> dict[str, list[str]]:
+    names: dict[str, set[str]] = {}
+    for tally in tallies.select(["block", "unread"]).to_pylist():
+        names.setdefault(blocks[tally["block"]].file.label, set()).update(tally["unread"] or ())
+    return {label: sorted(found) for label, found in names.items() if found}
 
 
 def _sequences(rows: pa.Table) -> Sequences:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,16 @@ from loray.data.replay import draw_replay
 from loray.data.sequences.packing import place_sequences
 from loray.data.sequences.tokens import Place, write_tokens
 from loray.data.sources.blocks import cut_into_blocks
-from loray.data.sources.files import find_files
+from loray.data.sources.files import find_files, left_out
 from loray.data.stages import absolute_path, stages_of
 from loray.data.steps.duplicates import mark_duplicates
 from loray.data.steps.similarity import likeness
-from loray.data.totals import check_budget, describe_rejects, statistics_of
+from loray.data.totals import (
+    check_budget,
+    columns_not_read,
+    describe_rejects,
+    statistics_of,
+)
 from loray.data.write import Settle, write_rows
 from loray.errors import SourceError
 from loray.models.chat import encode, end_token_id, load_tokenizer
@@ -35,10 +41,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def curate_to(out: Path, spec: RunSpec) -> dict[str, Any]:
+def curate_to(
+    out: Path, spec: RunSpec, *, report: Callable[[str], None] = log.info
+) -> dict[str, Any]:
     """Write the dataset of `spec` under the empty folder `out`.
 
     The same corpus and spec give the same bytes, whatever the number of workers.
+
+    Args:
+        report: hears a line for what is left out: files beside the sources' own, and columns.
 
     Returns:
         statistics for the manifest.
@@ -51,6 +62,8 @@ def curate_to(out: Path, spec: RunSpec) -> dict[str, Any]:
     began = time.perf_counter()
     data = spec.data
     files = find_files(data)
+    for line in left_out(data):
+        report(line)
     tokenizer = load_tokenizer(absolute_path(spec.base_model.path), spec.base_model.revision)
     stages = stages_of(spec, tokenizer)
     end_token_ids = _end_token_ids(data, tokenizer)
@@ -89,6 +102,8 @@ def curate_to(out: Path, spec: RunSpec) -> dict[str, Any]:
         ledger, num_packs=num_packs, max_tokens=data.sequence.max_tokens, held_out=held_out
     )
     found["seconds"]["total"] = round(time.perf_counter() - began, 3)
+    for line in columns_not_read(found):
+        report(line)
     log.info("curated %s", found["rows"])
     return found
 

@@ -1,6 +1,7 @@
 """Counts of what went in and what became of it, for the manifest; and the limits on them."""
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,21 @@ def check_budget(ledger: Ledger, data: DataSpec) -> None:
 def describe_rejects(quarantine: Path) -> str:
     """The first quarantined rows as lines of text, for a message."""
     rows = pq.read_table(
-        sorted(quarantine.glob("*.parquet"))[0], columns=["source", "line", "rejected_by"]
+        sorted(quarantine.glob("*.parquet"))[0], columns=["source", "line", "rejected_by", "note"]
     )
-    first = rows.slice(0, SHOWN).to_pylist()
-    return "\n".join(f"  {r['source']}:{r['line']}: {r['rejected_by']}" for r in first)
+    return "\n".join(map(_described, rows.slice(0, SHOWN).to_pylist()))
+
+
+def _described(row: dict[str, Any]) -> str:
+    note = f": {row['note']}" if row["note"] else ""
+    return f"  {row['source']}:{row['line']}: {row['rejected_by']}{note}"
+
+
+def columns_not_read(statistics: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence for each source that has columns which no field of the spec names."""
+    for label, counts in statistics["sources"].items():
+        if names := counts.get("columns_not_read"):  # datasets of before have none
+            yield f"{label}: columns that are not read: {', '.join(names)}"
 
 
 def statistics_of(
@@ -66,7 +78,11 @@ def statistics_of(
     return {
         "rows": _counts(ledger, np.ones(len(ledger.ids), dtype=bool)),
         "sources": {
-            str(label): _counts(ledger, ledger.label == label) for label in np.unique(ledger.label)
+            str(label): {
+                **_counts(ledger, ledger.label == label),
+                "columns_not_read": list(ledger.unread.get(str(label), ())),
+            }
+            for label in np.unique(ledger.label)
         },
         "changed_by": dict(sorted(ledger.changed_by.items())),
         "found": {name: int(count) for name, count in sorted(ledger.found.items())},

@@ -14,11 +14,17 @@ where it writes none). Text in a row that looks like a control token is encoded 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from loray.errors import ModelError
 from loray.models.markup import Markup, Turn, markup_of
-from loray.models.rendering import Encoded, encode_rendered, render
+from loray.models.rendering import (
+    NOTHING_LEARNED,
+    Encoded,
+    encode_rendered,
+    render_answers,
+    render_prompt,
+)
 from loray.models.tool_use import JSON_ROLES, Conversation, Message, conversation_of
 from loray.spec.data import ChatSpec
 
@@ -68,21 +74,50 @@ def load_tokenizer(path: str, revision: str | None = None) -> "PreTrainedTokeniz
     return cast("PreTrainedTokenizerFast", tokenizer)
 
 
-def encode(turns: Sequence[Turn], tokenizer: "PreTrainedTokenizerFast", chat: ChatSpec) -> Encoded:
-    """Token ids of a whole row and what of it is learned.
+class Lesson(NamedTuple):
+    """What a row teaches."""
+
+    sequences: list[Encoded]
+    """One for all answers; several where the template writes earlier turns differently once others
+    follow, the longest first. Each answer is learned in one of them."""
+    num_answers: list[int]
+    """How many answers are learned in each sequence, and have to end."""
+    is_trimmed: bool = False
+    """Whether the template took white space from the ends of a turn."""
+
+
+def encode_lesson(
+    turns: Sequence[Turn], tokenizer: "PreTrainedTokenizerFast", chat: ChatSpec
+) -> Lesson:
+    """Token ids of a whole row and what of it is learned, every answer after its own prompt.
 
     Raises:
-        ModelError: the template cannot render these turns, or nothing in them is learned.
+        ModelError: the template cannot render these turns, leaves out what they say, or nothing in
+            them is learned.
     """
     markup = _markup(tokenizer, chat)
     if [turn["role"] for turn in turns] == ["text"]:
-        return _encode_text(turns[0]["content"], markup)
+        return Lesson([_encode_text(turns[0]["content"], markup)], [1])
     talk = _conversation(turns, chat, markup)
     if not any(message["role"] == "assistant" for message in talk.messages):
-        raise ModelError("a row without an assistant turn has nothing to learn; add an answer")
+        raise ModelError(NOTHING_LEARNED)
     if chat.template == "plain":
-        return _encode_plain(talk.messages, markup)
-    return encode_rendered(render(talk, markup), markup)
+        return Lesson([_encode_plain(talk, markup)], [_num_learned(talk)])
+    rendered = render_answers(talk, markup)
+    return Lesson(
+        [encode_rendered(text, markup) for text in rendered],
+        [text.num_learned for text in rendered],
+        any(text.is_trimmed for text in rendered),
+    )
+
+
+def encode(turns: Sequence[Turn], tokenizer: "PreTrainedTokenizerFast", chat: ChatSpec) -> Encoded:
+    """The longest sequence of `encode_lesson`: for nearly all templates the only one.
+
+    Raises:
+        ModelError: as `encode_lesson`.
+    """
+    return encode_lesson(turns, tokenizer, chat).sequences[0]
 
 
 def encode_prompt(
@@ -100,8 +135,8 @@ def encode_prompt(
         return list(markup.opening)
     talk = _conversation(turns, chat, markup)
     if chat.template == "plain":
-        return _encode_plain(talk.messages, markup).input_ids
-    return encode_rendered(render(talk, markup, open_prompt=True), markup).input_ids
+        return _encode_plain(talk, markup).input_ids
+    return encode_rendered(render_prompt(talk, markup), markup).input_ids
 
 
 def end_token_id(tokenizer: "PreTrainedTokenizerFast", chat: ChatSpec) -> int:
@@ -134,16 +169,26 @@ def _conversation(turns: Sequence[Turn], chat: ChatSpec, markup: Markup) -> Conv
     Raises:
         ModelError: tools are used where they cannot be shown as they are.
     """
-    messages, tools = conversation_of(turns)
-    if any(turn["role"] in JSON_ROLES for turn in turns):
-        if chat.template == "plain":
-            raise ModelError("data.chat.template: plain has no place for tools; use base")
-        if any(markup.holds_control(t["content"]) for t in turns if t["role"] in JSON_ROLES):
-            raise ModelError("tool definitions, calls or results hold a control token; remove it")
-    has_system = any(message["role"] == "system" for message in messages)
+    talk = conversation_of(turns)
+    odd = [turn for turn in turns if turn["role"] in JSON_ROLES]
+    if chat.template == "plain" and (talk.tools is not None or any(map(_is_odd, talk.messages))):
+        raise ModelError(
+            "data.chat.template: plain has no place for tools, reasoning or names; use base"
+        )
+    if any(markup.holds_control(turn["content"]) for turn in odd):
+        raise ModelError(
+            "tool definitions, calls, results or a name hold a control token; remove it"
+        )
+    has_system = any(message["role"] == "system" for message in talk.messages)
     if chat.system is not None and not has_system:
-        messages = [{"role": "system", "content": chat.system}, *messages]
-    return Conversation(messages, tools)
+        system = {"role": "system", "content": chat.system}
+        unlearned = frozenset(number + 1 for number in talk.unlearned)
+        return Conversation([system, *talk.messages], talk.tools, unlearned)
+    return talk
+
+
+def _is_odd(message: Message) -> bool:
+    return message["role"] == "tool" or bool(message.keys() - {"role", "content"})
 
 
 # --- verbatim text and the template "plain": each turn by itself, no marks between them
@@ -155,12 +200,19 @@ def _encode_text(text: str, markup: Markup) -> Encoded:
     return Encoded([*opening, *ids, markup.eos], [False] * len(opening) + [True] * (len(ids) + 1))
 
 
-def _encode_plain(turns: Sequence[Message], markup: Markup) -> Encoded:
+def _encode_plain(talk: Conversation, markup: Markup) -> Encoded:
     ids = list(markup.opening)
     mask = [False] * len(ids)
-    for turn in turns:
-        is_answer = turn["role"] == "assistant"
-        more = markup.plain(turn["content"]).ids + ([markup.eos] if is_answer else [])
+    for number, message in enumerate(talk.messages):
+        is_answer = message["role"] == "assistant"
+        more = markup.plain(message["content"]).ids + ([markup.eos] if is_answer else [])
         ids += more
-        mask += [is_answer] * len(more)
+        mask += [is_answer and number not in talk.unlearned] * len(more)
     return Encoded(ids, mask)
+
+
+def _num_learned(talk: Conversation) -> int:
+    answers = {n for n, message in enumerate(talk.messages) if message["role"] == "assistant"}
+    if answers <= talk.unlearned:
+        raise ModelError(NOTHING_LEARNED)
+    return len(answers - talk.unlearned)

@@ -14,7 +14,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from loray.errors import ModelError
-from loray.models.templates import source_of
+from loray.models.template import ASKED, REPLIED, ChatTemplate
 from loray.models.tool_use import Message
 
 if TYPE_CHECKING:
@@ -23,13 +23,6 @@ if TYPE_CHECKING:
 
 Turn: TypeAlias = Mapping[str, str]
 """`role` and `content`."""
-
-FROZEN_DATE = "26 Jul 2024"
-FROZEN_CLOCK = (
-    '{%- macro strftime_now(format) -%}{{ {"%d %b %Y": "26 Jul 2024", "%d %B %Y": "26 July 2024",'
-    ' "%B %d, %Y": "July 26, 2024"}.get(format, "2024-07-26") }}{%- endmacro -%}'
-)
-"""Put before a template that asks for today's date: no row may depend on when it is rendered."""
 
 PRIVATE_PLANES = range(0xF0000, 0x10FFFE)
 """Unicode's supplementary private use areas, where stand-ins for control tokens are taken from."""
@@ -56,11 +49,11 @@ class Markup:
 
     def __init__(self, tokenizer: "PreTrainedTokenizerFast", template: str = "base") -> None:
         self._tokenizer = tokenizer
-        self._template = template
+        self.template = ChatTemplate(tokenizer, template)
         self._backend: Tokenizer = tokenizer.backend_tokenizer
         added = tokenizer.added_tokens_decoder
         special = {token.content for token in added.values() if token.special}
-        source = str(tokenizer.chat_template or "") if template == "base" else self._source
+        source = self.template.written
         written = {token.content for token in added.values() if token.content in source}
         self.texts = tuple(sorted(special | {text for text in written if not text.isspace()}))
         """Texts that must never become control tokens when a user brings them."""
@@ -95,10 +88,21 @@ class Markup:
 
     @cached_property
     def template_end(self) -> int:
-        """The control token that the chat template writes after an answer, or else EOS."""
-        probe = [{"role": "user", "content": "ask"}, {"role": "assistant", "content": "reply"}]
-        text = self.render(probe)
-        end = self._control.search(text, text.rindex("reply"))
+        """The control token that the chat template writes after an answer, or else EOS.
+
+        Raises:
+            ModelError: the template refuses a plain answer, or does not write it as it is.
+        """
+        text = self.render(
+            [{"role": "user", "content": ASKED}, {"role": "assistant", "content": REPLIED}]
+        )
+        at = text.rfind(REPLIED)
+        if at < 0:
+            raise ModelError(
+                f"the chat template does not write an answer as it is: of {REPLIED!r} it makes "
+                f"{text[-200:]!r}; set data.chat.template: plain, or use another base model"
+            )
+        end = self._control.search(text, at + len(REPLIED))
         return self.eos if end is None else self._numbers[end[0]]
 
     @cached_property
@@ -114,50 +118,30 @@ class Markup:
         *,
         open_prompt: bool = False,
     ) -> str:
-        """The chat template's text of `messages`, with the start of an answer if `open_prompt`.
+        """As `ChatTemplate.render`.
 
         Raises:
             ModelError: there is no template, it refuses the messages, or knows no tools.
         """
-        from jinja2 import TemplateError  # noqa: PLC0415 (only rendering needs it)
-
-        is_calling = any("tool_calls" in message for message in messages)
-        for is_used, name in ((tools is not None, "tools"), (is_calling, "tool_calls")):
-            if is_used and name not in self._source:
-                raise ModelError(
-                    f"the chat template never writes `{name}`, so the model would not see them; "
-                    "use a base model whose template does, or take them out of the rows"
-                )
-
-        try:
-            return str(
-                self._tokenizer.apply_chat_template(
-                    [dict(message) for message in messages],
-                    tools=tools,
-                    chat_template=self._source,
-                    tokenize=False,
-                    add_generation_prompt=open_prompt,
-                    date_string=FROZEN_DATE,
-                )
-            )
-        except TemplateError as error:
-            roles = [message["role"] for message in messages]
-            raise ModelError(
-                f"the chat template refuses turns of roles {roles}: {error}; change the rows, or "
-                "set data.chat.template: plain"
-            ) from error
+        return self.template.render(messages, tools, open_prompt=open_prompt)
 
     def veil(self, messages: Sequence[Message]) -> tuple[list[Message], dict[str, str]]:
         """Control texts in what is said replaced by stand-ins, and what each stands for."""
-        hostile = [m for m in messages if self._pattern(m).search(m["content"])]
+        hostile = [pair for pair in self._said(messages) if pair[1].search(pair[0])]
         if not hostile:
             return list(messages), {}
-        standin = self._standins("".join(message["content"] for message in messages))
-        veiled: list[Message] = [
-            {**m, "content": self._pattern(m).sub(lambda found: standin[found[0]], m["content"])}
-            for m in messages
-        ]
-        return veiled, {sign: text for text, sign in standin.items()}
+        standin = self._standins("".join(text for text, _ in self._said(messages)))
+
+        def veiled(text: str, pattern: re.Pattern[str]) -> str:
+            return pattern.sub(lambda found: standin[found[0]], text)
+
+        without: list[Message] = []
+        for message in messages:
+            own = {"content": veiled(message["content"], self._pattern(message))}
+            if "reasoning_content" in message:
+                own["reasoning_content"] = veiled(message["reasoning_content"], self._control)
+            without.append({**message, **own})
+        return without, {sign: text for text, sign in standin.items()}
 
     def holds_control(self, text: str) -> bool:
         """Whether a control token is spelled in `text`."""
@@ -209,6 +193,13 @@ class Markup:
             found = match.start()
         return found
 
+    def _said(self, messages: Sequence[Message]) -> Iterator[tuple[str, re.Pattern[str]]]:
+        """The texts of messages, and what each of them may not hold."""
+        for message in messages:
+            yield message["content"], self._pattern(message)
+            if "reasoning_content" in message:
+                yield message["reasoning_content"], self._control
+
     def _pattern(self, message: Message) -> re.Pattern[str]:
         return self._special if message["role"] == "assistant" else self._control
 
@@ -232,20 +223,6 @@ class Markup:
         text = "".join(veil.get(sign, sign) for sign in run)
         tokens = self.plain(text)
         return Tokens(tokens.ids, [origins[start] for start in tokens.starts])
-
-    @cached_property
-    def _source(self) -> str:
-        if self._template != "base":
-            known = {token.content for token in self._tokenizer.added_tokens_decoder.values()}
-            return source_of(self._template, known)
-        try:
-            source = str(self._tokenizer.get_chat_template())
-        except ValueError as error:
-            raise ModelError(
-                "the tokenizer has no chat template; set data.chat.template: plain, or name a "
-                "base model that was trained to chat"
-            ) from error
-        return FROZEN_CLOCK + source if "strftime_now" in source else source
 
     @cached_property
     def _without_control(self) -> "Tokenizer":

@@ -1,13 +1,17 @@
 """A conversation through a chat template into token ids, and which of them are learned."""
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from loray.errors import ModelError
+from loray.models.fidelity import is_said_as_it_is
 from loray.models.markup import Markup, Tokens
-from loray.models.tool_use import Conversation
+from loray.models.tool_use import Conversation, Message
+
+NOTHING_LEARNED = "a row without an answer, or with none of a weight above 0, has nothing to learn"
 
 
 @dataclass(frozen=True)
@@ -18,42 +22,124 @@ class Encoded:
     target_mask: list[bool]
 
 
+class Answer(NamedTuple):
+    """What the model writes for an assistant turn, in characters of the rendered text."""
+
+    start: int
+    end: int
+    is_learned: bool = True
+
+
 @dataclass(frozen=True)
 class Rendered:
     """A conversation as the template writes it, with control tokens of the content veiled."""
 
     text: str
-    answers: tuple[tuple[int, int], ...]
-    """Start and end, in characters, of what the model writes for each assistant turn."""
+    answers: tuple[Answer, ...]
+    """Those that stand in the text as they do when they are the last turn."""
     veil: Mapping[str, str]
     """Stand-in character to the text it stands for."""
+    is_trimmed: bool = False
+    """Whether the template takes white space from the ends of a turn."""
+
+    @property
+    def num_learned(self) -> int:
+        """How many answers are learned, each of which has to end."""
+        return sum(answer.is_learned for answer in self.answers)
 
 
-def render(talk: Conversation, markup: Markup, *, open_prompt: bool = False) -> Rendered:
-    """Render the messages and find each answer by rendering what comes before it.
+def render_prompt(talk: Conversation, markup: Markup) -> Rendered:
+    """Render the messages and the start of an answer.
 
     Raises:
-        ModelError: the template refuses the turns, or writes a turn differently once more follow.
+        ModelError: the template refuses the turns.
     """
     veiled, veil = markup.veil(talk.messages)
-    text = markup.render(veiled, talk.tools, open_prompt=open_prompt)
-    answers = []
-    for number, turn in enumerate(veiled):
-        if turn["role"] != "assistant":
+    text = markup.render(veiled, talk.tools, open_prompt=True)
+    stable = _stable_in(text, _answers(veiled, talk, markup, None))
+    return Rendered(text, tuple(stable.values()), veil)
+
+
+def render_answers(talk: Conversation, markup: Markup) -> list[Rendered]:
+    """Render the messages so that every answer stands after what the model sees before it.
+
+    Most templates write a turn the same way whatever follows, so one text serves all answers. Some
+    take the reasoning from earlier answers: of those, each answer that a longer text does not hold
+    as the model wrote it gets a text of its own, which ends with it.
+
+    Returns:
+        the longest first; each answer is learned in one of them.
+
+    Raises:
+        ModelError: the template refuses the turns, writes an answer differently from the prompt
+            for it, or leaves out what a turn says.
+    """
+    veiled, veil = markup.veil(talk.messages)
+    whole = markup.render(veiled, talk.tools)
+    found = _answers(veiled, talk, markup, whole)
+    left = found.keys() - talk.unlearned
+    if not left:
+        raise ModelError(NOTHING_LEARNED)
+    for number in sorted(left):
+        before, through = found[number]
+        if not through.startswith(before):
+            raise ModelError(_unsteady(number, before, through))
+    rendered = []
+    texts = [(len(veiled), whole), *((n + 1, found[n][1]) for n in sorted(left, reverse=True))]
+    for length, text in texts:
+        if not left:
+            break
+        stable = _stable_in(text, found)
+        new = left.intersection(stable)
+        if new:
+            spans = {n: answer._replace(is_learned=n in new) for n, answer in stable.items()}
+            kept = Conversation(veiled[:length], talk.tools)
+            is_trimmed = is_said_as_it_is(kept, text, {n: spans[n][:2] for n in new}, markup)
+            rendered.append(Rendered(text, tuple(spans.values()), veil, is_trimmed))
+            left -= new
+    return rendered
+
+
+def _answers(
+    veiled: Sequence[Message], talk: Conversation, markup: Markup, whole: str | None
+) -> dict[int, tuple[str, str]]:
+    """By the number of an assistant's message: the prompt for it, and the text up to its end.
+
+    Args:
+        whole: the text of all messages, where it is known.
+    """
+    found = {}
+    for number, message in enumerate(veiled):
+        if message["role"] != "assistant":
             continue
         if number == 0:
             raise ModelError("a conversation that begins with an answer; put a user turn before")
         before = markup.render(veiled[:number], talk.tools, open_prompt=True)
-        is_last = number + 1 == len(veiled) and not open_prompt
-        through = text if is_last else markup.render(veiled[: number + 1], talk.tools)
-        if not (through.startswith(before) and text.startswith(through)):
-            raise ModelError(
-                f"the chat template writes turns 1 to {number + 1} differently once the answer or "
-                "later turns follow, so what the model sees when it answers is not what it "
-                "learned; bring one answer a row, or set data.chat.template: plain"
-            )
-        answers.append((len(before), len(through)))
-    return Rendered(text, tuple(answers), veil)
+        if whole is not None and number + 1 == len(veiled):
+            found[number] = before, whole
+        else:
+            found[number] = before, markup.render(veiled[: number + 1], talk.tools)
+    return found
+
+
+def _stable_in(text: str, found: Mapping[int, tuple[str, str]]) -> dict[int, Answer]:
+    """The answers that `text` holds as they are when nothing follows them."""
+    return {
+        number: Answer(len(before), len(through))
+        for number, (before, through) in found.items()
+        if text.startswith(through) and through.startswith(before)
+    }
+
+
+def _unsteady(number: int, before: str, through: str) -> str:
+    same = next((at for at, (a, b) in enumerate(zip(before, through, strict=False)) if a != b), -1)
+    at = same if same >= 0 else min(len(before), len(through))
+    return (
+        f"the chat template writes turns 1 to {number + 1} differently once the answer follows: "
+        f"the prompt has {before[at : at + 60]!r} where the answered text has "
+        f"{through[at : at + 60]!r}, so what the model sees when it answers is not what it would "
+        "learn from; set data.chat.template: chatml (where the tokenizer has its tokens) or plain"
+    )
 
 
 def encode_rendered(rendered: Rendered, markup: Markup) -> Encoded:
@@ -73,8 +159,8 @@ def _encode_by_controls(rendered: Rendered, markup: Markup) -> Encoded | None:
         return None
     ids: list[int] = []
     mask: list[bool] = []
-    cuts = [markup.last_control(text[:start]) for start, _ in rendered.answers]
-    for number, (start, end) in enumerate(rendered.answers):
+    cuts = [markup.last_control(text[: answer.start]) for answer in rendered.answers]
+    for number, (start, end, is_learned) in enumerate(rendered.answers):
         left, right = cuts[number], cuts[number + 1] if number + 1 < len(cuts) else len(text)
         num_ends = text.count(end_text, start, end)
         if left is None or right is None or right < end or num_ends == 0:
@@ -89,7 +175,7 @@ def _encode_by_controls(rendered: Rendered, markup: Markup) -> Encoded | None:
         for _ in range(num_ends):
             last = part.index(markup.template_end, last + 1)
         learned = last + 1 - len(lead)
-        mask += [False] * len(lead) + [True] * learned + [False] * (len(part) - last - 1)
+        mask += [False] * len(lead) + [is_learned] * learned + [False] * (len(part) - last - 1)
         ids += part
     return Encoded(ids, mask) if rendered.answers else None
 
@@ -101,17 +187,17 @@ def _encode_by_characters(rendered: Rendered, markup: Markup) -> Encoded:
     the start of an answer, or where an answer's end token has to be added.
     """
     whole = markup.tokens(rendered.text, rendered.veil)
-    bare = {
-        end for start, end in rendered.answers if not whole.find(markup.template_end, start, end)
-    }
-    torn = {start for start, _ in rendered.answers if not _is_clean(rendered, start, whole, markup)}
+    ends = {answer.end: whole.find(markup.template_end, *answer[:2]) for answer in rendered.answers}
+    bare = {end for end, found in ends.items() if not found}
+    torn = {a.start for a in rendered.answers if not _is_clean(rendered, a.start, whole, markup)}
     if bare or torn:
         whole = _encode_parts(rendered, torn, bare, markup)
     mask = [False] * len(whole.ids)
-    for start, end in rendered.answers:
-        ends = whole.find(markup.template_end, start, end)
-        first = bisect_left(whole.starts, start)
-        mask[first : ends[-1] + 1] = [True] * (ends[-1] + 1 - first)
+    for start, end, is_learned in rendered.answers:
+        if is_learned:
+            last = whole.find(markup.template_end, start, end)[-1]
+            first = bisect_left(whole.starts, start)
+            mask[first : last + 1] = [True] * (last + 1 - first)
     return Encoded(whole.ids, mask)
 
 

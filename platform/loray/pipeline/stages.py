@@ -38,7 +38,7 @@ def make_dataset(making: Making) -> dict[str, Any]:
     """Curate; an interrupted try starts over."""
     from loray.data.run import curate_to  # noqa: PLC0415 (each stage's libraries load on use)
 
-    return curate_to(making.empty(), making.spec)
+    return curate_to(making.empty(), making.spec, report=making.report)
 
 
 def make_training(making: Making) -> dict[str, Any]:

@@ -1,14 +1,14 @@
 """What a spec names on this machine's disk, looked for before anything starts; S3 is not asked."""
 
-import glob
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from loray.spec.base import Finding
 from loray.spec.data import DataSpec
+from loray.spec.local_files import list_local
 from loray.spec.run import RunSpec, StorageSpec
-from loray.spec.sources import SUFFIXES, Source, is_read_of_folder
+from loray.spec.sources import Source
 from loray.spec.steps import DecontaminationStep, ToxicityStep
 from loray.spec.train import BaseModelSpec
 
@@ -69,25 +69,8 @@ def _check_base_model(base_model: BaseModelSpec) -> Iterator[Finding]:
 
 
 def _check_source(at: str, source: Source) -> Iterator[Finding]:
-    if "://" in source.uri:
-        return
-    matches = glob.iglob(source.uri, recursive=True)  # noqa: PTH207 (Path.glob: relative only)
-    if Path(source.uri).is_dir():
-        folder = Path(source.uri)
-        names = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-        if not any(is_read_of_folder(name, source.kind) for name in names):
-            yield Finding(
-                at,
-                f"found the folder {source.uri} without a file that kind: {source.kind} reads; "
-                f"wanted names that end in {', '.join(SUFFIXES[source.kind])}; correct the path "
-                "or the kind, or name the files with a glob",
-            )
-    elif not any(Path(match).is_file() for match in matches):
-        yield Finding(
-            at,
-            f"found no file {source.uri} under {_here()}; wanted at least one; correct the path "
-            "or put the file there",
-        )
+    if "://" not in source.uri and (fault := list_local(source).fault) is not None:
+        yield Finding(at, fault)
 
 
 def _check_words(at: str, path: str) -> Iterator[Finding]:

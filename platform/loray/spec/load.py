@@ -44,6 +44,23 @@ def load_checked(path: str | FilePath, overrides: Iterable[str] = ()) -> RunSpec
     return _load(read_document(path), overrides, with_files=True)
 
 
+def refusal_of(
+    path: str | FilePath, overrides: Iterable[str], findings: Iterable[Finding]
+) -> SpecError:
+    """What to raise when a spec that is sound by itself does not fit what it names.
+
+    Args:
+        path: the file that the spec was loaded from.
+        overrides: as they were laid over it.
+    """
+    document = read_document(path)
+    lay_over(document, overrides)
+    examined = _Examined(document, None, document.data)
+    for finding in findings:
+        examined.add((), finding)
+    return refuse(document.source, examined.faults)
+
+
 def parse_run_spec(text: str, source: str = "spec", overrides: Iterable[str] = ()) -> RunSpec:
     """The spec in a YAML text; `source` is what faults call it.
 

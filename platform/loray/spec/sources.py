@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from loray.spec.base import Column, Location, ServerUrl, StrictModel
+from loray.spec.fields import FieldsSpec
 
 SUFFIXES = {
     "jsonl": (".jsonl", ".ndjson", ".json"),
@@ -12,7 +13,8 @@ SUFFIXES = {
     "csv": (".csv", ".tsv"),
     "text": (".txt", ".text", ".md", ".rst"),
 }
-"""What is read of a folder, by the kind of source; compressed files too, hidden ones never."""
+"""What is read of a folder, by the kind of source, in capitals too; compressed files too, hidden
+ones never."""
 COMPRESSED = (".gz", ".zst")
 """Files whose names end so are decompressed; Parquet has compression of its own."""
 
@@ -20,47 +22,10 @@ COMPRESSED = (".gz", ".zst")
 def is_read_of_folder(name: str, kind: str) -> bool:
     """Whether the file `name`, its path below a folder, is one that a source of `kind` reads."""
     is_hidden = any(part.startswith((".", "_")) for part in name.split("/"))
-    bare = name.removesuffix(".gz").removesuffix(".zst") if kind != "parquet" else name
+    bare = name.lower()
+    if kind != "parquet":
+        bare = bare.removesuffix(".gz").removesuffix(".zst")
     return not is_hidden and bare.endswith(SUFFIXES[kind])
-
-
-class FieldsSpec(StrictModel):
-    """Which columns of a source hold what; `prompt` and `completion`, or `messages`, or `text`."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"prompt": "question", "completion": "answer"}]}
-    )
-
-    prompt: Column | None = None
-    """Column with what the user asks."""
-    completion: Column | None = None
-    """Column with the answer that is learned."""
-    system: Column | None = None
-    """Column with a system turn for a pair; a row where it is empty or missing has none."""
-    messages: Column | None = None
-    """Column with a list of `{role, content}` turns; every assistant turn is learned, its
-    `tool_calls` too."""
-    tools: Column | None = None
-    """Column with a list of tool definitions for `messages`, or its JSON text."""
-    text: Column | None = None
-    """Column with raw text that is learned whole."""
-    group: Column | None = None
-    """Column whose equal values stay in one split; the row itself when not named."""
-
-    @model_validator(mode="after")
-    def _one_shape_of_row(self) -> Self:
-        pair = self.prompt is not None and self.completion is not None
-        half = (self.prompt is None) != (self.completion is None)
-        shapes = [pair, self.messages is not None, self.text is not None]
-        is_stray = (self.system is not None and not pair) or (
-            self.tools is not None and self.messages is None
-        )
-        if half or sum(shapes) != 1 or is_stray:
-            raise ValueError(
-                "name the columns of exactly one shape of row: `prompt` and `completion` (with "
-                "`system`, if there is one), or `messages` (with `tools`), or `text`"
-            )
-        return self
 
 
 class S3Spec(StrictModel):

@@ -121,7 +121,8 @@ def small_data(text):
 
 def test_sources_are_shown_before_there_is_a_dataset(tmp_path, tokenizer_dir):
     spec = small_spec(tmp_path, tokenizer_dir, ["no json", *pairs(40)])
-    shown, trace = preview_sources(spec.data, "train", 6, chain_for(spec), viewer_of(spec))
+    found = preview_sources(spec.data, "train", 6, chain_for(spec), viewer_of(spec))
+    shown, trace = found.shown, found.trace
     assert len(shown) == 6
     assert shown[0].row["rejected_by"] == "malformed_json"
     assert [sequence.row["line"] for sequence in shown] == sorted(s.row["line"] for s in shown)
@@ -133,8 +134,9 @@ def test_a_source_that_is_shown_gives_what_its_dataset_gives(made):
     spec, folder = made
     viewer = viewer_of(spec)
     data = spec.data
-    shown, trace = preview_sources(data, "train", 10_000, chain_for(spec), viewer)
-    assert trace.rejected_in
+    found = preview_sources(data, "train", 10_000, chain_for(spec), viewer)
+    shown = found.shown
+    assert found.trace.rejected_in
     kept = {s.row["id"]: s.spans for s in preview_split(folder, "train", 10_000, viewer)}
     found = {s.row["id"]: s.spans for s in shown if s.spans}
     gone = pq.read_table(folder / "quarantine").to_pylist()
@@ -147,7 +149,7 @@ def test_each_source_is_shown(tmp_path, tokenizer_dir):
     write_jsonl(tmp_path / "more.jsonl", pairs(30, 500))
     more = small_data(source(tmp_path / "more.jsonl")).sources
     data = spec.data.model_copy(update={"sources": (*spec.data.sources, *more)})
-    shown, _ = preview_sources(data, "train", 4, chain_for(spec), viewer_of(spec))
+    shown = preview_sources(data, "train", 4, chain_for(spec), viewer_of(spec)).shown
     labels = [sequence.row["source"].partition("/")[0] for sequence in shown]
     assert labels == ["sources.0", "sources.0", "sources.1", "sources.1"]
 
@@ -157,5 +159,5 @@ def test_a_row_too_long_is_shown_with_its_reason(tmp_path, tokenizer_dir):
     spec = small_spec(tmp_path, tokenizer_dir, long)
     viewer = viewer_of(spec)
     viewer = replace(viewer, encoder=replace(viewer.encoder, split=spec.data.split))
-    shown, _ = preview_sources(spec.data, "train", 1, chain_for(spec), viewer)
+    shown = preview_sources(spec.data, "train", 1, chain_for(spec), viewer).shown
     assert [sequence.row["rejected_by"] for sequence in shown] == ["too_long"]

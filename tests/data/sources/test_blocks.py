@@ -124,7 +124,7 @@ def test_parquet_conversations_and_whole_number_groups_are_read(tmp_path):
     [
         ({"ask": ["a"]}, None, r"no column 'reply', only \['ask'\]"),
         ({"ask": [1], "reply": ["a"]}, None, "'ask' is of type int64; wanted text"),
-        ({"m": ["x"]}, {"messages": "m"}, "wanted a list of structs"),
+        ({"m": [1]}, {"messages": "m"}, "wanted a list of structs"),
         ({"t": ["x"], "g": [1.5]}, {"text": "t", "group": "g"}, "wanted text or whole numbers"),
     ],
 )

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from loray.data.sources import jsonl, parquet
 from loray.data.sources.blocks import cut_into_blocks, read_block
 from loray.data.sources.columns import conversations_of
+from loray.data.sources.decoding import FaultError, is_blank, parse_line
 from loray.data.sources.files import find_files
-from loray.data.sources.records import FaultError, group_of, is_blank, parse_line, turns_of
+from loray.data.sources.records import group_of, turns_of
 from loray.data.sources.rows import Placed
 from loray.spec.sources import FieldsSpec
 from tests.data.corpora import data_spec, file_at, source

@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from loray.data.sources.records import FaultError, group_of, parse_line, turns_of
+from loray.data.sources.decoding import FaultError, parse_line
+from loray.data.sources.records import group_of, turns_of
 from loray.spec.sources import FieldsSpec
 
 PAIR = FieldsSpec(prompt="p", completion="c")
@@ -22,7 +23,6 @@ def reason(call, *args) -> str:
     [
         (b'{"p": "a", "c": ', "malformed_json"),
         (b"not json", "malformed_json"),
-        (b'{"p": NaN}', "malformed_json"),
         (b"[" * 100_000, "malformed_json"),
         (b'["a"]', "not_an_object"),
         (b'"007"', "not_an_object"),
@@ -40,6 +40,7 @@ def test_a_line_that_is_no_sound_object_says_why(line, wanted):
         (b'{"p": "a"}', PAIR, "missing_field"),
         (b'{"p": null, "c": "x"}', PAIR, "missing_field"),
         (b'{"p": 7, "c": "x"}', PAIR, "field_not_text"),
+        (b'{"p": NaN, "c": "x"}', PAIR, "malformed_json"),
         (b'{"p": ["a"], "c": "x"}', PAIR, "field_not_text"),
         (b'{"p": "a", "c": ""}', PAIR, "empty_completion"),
         (b'{"p": "a", "c": " \\n"}', PAIR, "empty_completion"),

@@ -1,7 +1,8 @@
 """Rows as the model sees them: of a dataset, or of its sources while there is none."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -131,38 +132,63 @@ def preview_row(folder: Path, row_id: str, viewer: Viewer) -> list[Shown]:
     return list(viewer.encoded([row]))
 
 
+@dataclass
+class Preview:
+    """The first rows of sources."""
+
+    shown: list[Shown] = field(default_factory=list)
+    trace: Trace = field(default_factory=Trace)
+    elsewhere: Counter[str] = field(default_factory=Counter)
+    """Rows between those shown that are in another split, by split."""
+
+
 def preview_sources(
     data: DataSpec, split: str, num_rows: int, chain: Chain, viewer: Viewer
-) -> tuple[list[Shown], Trace]:
-    """The first rows of each source, put through the steps in this process; rejected ones too.
+) -> Preview:
+    """The first rows of the files of each source, put through the steps here; rejected ones too.
 
     What depends on the whole corpus is left out: duplicates, the share of replay, packing.
 
     Raises:
-        SourceError: a file is missing, or all are empty.
+        SourceError: a file is missing or cannot be read, or all are empty.
     """
-    firsts: dict[str, SourceFile] = {}
-    for file in find_files(data):
+    files: dict[str, list[SourceFile]] = {}
+    found = find_files(data)
+    for file in found:
         if file.size:
-            firsts.setdefault(file.label, file)
-    blocks = {block.file.label: block for block in reversed(cut_into_blocks(firsts.values()))}
-    quota = -(-num_rows // len(blocks))
-    shown: list[Shown] = []
-    traces = Trace()
-    for label in sorted(blocks):
-        batch = next(read_block(blocks[label])).slice(0, quota * READ_PER_ROW)
+            files.setdefault(file.label, []).append(file)
+    if not files:
+        cut_into_blocks(found)  # which says that they are empty
+    quota = -(-num_rows // max(len(files), 1))
+    preview = Preview()
+    for label in sorted(files):
+        wanted = len(preview.shown) + quota
+        some = files[label][:quota]
+        for at, file in enumerate(some):
+            share = -(-(wanted - len(preview.shown)) // (len(some) - at))
+            preview.shown += islice(_first_of(file, split, share, (chain, viewer), preview), share)
+    del preview.shown[num_rows:]
+    return preview
+
+
+def _first_of(
+    file: SourceFile, split: str, count: int, using: tuple[Chain, Viewer], preview: Preview
+) -> Iterator[Shown]:
+    """The first `count` sequences of a file or more; what is passed over is counted."""
+    chain, viewer = using
+    for block in cut_into_blocks([file])[:1]:
+        batch = next(read_block(block)).slice(0, count * READ_PER_ROW)
         batch, trace = run_traced(batch.filter(pc.is_valid(batch["id"])), chain)
-        traces.changes |= trace.changes
-        traces.rejected_in |= trace.rejected_in
-        rows = [_with_split(row, viewer.encoder) for row in batch.to_pylist()]
-        wanted = [row for row in rows if row["split"] in (split, None)]
-        shown += islice(_sequences_or_rejects(wanted, viewer), quota)
-    return shown[:num_rows], traces
-
-
-def _sequences_or_rejects(rows: Sequence[dict[str, Any]], viewer: Viewer) -> Iterator[Shown]:
-    for row in rows:
-        yield from [Shown(row)] if row["rejected_by"] else viewer.encoded([row])
+        preview.trace.changes |= trace.changes
+        preview.trace.rejected_in |= trace.rejected_in
+        for row in batch.to_pylist():
+            placed = _with_split(row, viewer.encoder)
+            if placed["split"] not in (split, None):
+                preview.elsewhere[placed["split"]] += 1
+            elif placed["rejected_by"]:
+                yield Shown(placed)
+            else:
+                yield from viewer.encoded([placed])
 
 
 def _with_split(row: dict[str, Any], encoder: Encoder) -> dict[str, Any]:

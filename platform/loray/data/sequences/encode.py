@@ -1,7 +1,7 @@
 """Rows to token sequences: render, mask, check the length; raw text is cut into pieces.
 
-Columns added, each a list with one entry for each of a row's sequences (a chat has one, raw text
-one a piece); only rows of the training split have any:
+Columns added, each a list with one entry for each of a row's sequences (a chat has one as a rule,
+raw text one a piece); only rows of the training split have any:
 
     input_ids: list<list<int32>>
     labels: list<list<int32>>       the token, or -100 where nothing is learned
@@ -10,6 +10,10 @@ one a piece); only rows of the training split have any:
     texts: list<string>             pieces of raw text, of rows that are held out
 
 A row that is too long is rejected, or its longest question loses its start, as the spec says.
+A row of several answers has several sequences where the chat template writes earlier answers
+differently once others follow (`loray.models.rendering`). `changed_by` notes such rows as
+`one_answer_each`, and as `template_trim` those of which the template takes white space from the
+ends of a turn.
 The first label of a sequence is never learned: once sequences are packed, the token before it
 belongs to another row.
 """
@@ -22,15 +26,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from loray.data.batch import TURNS, is_in, put, put_measures, reject, spent, turn_lists
+from loray.data.batch import (
+    TURNS,
+    is_in,
+    note_change,
+    put,
+    put_measures,
+    reject,
+    spent,
+    turn_lists,
+)
 from loray.data.sequences.cut import cut_text
-from loray.data.sources.records import is_blank
+from loray.data.sources.decoding import is_blank
 from loray.data.split import add_split
 from loray.errors import ModelError
-from loray.models.chat import encode, load_tokenizer
+from loray.models.chat import Lesson, encode_lesson, load_tokenizer
 from loray.models.markup import markup_of
-from loray.models.rendering import Encoded
-from loray.models.tool_use import num_answers
 from loray.spec.data import ChatSpec, SequenceSpec, SplitSpec
 
 if TYPE_CHECKING:
@@ -39,6 +50,8 @@ if TYPE_CHECKING:
 IGNORED = -100
 SEQUENCES = pa.list_(pa.list_(pa.int32()))
 COUNTS = pa.list_(pa.int32())
+CHANGES = ("one_answer_each", "template_trim")
+"""What rendering may do to a row, as `changed_by` notes it."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +79,10 @@ class Encoder:
                 for turns, split, alive in rows
             ]
             batch = _put_cut_turns(batch, [row.cut_turns for row in found])
-            batch = _put_sequences(reject(batch, [row.reason for row in found]), found)
+            for name in CHANGES:
+                batch = note_change(batch, name, [name in row.changes for row in found])
+            batch = reject(batch, [row.reason for row in found], [row.note for row in found])
+            batch = _put_sequences(batch, found)
         return put_measures(batch, "seconds", seconds)
 
     def _encode(
@@ -74,23 +90,30 @@ class Encoder:
     ) -> "_Sequences":
         if turns[0]["role"] == "text":
             return self._encode_text(turns[0]["content"], split, tokenizer)
-        try:
-            encoded = encode(turns, tokenizer, self.chat)
-        except ModelError:
-            return _Sequences(reason="chat_template")
         cut_turns = None
-        if len(encoded.input_ids) > self.sequence.max_tokens:
-            cut_turns = self._cut(turns, encoded, tokenizer)
-            if cut_turns is None:
-                return _Sequences(reason="too_long")
-            encoded = encode(cut_turns, tokenizer, self.chat)
+        try:
+            lesson = encode_lesson(turns, tokenizer, self.chat)
+            if _longest(lesson) > self.sequence.max_tokens:
+                cut_turns = self._cut(turns, lesson, tokenizer)
+                if cut_turns is None:
+                    return _Sequences(reason="too_long")
+                lesson = encode_lesson(cut_turns, tokenizer, self.chat)
+        except ModelError as error:
+            return _Sequences(reason="chat_template", note=str(error))
+        parts = {"one_answer_each": len(lesson.sequences) > 1, "template_trim": lesson.is_trimmed}
+        changes = tuple(name for name, is_so in parts.items() if is_so)
         if split != "train":
-            return _Sequences(cut_turns=cut_turns)
-        ids, labels = [encoded.input_ids], [_labels(encoded.input_ids, encoded.target_mask)]
-        return _Sequences(ids, labels, [num_answers(turns)], cut_turns=cut_turns)
+            return _Sequences(cut_turns=cut_turns, changes=changes)
+        return _Sequences(
+            [encoded.input_ids for encoded in lesson.sequences],
+            [_labels(encoded.input_ids, encoded.target_mask) for encoded in lesson.sequences],
+            lesson.num_answers,
+            cut_turns=cut_turns,
+            changes=changes,
+        )
 
     def _cut(
-        self, turns: list[dict[str, str]], encoded: Encoded, tokenizer: "PreTrainedTokenizerFast"
+        self, turns: list[dict[str, str]], lesson: Lesson, tokenizer: "PreTrainedTokenizerFast"
     ) -> list[dict[str, str]] | None:
         """The turns with the longest question cut at its start until they fit; None if none do."""
         questions = [at for at, turn in enumerate(turns) if turn["role"] == "user"]
@@ -98,7 +121,7 @@ class Encoder:
             return None
         longest = max(questions, key=lambda at: len(turns[at]["content"]))
         cut = [dict(turn) for turn in turns]
-        excess = len(encoded.input_ids) - self.sequence.max_tokens
+        excess = _longest(lesson) - self.sequence.max_tokens
         while excess > 0:
             content = cut[longest]["content"]
             starts = markup_of(tokenizer).plain(content).starts
@@ -108,8 +131,7 @@ class Encoder:
             if is_blank(rest):
                 return None
             cut[longest]["content"] = rest
-            length = len(encode(cut, tokenizer, self.chat).input_ids)
-            excess = length - self.sequence.max_tokens
+            excess = _longest(encode_lesson(cut, tokenizer, self.chat)) - self.sequence.max_tokens
         return cut
 
     def _encode_text(
@@ -135,13 +157,20 @@ class _Sequences:
     texts: list[str] = field(default_factory=list)
     cut_turns: list[dict[str, str]] | None = None
     """The turns as they were cut to fit."""
+    changes: tuple[str, ...] = ()
+    """Which of `CHANGES` it went through."""
     reason: str | None = None
+    note: str | None = None
 
 
 @lru_cache(maxsize=1)
 def _tokenizer_of(path: str, revision: str | None) -> "PreTrainedTokenizerFast":
     """One for each worker process, however many batches it takes."""
     return load_tokenizer(path, revision)
+
+
+def _longest(lesson: Lesson) -> int:
+    return max(len(encoded.input_ids) for encoded in lesson.sequences)
 
 
 def _labels(input_ids: Sequence[int], is_target: Sequence[bool]) -> np.ndarray:
@@ -156,10 +185,8 @@ def _put_cut_turns(batch: pa.Table, cut_turns: list[list[dict[str, str]] | None]
     if not any(cut_turns):
         return batch
     turns = zip(cut_turns, batch["turns"].to_pylist(), strict=True)
-    notes = zip(cut_turns, batch["changed_by"].to_pylist(), strict=True)
     batch = put(batch, "turns", pa.array([cut or whole for cut, whole in turns], TURNS))
-    noted = [[*note, "cut_prompt"] if cut else note for cut, note in notes]
-    return put(batch, "changed_by", pa.array(noted, pa.list_(pa.string())))
+    return note_change(batch, "cut_prompt", [cut is not None for cut in cut_turns])
 
 
 def _put_sequences(batch: pa.Table, rows: list[_Sequences]) -> pa.Table:

@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from loray.data.batch import TURN
 from loray.data.sources.records import TOOL_KEYS
 from loray.data.sources.rows import Conversations
-from loray.spec.sources import FieldsSpec
+from loray.spec.column_templates import Part, template_of
+from loray.spec.fields import OPENAI_KEYS, FieldsSpec
 
 PLAIN_ROLES = pa.array(["system", "user", "assistant"])
 CALLING_KEYS = ("tool_calls", *TOOL_KEYS)
@@ -41,16 +42,27 @@ class _UnplainError(Exception):
 
 
 def _turns(table: pa.Table, fields: FieldsSpec) -> pa.ListArray:
+    if fields.tools is not None and table[fields.tools].null_count < len(table):
+        raise _UnplainError
     if fields.messages is not None:
         return _messages(table, fields)
     if fields.text is not None:
         return _side_by_side({"text": _filled(table, fields.text)})
     assert fields.prompt is not None  # noqa: S101 - the spec's own check
     assert fields.completion is not None  # noqa: S101
+    if fields.history is not None and not _is_bare(table[fields.history].combine_chunks()):
+        raise _UnplainError
     pair = {"user": _filled(table, fields.prompt), "assistant": _filled(table, fields.completion)}
     if fields.system is None:
         return _side_by_side(pair)
     return _side_by_side({"system": _optional(table, fields.system), **pair})
+
+
+def _is_bare(lists: pa.Array) -> bool:
+    """Whether lists are all null or empty."""
+    return lists.null_count == len(lists) or (
+        pa.types.is_list(lists.type) and not len(lists.flatten())
+    )
 
 
 def _side_by_side(columns: Mapping[str, pa.StringArray]) -> pa.ListArray:
@@ -68,20 +80,23 @@ def _side_by_side(columns: Mapping[str, pa.StringArray]) -> pa.ListArray:
 
 
 def _messages(table: pa.Table, fields: FieldsSpec) -> pa.ListArray:
-    if fields.tools is not None and table[fields.tools].null_count < len(table):
-        raise _UnplainError
     column = table[fields.messages].combine_chunks()
-    messages = column.flatten()
-    if column.null_count or messages.null_count or not len(messages):
+    if fields.system is not None or column.null_count or not pa.types.is_list(column.type):
         raise _UnplainError
-    keys = set(messages.type.names)
-    if not {"role", "content"} <= keys or any(
-        messages.field(key).null_count < len(messages) for key in keys.intersection(CALLING_KEYS)
+    messages = column.flatten()
+    if messages.null_count or not len(messages) or not pa.types.is_struct(messages.type):
+        raise _UnplainError
+    named = fields.message_keys
+    keys, others = set(messages.type.names), {*CALLING_KEYS, *OPENAI_KEYS}.difference(named)
+    if not keys.issuperset(named) or any(
+        messages.field(key).null_count < len(messages) for key in keys & others
     ):
         raise _UnplainError
-    roles, contents = (_as_text(messages.field(key)) for key in ("role", "content"))
+    roles, contents = (_as_text(messages.field(key)) for key in named)
     if roles.null_count or contents.null_count or _has_blank(contents):
         raise _UnplainError
+    if fields.is_respelled:
+        roles = _respelled(roles, fields.role_of)
     lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     answers = np.asarray(pc.equal(roles, "assistant"))
@@ -92,14 +107,25 @@ def _messages(table: pa.Table, fields: FieldsSpec) -> pa.ListArray:
     return _lists(offsets, roles, contents)
 
 
+def _respelled(names: pa.StringArray, role_of: Mapping[str, str]) -> pa.StringArray:
+    """The roles by the names that we use."""
+    at = pc.index_in(names, value_set=pa.array(role_of, pa.string()))
+    if at.null_count:
+        raise _UnplainError
+    return pa.array(role_of.values(), pa.string()).take(at)
+
+
 def _lists(offsets: np.ndarray, roles: pa.StringArray, contents: pa.StringArray) -> pa.ListArray:
     turns = pa.StructArray.from_arrays([roles, contents], fields=list(TURN))
     return pa.ListArray.from_arrays(offsets.astype(np.int32), turns)
 
 
-def _optional(table: pa.Table, name: str) -> pa.StringArray:
+def _optional(table: pa.Table, value: str) -> pa.StringArray:
     """A column in which an empty text is as good as none."""
-    texts = _texts(table, name)
+    column = template_of(value).column
+    if column is None:
+        return _filled(table, value)
+    texts = _texts(table, column)
     is_empty = pc.equal(pc.binary_length(texts), 0)
     texts = pc.if_else(is_empty, pa.scalar(None, pa.string()), texts)
     if _has_blank(texts):
@@ -107,12 +133,30 @@ def _optional(table: pa.Table, name: str) -> pa.StringArray:
     return texts
 
 
-def _filled(table: pa.Table, name: str) -> pa.StringArray:
-    """A column without nulls and empty texts."""
-    texts = _texts(table, name)
-    if texts.null_count or _has_blank(texts):
+def _filled(table: pa.Table, value: str) -> pa.StringArray:
+    """A column, or a template of columns, without nulls and empty texts."""
+    parts = [_part(table, part) for part in template_of(value).parts]
+    if len(parts) == 1:
+        return parts[0]
+    return pc.binary_join_element_wise(*parts, "")
+
+
+def _part(table: pa.Table, part: Part) -> pa.StringArray:
+    named = {name: _texts(table, name) for name in part.columns}
+    if not part.is_optional and any(t.null_count or _has_blank(t) for t in named.values()):
         raise _UnplainError
-    return texts
+    pieces = [named[piece.text] if piece.is_column else piece.text for piece in part.pieces]
+    joined = pieces[0] if len(pieces) == 1 else pc.binary_join_element_wise(*pieces, "")
+    if not part.is_optional:
+        return _column_of(joined, len(table))
+    for texts in named.values():
+        is_blank = pc.or_kleene(pc.is_null(texts), _are_blank(texts))
+        joined = pc.if_else(is_blank, "", joined)
+    return joined
+
+
+def _column_of(value: pa.StringArray | str, count: int) -> pa.StringArray:
+    return pa.repeat(value, count) if isinstance(value, str) else value
 
 
 def _texts(table: pa.Table, name: str) -> pa.StringArray:
@@ -136,5 +180,8 @@ def _as_text(array: pa.Array) -> pa.StringArray:
 
 def _has_blank(texts: pa.StringArray) -> bool:
     """Whether a text is empty or nothing but white space."""
-    is_empty = pc.equal(pc.binary_length(texts), 0)
-    return bool(pc.any(pc.or_(is_empty, pc.utf8_is_space(texts))).as_py())
+    return bool(pc.any(_are_blank(texts)).as_py())
+
+
+def _are_blank(texts: pa.StringArray) -> pa.BooleanArray:
+    return pc.or_(pc.equal(pc.binary_length(texts), 0), pc.utf8_is_space(texts))

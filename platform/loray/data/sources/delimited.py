@@ -9,8 +9,10 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
-from loray.data.sources.lines import Line, read_lines
-from loray.data.sources.records import FaultError, Found
+from loray.data.sources.decoding import FaultError
+from loray.data.sources.lines import Line, line_fault, read_lines
+from loray.data.sources.records import Found
+from loray.data.sources.rows import Tally, Unread
 from loray.errors import SourceError
 from loray.spec.sources import CsvSource
 
@@ -59,8 +61,8 @@ def column_names(file: "SourceFile", source: CsvSource) -> list[str]:
     return []
 
 
-def read_records(file: "SourceFile", source: CsvSource) -> Generator[Found, None, int]:
-    """What the file holds, and in the end how many lines there are."""
+def read_records(file: "SourceFile", source: CsvSource) -> Generator[Found, None, Tally]:
+    """What the file holds, and in the end its tally."""
     records = _Records(file, source.delimiter)
     names = None if source.columns is None else list(source.columns)
     for number, offset, fields, text in records:
@@ -68,16 +70,19 @@ def read_records(file: "SourceFile", source: CsvSource) -> Generator[Found, None
             names = fields
             continue
         yield Found(number, offset, _record(fields, names), text.encode("utf-8", "surrogateescape"))
-    return records.num_lines
+    unread = Unread(source.fields)
+    unread.see(names or ())
+    return Tally(records.num_lines, unread.names)
 
 
 def _record(fields: list[str] | FaultError, names: list[str] | None) -> dict[str, str] | FaultError:
     if isinstance(fields, FaultError):
         return fields
     if names is None or len(fields) != len(names):
-        return FaultError("wrong_number_of_fields")
+        wanted = 0 if names is None else len(names)
+        return FaultError("wrong_number_of_fields", f"found {len(fields)}; wanted {wanted}")
     if any(not _is_utf8(field) for field in fields):
-        return FaultError("invalid_utf8")
+        return FaultError("invalid_utf8", "found bytes that are not UTF-8; convert the file")
     return dict(zip(names, fields, strict=True))
 
 
@@ -98,12 +103,12 @@ class _Records:
             reader = csv.reader(self._give(), delimiter=self._delimiter, strict=True)
             try:
                 fields: list[str] | FaultError = next(reader, [])
-            except csv.Error:
-                fields = FaultError("malformed_csv")
+            except csv.Error as error:
+                fields = FaultError("malformed_csv", f"{error}; wanted a record as in RFC 4180")
             if not self._taken:
                 return
             if len(self._taken) == 1 and self._taken[0].fault is not None:
-                fields = FaultError(self._taken[0].fault)
+                fields = line_fault(self._taken[0].fault)
             first = self.num_lines + 1
             if isinstance(fields, FaultError):
                 self._returned.extendleft(reversed(self._taken[1:]))

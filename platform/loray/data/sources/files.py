@@ -5,23 +5,22 @@ A file goes by `<label>/<name>`: the label says which source of the spec it belo
 moves to another folder or bucket keeps its names, and with them the ids of its rows.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loray.artifacts.filesystem import open_filesystem
 from loray.data.sources.streams import within
 from loray.errors import SourceError
 from loray.spec.data import DataSpec
+from loray.spec.local_files import WILDCARDS, fixed_folder, glob_pattern, list_local
 from loray.spec.sources import SUFFIXES, Source, is_read_of_folder
 from loray.spec.steps import DecontaminationStep
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileInfo, FileSystem
-
-WILDCARDS = frozenset("*?[")
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,7 @@ class SourceFile:
     @property
     def columns(self) -> list[str]:
         """Columns that the spec names, sorted."""
-        named = self.source.fields.model_dump(exclude_none=True)
-        return sorted(set(named.values()))
+        return list(self.source.fields.columns)
 
     @property
     def stall_seconds(self) -> float | None:
@@ -64,6 +62,25 @@ class SourceFile:
         return SourceError(
             f"{self.key} at {self.path} cannot be read: {error}; check that it is still there and "
             "that every worker can reach it"
+        )
+
+    @property
+    def stamp(self) -> tuple[int, int] | None:
+        """Size and time of the last change as they are now, on local disk; None on S3.
+
+        Raises:
+            OSError: it is no longer there.
+        """
+        if "://" in self.source.uri:
+            return None
+        info = Path(self.path).stat()
+        return info.st_size, info.st_mtime_ns
+
+    def changed(self) -> SourceError:
+        """What to raise of a file that is written while it is read."""
+        return SourceError(
+            f"{self.key} at {self.path} changed while it was read; wait until it is written, or "
+            "copy it, and try again"
         )
 
     def filesystem(self) -> "FileSystem":
@@ -85,12 +102,9 @@ def find_files(data: DataSpec) -> list[SourceFile]:
     """Every file that the spec names, in the spec's order, then by name.
 
     Raises:
-        SourceError: a path does not exist or cannot be reached, or a glob matches nothing.
+        SourceError: a path does not exist or cannot be reached or read, or a glob matches nothing.
     """
-    labelled = [(f"sources.{number}", source) for number, source in enumerate(data.sources)]
-    if data.replay is not None:
-        labelled.append(("replay", data.replay.source))
-    return [file for label, source in labelled for file in _files_of(label, source)]
+    return [file for label, source in _labelled(data) for file in _files_of(label, source)]
 
 
 def find_eval_files(data: DataSpec) -> dict[int, list[SourceFile]]:
@@ -100,20 +114,64 @@ def find_eval_files(data: DataSpec) -> dict[int, list[SourceFile]]:
         SourceError: as `find_files`.
     """
     return {
-        number: [
-            file
-            for at, source in enumerate(step.against)
-            for file in _files_of(f"steps.{number}.against.{at}", source)
-        ]
+        number: [file for label, source in labelled for file in _files_of(label, source)]
+        for number, labelled in _labelled_items(data).items()
+    }
+
+
+def find_local_files(data: DataSpec) -> list[SourceFile]:
+    """Every file on local disk that the spec names, evaluation items too; S3 is not asked.
+
+    Raises:
+        SourceError: as `find_files`.
+    """
+    items = chain.from_iterable(_labelled_items(data).values())
+    return [
+        file
+        for label, source in [*_labelled(data), *items]
+        if "://" not in source.uri
+        for file in _files_of(label, source)
+    ]
+
+
+def left_out(data: DataSpec) -> list[str]:
+    """What lies where the sources are on local disk and is not read, and why; a sentence each."""
+    return [
+        f"{label}: {sentence}"
+        for label, source in _labelled(data)
+        if "://" not in source.uri
+        for sentence in list_local(source).left_out
+    ]
+
+
+def _labelled(data: DataSpec) -> list[tuple[str, Source]]:
+    labelled: list[tuple[str, Source]] = [
+        (f"sources.{number}", source) for number, source in enumerate(data.sources)
+    ]
+    return [*labelled, ("replay", data.replay.source)] if data.replay is not None else labelled
+
+
+def _labelled_items(data: DataSpec) -> dict[int, list[tuple[str, Source]]]:
+    """Sources of evaluation items, by the place of the step that names them."""
+    return {
+        number: [(f"steps.{number}.against.{at}", s) for at, s in enumerate(step.against)]
         for number, step in enumerate(data.steps)
         if isinstance(step, DecontaminationStep)
     }
 
 
 def _files_of(label: str, source: Source) -> Iterator[SourceFile]:
-    seconds = source.s3.stall_seconds if "://" in source.uri else None
+    if "://" not in source.uri:
+        listing = list_local(source)
+        if listing.fault is not None:
+            raise SourceError(f"data.{label}: {listing.fault}")
+        for name, path, size, mtime_ns in listing.files:
+            yield SourceFile(label, name, source, path, size, mtime_ns)
+        return
     try:  # even opening a file system waits while a call to another one is stuck
-        base, found = within(seconds, lambda: _matching(*filesystem_of(source), source.kind))
+        base, found = within(
+            source.s3.stall_seconds, lambda: _matching(*filesystem_of(source), source.kind)
+        )
     except OSError as error:
         raise SourceError(
             f"data.{label}: {source.uri} cannot be reached: {error}; check the path, the endpoint "
@@ -122,8 +180,7 @@ def _files_of(label: str, source: Source) -> Iterator[SourceFile]:
     if not found:
         raise SourceError(
             f"data.{label}: {source.uri} names no file; give the path of a file, a folder that "
-            f"holds {', '.join(SUFFIXES[source.kind])} files, or a glob such as folder/*.jsonl "
-            "(relative paths start where the command runs)"
+            f"holds {', '.join(SUFFIXES[source.kind])} files, or a glob such as folder/*.jsonl"
         )
     for info in sorted(found, key=lambda info: info.path):
         name = info.path[len(base) :].lstrip("/")
@@ -131,11 +188,11 @@ def _files_of(label: str, source: Source) -> Iterator[SourceFile]:
 
 
 def _matching(filesystem: "FileSystem", pattern: str, kind: str) -> "tuple[str, list[FileInfo]]":
-    """The folder that names start from, and the files of a path, a folder or a glob."""
+    """The folder that names start from, and the objects of a path, a folder or a glob."""
     from pyarrow.fs import FileSelector, FileType  # noqa: PLC0415 (the plan of a run loads us)
 
     itself = filesystem.get_file_info(pattern)
-    base = _fixed_folder(pattern)
+    base = fixed_folder(pattern)
     if itself.type == FileType.File:
         return base, [itself]
     if itself.type == FileType.Directory:
@@ -156,23 +213,3 @@ def _matching(filesystem: "FileSystem", pattern: str, kind: str) -> "tuple[str, 
         for info in filesystem.get_file_info(selector)
         if info.type == FileType.File and matches(info.path)
     ]
-
-
-def _fixed_folder(pattern: str) -> str:
-    """The deepest folder above the first wildcard, without a slash at its end."""
-    parts = PurePosixPath(pattern).parts
-    fixed = next((at for at, part in enumerate(parts) if WILDCARDS & set(part)), len(parts) - 1)
-    return str(PurePosixPath(*parts[:fixed])).rstrip("/")
-
-
-def glob_pattern(glob: str) -> re.Pattern[str]:
-    """`*` and `?` stay within a folder, `**/` spans any number of them, `[...]` is a set."""
-    written = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    tokens = re.findall(r"\*\*/|\*\*|\*|\?|\[!?[^\]]+\]|.", glob, flags=re.DOTALL)
-    return re.compile("".join(written.get(token) or _literal(token) for token in tokens))
-
-
-def _literal(token: str) -> str:
-    if len(token) == 1:
-        return re.escape(token)
-    return token.replace("[!", "[^").replace("\\", "\\\\")

@@ -7,8 +7,9 @@ left to `parse_line`, whose word holds.
 """
 
 import re
-from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -16,30 +17,87 @@ import pyarrow.json as pj
 
 from loray.data.sources import rows
 from loray.data.sources.columns import CALLING_KEYS, conversations_of
-from loray.data.sources.lines import Line, Run, read_runs
-from loray.data.sources.records import FaultError, Found, parse_line
-from loray.data.sources.rows import Conversations, Piece, Placed
-from loray.spec.sources import FieldsSpec
+from loray.data.sources.decoding import FaultError, parse_line
+from loray.data.sources.documents import DamagedError, Element, read_elements
+from loray.data.sources.lines import Run, line_fault, read_runs
+from loray.data.sources.records import Found
+from loray.data.sources.rows import Conversations, Piece, Placed, Tally, Unread
+from loray.data.sources.streams import read_chunks
+from loray.errors import SourceError
+from loray.spec.fields import OPENAI_KEYS, FieldsSpec
 
 if TYPE_CHECKING:
     from loray.data.sources.files import SourceFile
 
 NEWLINE, OPEN, CLOSE, BRACKET = b"\n{}["
-NO_NUMBER = re.compile(rb"[:,\[]\s*-?(?:NaN|Inf)")
-"""What pyarrow takes for a number; it may also stand in a text, which does no harm."""
+NO_NUMBER = re.compile(rb"[:,\[]\s*(?:-NaN|-?Inf(?!inity))")
+"""What pyarrow takes for a number and Python does not; in a text it does no harm."""
+SEEN_LINES = 16
+"""Of a batch, whose columns are looked at one by one."""
 MAX_BRACKETS = 500
 """Of a line that is parsed by pyarrow; Python's parser gives up at some 900 within one another."""
 
 
-def read_pieces(file: "SourceFile", start: int, end: int) -> Generator[Piece, None, int]:
-    """What the lines of a part hold, and in the end how many lines there are."""
+def read_pieces(file: "SourceFile", start: int, end: int) -> Generator[Piece, None, Tally]:
+    """What the lines of a part hold, and in the end its tally."""
     fields = file.source.fields
+    unread = Unread(fields)
     number = 1
     for run in read_runs(file, start, end):
         for part, starts in _batches(run):
-            yield _columns(part, starts, number, fields) or _records(part, number)
+            yield _columns(part, starts, number, fields, unread) or _records(part, number, unread)
             number += len(starts)
-    return number - 1
+    return Tally(number - 1, unread.names)
+
+
+def read_document(file: "SourceFile") -> Generator[Piece, None, Tally]:
+    """What the elements of an array hold, or values that go on over lines, and the tally.
+
+    Raises:
+        SourceError: an array is damaged, and nothing tells where its next element begins.
+    """
+    fields = file.source.fields
+    unread = Unread(fields)
+    elements = read_elements(read_chunks(file))
+    held: list[Element] = []
+    num_bytes = 0
+    while True:
+        try:
+            element = next(elements)
+        except StopIteration as end:
+            if held:
+                yield _piece_of(held, fields, unread)
+            return Tally(end.value, unread.names)
+        except DamagedError as error:
+            raise damaged(file, error) from error
+        held.append(element)
+        num_bytes += len(element.data)
+        if len(held) == rows.BATCH_ROWS or num_bytes >= rows.BATCH_BYTES or element.fault:
+            yield _piece_of(held, fields, unread)
+            held, num_bytes = [], 0
+
+
+def damaged(file: "SourceFile", error: DamagedError) -> SourceError:
+    """What to raise of a file whose JSON cannot be told apart any more."""
+    return SourceError(
+        f"{file.key} at {file.path}: its JSON is damaged at {error}; what follows cannot be told "
+        "apart; mend it, or write one object a line"
+    )
+
+
+def _piece_of(elements: list[Element], fields: FieldsSpec, unread: Unread) -> Piece:
+    """Elements put on lines, which white space in JSON allows, and read as those are."""
+    if all(e.fault is None and e.data[:1] == b"{" for e in elements):
+        data = [e.data.replace(b"\n", b" ") for e in elements]
+        starts = np.concatenate([[0], np.cumsum([len(line) + 1 for line in data[:-1]])])
+        found = _parsed(b"\n".join(data), starts.astype(np.int64), fields, unread)
+        if found is not None:
+            numbers, offsets = ([getattr(e, n) for e in elements] for n in ("number", "offset"))
+            return Placed(np.array(numbers), np.array(offsets), found)
+    return [
+        _found(e.number, e.offset, e.data, e.fault and FaultError(e.fault, e.note), unread)
+        for e in elements
+    ]
 
 
 def _batches(run: Run) -> Iterator[tuple[Run, np.ndarray]]:
@@ -61,66 +119,86 @@ def _batches(run: Run) -> Iterator[tuple[Run, np.ndarray]]:
         at = last + 1
 
 
-def _records(part: Run, number: int) -> list[Found]:
+def _records(part: Run, number: int, unread: Unread) -> list[Found]:
     """Each line by itself; an empty one holds nothing that could be kept."""
-    lines = enumerate(part.lines(), start=number)
-    return [_record(at, line) for at, line in lines if line.fault or line.data.strip()]
+    return [
+        _found(at, line.offset, line.data, line.fault and line_fault(line.fault), unread)
+        for at, line in enumerate(part.lines(), start=number)
+        if line.fault or line.data.strip()
+    ]
 
 
-def _record(number: int, line: Line) -> Found:
-    if line.fault is not None:
-        return Found(number, line.offset, FaultError(line.fault), line.data)
+def _found(
+    number: int, offset: int, data: bytes, fault: FaultError | Literal[""] | None, unread: Unread
+) -> Found:
+    if fault:
+        return Found(number, offset, fault, data)
     try:
-        return Found(number, line.offset, parse_line(line.data), line.data)
-    except FaultError as fault:
-        return Found(number, line.offset, fault, line.data)
+        record = parse_line(data)
+    except FaultError as error:
+        return Found(number, offset, error, data)
+    unread.see(record)
+    return Found(number, offset, record, data)
 
 
-def _columns(part: Run, starts: np.ndarray, number: int, fields: FieldsSpec) -> Placed | None:
+def _columns(
+    part: Run, starts: np.ndarray, number: int, fields: FieldsSpec, unread: Unread
+) -> Placed | None:
     """All lines at once, if each is an object from its first byte to its last, and plain."""
     data = _bytes(part.data)
     lasts = np.append(starts[1:] - 1, len(data)) - 1
     is_object = part.fault is None and bool((lasts > starts).all())
     if not is_object or not ((data[starts] == OPEN) & (data[lasts] == CLOSE)).all():
         return None
-    found = _parsed(part.data, starts, fields)
+    found = _parsed(part.data, starts, fields, unread)
     if found is None:
         return None
     return Placed(number + np.arange(len(starts)), part.offset + starts, found)
 
 
-def _parsed(data: bytes, starts: np.ndarray, fields: FieldsSpec) -> Conversations | None:
+def _parsed(
+    data: bytes, starts: np.ndarray, fields: FieldsSpec, unread: Unread
+) -> Conversations | None:
     """The rows, if pyarrow finds as many objects as there are lines and reads them as we would."""
     if b"\0" in data:  # it ends there
         return None
     named = _schema(fields)
     try:
         data.decode("utf-8")
-        known = _texts_of(data.partition(b"\n")[0])
+        first = parse_line(data.partition(b"\n")[0])
     except (UnicodeDecodeError, FaultError):
         return None
-    others = [pa.field(name, pa.string()) for name in known if name not in named.names]
+    unread.see(first)
+    others = [pa.field(name, pa.string()) for name in _texts_of(first) if name not in named.names]
     table = _parse(data, pa.schema([*named, *others]), others="error")
     if table is None and _is_tame(data, starts):
         table = _parse(data, named, others="ignore")
+        _see_some(data, starts, unread)
     if table is None or len(table) != len(starts):
         return None
     return conversations_of(table, fields)
 
 
+def _see_some(data: bytes, starts: np.ndarray, unread: Unread) -> None:
+    """Note the columns of some lines, where parsing leaves out what nobody asked for."""
+    for at in starts[:: max(len(starts) // SEEN_LINES, 1)].tolist():
+        with suppress(FaultError):
+            unread.see(parse_line(data[at:].partition(b"\n")[0]))
+
+
 def _schema(fields: FieldsSpec) -> pa.Schema:
     """The columns that the spec names; a value of another type is refused."""
-    keys = ("role", "content", *CALLING_KEYS)
-    messages = pa.list_(pa.struct([(key, pa.string()) for key in keys]))
-    names = sorted(set(fields.model_dump(exclude_none=True).values()))
-    return pa.schema(
-        [(name, messages if name == fields.messages else pa.string()) for name in names]
-    )
+    keys = dict.fromkeys((*fields.message_keys, *OPENAI_KEYS, *CALLING_KEYS))
+    of_column = {
+        fields.messages: pa.list_(pa.struct([(key, pa.string()) for key in keys])),
+        fields.history: pa.list_(pa.list_(pa.string())),
+    }
+    return pa.schema([(name, of_column.get(name, pa.string())) for name in fields.columns])
 
 
-def _texts_of(line: bytes) -> list[str]:
+def _texts_of(first: Mapping[str, Any]) -> list[str]:
     """The keys that hold text on the first line: likely those of every line."""
-    texts = (name for name, value in parse_line(line).items() if type(value) is str)
+    texts = (name for name, value in first.items() if type(value) is str)
     return [name for name in texts if name.encode("utf-8", "ignore").decode("utf-8") == name]
 
 

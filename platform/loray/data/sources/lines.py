@@ -7,6 +7,7 @@ hold each of its lines once, wherever they are cut.
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from loray.data.sources.decoding import BYTE_ORDER_MARK, FaultError
 from loray.data.sources.streams import TornError, is_compressed, read_chunks
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
 MAX_LINE_BYTES = 32 << 20
 """A longer line is cut here and marked; nothing of it beyond is read into memory."""
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Line(NamedTuple):
@@ -44,6 +44,17 @@ class Run(NamedTuple):
         for data in self.data.split(b"\n"):
             yield Line(offset, data, None)
             offset += len(data) + 1
+
+
+def line_fault(fault: str) -> FaultError:
+    """A fault of a line as that of its record."""
+    notes = {
+        "line_too_long": f"a line of more than {MAX_LINE_BYTES >> 20} MB; wanted a shorter one",
+        "text_too_long": f"a text of more than {MAX_LINE_BYTES >> 20} MB; wanted a shorter one",
+        "torn_stream": "the compressed stream ends early, is damaged, or is followed by what is "
+        "none; what could not be decompressed is not read; fetch or compress the file again",
+    }
+    return FaultError(fault, notes[fault])
 
 
 def read_lines(file: "SourceFile", start: int, end: int) -> Iterator[Line]:

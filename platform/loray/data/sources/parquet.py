@@ -9,11 +9,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loray.data.sources.columns import conversations_of
-from loray.data.sources.records import FaultError, Found
-from loray.data.sources.rows import BATCH_BYTES, BATCH_ROWS, Piece, Placed, in_pieces
+from loray.data.sources.decoding import FaultError, utf8_note
+from loray.data.sources.records import Found
+from loray.data.sources.rows import (
+    BATCH_BYTES,
+    BATCH_ROWS,
+    Piece,
+    Placed,
+    Tally,
+    Unread,
+    in_pieces,
+)
 from loray.data.sources.streams import TimedFile, open_arrow_file
 from loray.errors import SourceError
-from loray.spec.sources import FieldsSpec
+from loray.spec.fields import FieldsSpec
 
 if TYPE_CHECKING:
     from loray.data.sources.files import SourceFile
@@ -44,8 +53,8 @@ def spans(file: "SourceFile") -> list[tuple[int, int]]:
         ) from error
 
 
-def read_pieces(file: "SourceFile", start: int, end: int) -> Generator[Piece, None, int]:
-    """What row groups `start` to `end` hold, and in the end how many rows there are."""
+def read_pieces(file: "SourceFile", start: int, end: int) -> Generator[Piece, None, Tally]:
+    """What row groups `start` to `end` hold, and in the end their tally."""
     number = 0
     with open_arrow_file(file) as stream:
         parquet = pq.ParquetFile(stream)
@@ -60,7 +69,9 @@ def read_pieces(file: "SourceFile", start: int, end: int) -> Generator[Piece, No
             else:
                 yield from _in_pieces(batch, number, before)
             number += len(batch)
-    return number
+        unread = Unread(file.source.fields)
+        unread.see(parquet.schema_arrow.names)
+    return Tally(number, unread.names)
 
 
 def _bounded(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
@@ -76,12 +87,22 @@ def _bounded(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
 def _in_pieces(batch: pa.RecordBatch, number: int, before: int) -> Iterator[Piece]:
     """Each record by itself."""
 
-    def records() -> Generator[Found, None, int]:
-        for at, record in enumerate(_records(batch), start=number):
-            yield Found(at + 1, before + at, record, repr(record).encode())
-        return number
+    def records() -> Generator[Found, None, Tally]:
+        yield from records_of(batch, number, before)
+        return Tally(number)
 
     yield from in_pieces(records())
+
+
+def records_of(batch: pa.RecordBatch, number: int = 0, before: int = 0) -> Iterator[Found]:
+    """Each record of a batch.
+
+    Args:
+        number: of the rows before it in the part that is read.
+        before: rows before that part in the file.
+    """
+    for at, record in enumerate(_records(batch), start=number):
+        yield Found(at + 1, before + at, record, repr(record).encode("utf-8", "backslashreplace"))
 
 
 def _records(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | FaultError]:
@@ -94,8 +115,8 @@ def _records(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | FaultError]:
 def _record(batch: pa.RecordBatch, at: int) -> dict[str, Any] | FaultError:
     try:
         return {name: batch[name][at].as_py() for name in batch.schema.names}
-    except UnicodeDecodeError:
-        return FaultError("invalid_utf8")
+    except UnicodeDecodeError as error:
+        return FaultError("invalid_utf8", utf8_note(error))
 
 
 def _check_columns(file: "SourceFile", schema: pa.Schema) -> None:
@@ -117,13 +138,18 @@ def _check_columns(file: "SourceFile", schema: pa.Schema) -> None:
 
 def _fits(name: str, kind: pa.DataType, fields: FieldsSpec) -> tuple[str, bool]:
     """What a column's type should be, and whether it is."""
-    if name == fields.messages:
-        return "a list of structs", _is_messages(kind)
-    if name == fields.tools:
+    if name in (fields.messages, fields.tools):
         return "a list of structs, or its JSON text", _is_messages(kind) or _is_text(kind)
-    if name == fields.group:
+    if name == fields.history:
+        return "a list of lists of text", _is_list(kind) or pa.types.is_null(kind)
+    if name in (fields.prompt, fields.completion):
+        return "text, or a list of structs", _is_text(kind) or _is_messages(kind)
+    if name == fields.group and name not in fields.texts:
         return "text or whole numbers", _is_text(kind) or pa.types.is_integer(kind)
-    return "text", _is_text(kind)
+    if name == fields.system:
+        return "text", _is_text(kind) or _is_messages(kind) or pa.types.is_null(kind)
+    is_optional = name in fields.optional and pa.types.is_null(kind)
+    return "text", _is_text(kind) or is_optional
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -134,5 +160,8 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _is_messages(kind: pa.DataType) -> bool:
-    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
-    return bool(is_list and pa.types.is_struct(kind.value_type))
+    return _is_list(kind) and bool(pa.types.is_struct(kind.value_type))
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))

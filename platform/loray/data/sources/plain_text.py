@@ -4,8 +4,10 @@ from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from loray.data.sources import lines
-from loray.data.sources.lines import Line, line_spans, read_lines
-from loray.data.sources.records import FaultError, Found
+from loray.data.sources.decoding import FaultError, utf8_note
+from loray.data.sources.lines import Line, line_fault, line_spans, read_lines
+from loray.data.sources.records import Found
+from loray.data.sources.rows import Tally
 from loray.spec.sources import TextSource
 
 if TYPE_CHECKING:
@@ -30,23 +32,23 @@ def spans(file: "SourceFile", source: TextSource, size: int) -> list[tuple[int, 
 
 def read_records(
     file: "SourceFile", source: TextSource, start: int, end: int
-) -> Generator[Found, None, int]:
-    """What a part of the file holds, and in the end how many lines there are."""
+) -> Generator[Found, None, Tally]:
+    """What a part of the file holds, and in the end its tally."""
     counted = _Counted(read_lines(file, start, end))
     for piece in _pieces(counted, per=source.per):
         data = b"\n".join(piece.lines)
         record = _record(data, file.name, piece.fault)
         yield Found(piece.number, piece.offset, record, data)
-    return counted.number
+    return Tally(counted.number)
 
 
 def _record(data: bytes, name: str, fault: str | None) -> dict[str, str] | FaultError:
     if fault is not None:
-        return FaultError(fault)
+        return line_fault(fault)
     try:
         return {"text": data.decode("utf-8"), "file": name}
-    except UnicodeDecodeError:
-        return FaultError("invalid_utf8")
+    except UnicodeDecodeError as error:
+        return FaultError("invalid_utf8", utf8_note(error))
 
 
 class _Counted:

@@ -11,10 +11,25 @@ it is its spelling in the file ("1.0" and "1" are two groups).
 """
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
+from loray.data.sources.decoding import (
+    DECODER as _DECODER,
+)
+from loray.data.sources.decoding import (
+    FaultError,
+    NotANumber,
+    Number,
+    Twice,
+    is_blank,
+    kind_of,
+    there_are,
+)
+from loray.data.sources.decoding import (
+    value_of as _value,
+)
+from loray.data.sources.shapes import AS_MESSAGES, as_messages, filled, filled_or_none
 from loray.models.markup import Turn
 from loray.spec.sources import FieldsSpec
 
@@ -30,10 +45,6 @@ EMPTY_REASON = {
 }
 
 
-class FaultError(Exception):
-    """A record cannot become a row; the message is the reason. Answered with a rejected row."""
-
-
 class Found(NamedTuple):
     """What a reader finds at one place of a file."""
 
@@ -46,56 +57,36 @@ class Found(NamedTuple):
     """As it is written, for the quarantine."""
 
 
-class Number(str):
-    """A JSON number as it is spelled."""
-
-    __slots__ = ()
-
-
-class Twice:
-    """Stands for the value of a key that an object holds more than once; reading it is a fault."""
-
-
-TWICE = Twice()
-
-
-def parse_line(line: bytes) -> Mapping[str, Any]:
-    """The JSON object on a line; numbers keep their spelling.
-
-    Raises:
-        FaultError: the line is no JSON object.
-    """
-    try:
-        value = _DECODER.decode(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise FaultError("invalid_utf8") from error
-    except (ValueError, RecursionError) as error:
-        raise FaultError("malformed_json") from error
-    if not isinstance(value, dict):
-        raise FaultError("not_an_object")
-    return value
-
-
 def turns_of(record: Mapping[str, Any], fields: FieldsSpec) -> list[Turn]:
     """The turns that a record holds.
 
     Raises:
         FaultError: a field is missing, is no text, is empty or stands twice.
     """
-    if fields.text is not None:
-        turns = [_turn("text", record, fields.text)]
+    messages = as_messages(record, fields)
+    if messages is not None:
+        turns = _messages(messages, AS_MESSAGES)
     elif fields.messages is not None:
         turns = _messages(record, fields)
-    elif fields.prompt is not None and fields.completion is not None:
-        turns = [
-            *_system_turn(record, fields.system),
-            _turn("user", record, fields.prompt),
-            _turn("assistant", record, fields.completion),
-        ]
+    else:
+        turns = _filled_turns(record, fields)
     for turn in turns:
         if is_blank(turn["content"]):
-            raise FaultError(EMPTY_REASON[turn["role"]])
+            raise FaultError(EMPTY_REASON[turn["role"]], f"the {turn['role']} turn is blank")
     return turns
+
+
+def _filled_turns(record: Mapping[str, Any], fields: FieldsSpec) -> list[Turn]:
+    """The turns of a record whose columns hold text."""
+    if fields.text is not None:
+        return [{"role": "text", "content": _written(filled(record, fields.text))}]
+    system = None if fields.system is None else filled_or_none(record, fields.system)
+    named = {"system": system, "user": fields.prompt, "assistant": fields.completion}
+    said = {role: filled(record, name) for role, name in named.items() if name and role != "system"}
+    if system is not None:
+        said = {"system": system, **said}
+    turns: list[Turn] = [{"role": role, "content": _written(text)} for role, text in said.items()]
+    return [*_tools_turn(record, fields.tools), *turns]
 
 
 def group_of(record: Mapping[str, Any], fields: FieldsSpec) -> str | None:
@@ -108,22 +99,14 @@ def group_of(record: Mapping[str, Any], fields: FieldsSpec) -> str | None:
         return None
     value = _value(record, fields.group)
     if value is None:
-        raise FaultError("missing_field")
+        raise FaultError(
+            "missing_field", f"no value in column {fields.group!r}; {there_are(record)}"
+        )
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise FaultError("field_not_text")
+        raise FaultError(
+            "field_not_text", f"column {fields.group!r} holds {kind_of(value)}; wanted text"
+        )
     return _written(str(value))
-
-
-def is_blank(text: str) -> bool:
-    """Whether nothing would be left to read or to learn."""
-    return not text or text.isspace()
-
-
-def _value(record: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401 (JSON)
-    value = record.get(key)
-    if value is TWICE:
-        raise FaultError("duplicate_key")
-    return value
 
 
 def _turn(role: str, record: Mapping[str, Any], column: str) -> Turn:
@@ -135,17 +118,12 @@ def _turn(role: str, record: Mapping[str, Any], column: str) -> Turn:
     return {"role": role, "content": _written(value)}
 
 
-def _system_turn(record: Mapping[str, Any], column: str | None) -> list[Turn]:
-    """The system turn of a row that brings one."""
-    if column is None or _value(record, column) in (None, ""):
-        return []
-    return [_turn("system", record, column)]
-
-
 def _messages(record: Mapping[str, Any], fields: FieldsSpec) -> list[Turn]:
     messages = _value(record, fields.messages or "")
     if messages is None:
-        raise FaultError("missing_field")
+        raise FaultError(
+            "missing_field", f"no value in column {fields.messages!r}; {there_are(record)}"
+        )
     is_list = isinstance(messages, Sequence) and not isinstance(messages, str)
     if not is_list or not all(isinstance(message, dict) for message in messages):
         raise FaultError("bad_messages")
@@ -201,6 +179,8 @@ def as_json(value: Any) -> str:  # noqa: ANN401 (JSON)
             return str(value)
         case Twice():
             raise FaultError("duplicate_key")
+        case NotANumber():
+            raise FaultError("malformed_json", "NaN or Infinity, which JSON does not have")
         case dict():
             pairs = (f"{as_json(str(key))}: {as_json(item)}" for key, item in value.items())
             return f"{{{', '.join(pairs)}}}"
@@ -226,23 +206,3 @@ def _written(text: str) -> str:
     except UnicodeEncodeError as error:
         raise FaultError("lone_surrogate") from error
     return text
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        times = Counter(key for key, _ in pairs)
-        found |= {key: TWICE for key, count in times.items() if count > 1}
-    return found
-
-
-def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no JSON number")
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_object,
-    parse_int=Number,
-    parse_float=Number,
-    parse_constant=_refuse_constant,
-)

@@ -1,6 +1,6 @@
 """What readers find to rows of a batch: records one at a time, or turns as whole columns."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from loray.data.batch import ROWS, TURNS
 from loray.data.ids import as_hex, digest_of, row_ids
-from loray.data.sources.records import FaultError, Found, group_of, turns_of
+from loray.data.sources.decoding import FaultError
+from loray.data.sources.records import Found, group_of, turns_of
 from loray.spec.sources import FieldsSpec
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 BATCH_ROWS = 1024
 BATCH_BYTES = 4 << 20
 """A batch ends at this many rows or bytes, so that long texts do not make it large."""
+MAX_UNREAD, MAX_NAME_CHARS = 64, 64
 RAW_CHARS = 1 << 16
 """Longest raw text that is kept of a row that could not be read."""
 
@@ -32,6 +34,35 @@ class Block:
     file: "SourceFile"
     start: int
     end: int
+    is_document: bool = False
+    """Whether JSON is read as one document, not by lines."""
+
+
+class Tally(NamedTuple):
+    """What a block held, apart from its rows."""
+
+    num_lines: int
+    unread: Sequence[str] = ()
+    """Columns that were there and that no field of the spec names."""
+
+
+class Unread:
+    """Gathers the names of columns that are there and are not read."""
+
+    def __init__(self, fields: FieldsSpec) -> None:
+        self._read = frozenset(fields.columns)
+        self._names: set[str] = set()
+
+    def see(self, names: Iterable[str]) -> None:
+        """Note the columns of a record or a table."""
+        if len(self._names) < MAX_UNREAD:
+            self._names.update(names)
+
+    @property
+    def names(self) -> list[str]:
+        """Those that no field names, sorted; of very many, some."""
+        unread = sorted(self._names - self._read)[:MAX_UNREAD]
+        return [name[:MAX_NAME_CHARS].encode("utf-8", "replace").decode() for name in unread]
 
 
 class Conversations(NamedTuple):
@@ -54,7 +85,7 @@ Piece = list[Found] | Placed
 """What makes one batch."""
 
 
-def in_pieces(records: Generator[Found, None, int]) -> Generator[Piece, None, int]:
+def in_pieces(records: Generator[Found, None, Tally]) -> Generator[Piece, None, Tally]:
     """Records that were read one at a time, in batches; returns what `records` does."""
     held: list[Found] = []
     num_bytes = 0
@@ -64,7 +95,8 @@ def in_pieces(records: Generator[Found, None, int]) -> Generator[Piece, None, in
         except StopIteration as end:
             if held:
                 yield held
-            return int(end.value)
+            tally: Tally = end.value
+            return tally
         held.append(found)
         num_bytes += len(found.raw)
         if len(held) == BATCH_ROWS or num_bytes >= BATCH_BYTES:
@@ -77,9 +109,10 @@ def table_of(block: Block, piece: Piece) -> pa.Table:
     return _of_columns(block, piece) if isinstance(piece, Placed) else _of_records(block, piece)
 
 
-def tally_of(block: Block, num_lines: int) -> pa.Table:
-    """The row that says how many lines a block holds."""
-    return pa.Table.from_pylist([{"id": None, "line": num_lines, "block": block.number}], ROWS)
+def tally_of(block: Block, tally: Tally) -> pa.Table:
+    """The row that says what a block holds."""
+    row = {"id": None, "line": tally.num_lines, "block": block.number, "unread": tally.unread}
+    return pa.Table.from_pylist([row], ROWS)
 
 
 def _of_columns(block: Block, piece: Placed) -> pa.Table:
@@ -104,6 +137,7 @@ def _of_records(block: Block, found: list[Found]) -> pa.Table:
             "turns": pa.array([one.turns for one in judged], TURNS),
             "group": pa.array([one.group for one in judged], pa.string()),
             "rejected_by": pa.array([one.reason for one in judged], pa.string()),
+            "note": pa.array([one.note for one in judged], pa.string()),
             "raw": pa.array([one.raw for one in judged], pa.string()),
         },
     )
@@ -116,6 +150,7 @@ class _Judged(NamedTuple):
     turns: "list[Turn] | None" = None
     group: str | None = None
     reason: str | None = None
+    note: str | None = None
     raw: str | None = None
 
 
@@ -126,7 +161,8 @@ def _judged(found: Found, fields: FieldsSpec) -> _Judged:
         turns, group = turns_of(found.record, fields), group_of(found.record, fields)
     except FaultError as fault:
         raw = found.raw[: 4 * RAW_CHARS].decode("utf-8", "backslashreplace")[:RAW_CHARS]
-        return _Judged(digest_of(found.raw), reason=str(fault), raw=raw)
+        note = fault.note and fault.note.encode("utf-8", "backslashreplace").decode()
+        return _Judged(digest_of(found.raw), reason=str(fault), note=note, raw=raw)
     digest = digest_of(b"\0".join(turn["content"].encode() for turn in turns))
     return _Judged(digest, turns, group or digest.hex())
 

@@ -40,7 +40,7 @@ class StalledError(OSError):
 
 def is_compressed(path: str) -> bool:
     """Whether a file of this name is read through a decompressor."""
-    return path.endswith(COMPRESSED)
+    return path.lower().endswith(COMPRESSED)
 
 
 def within(seconds: float | None, call: Callable[[], T]) -> T:
@@ -137,9 +137,9 @@ def read_chunks(file: "SourceFile", start: int = 0, end: int | None = None) -> I
     """
     with TimedFile(file) as stream:
         stream.seek(start)
-        if file.path.endswith(".gz"):
+        if file.path.lower().endswith(".gz"):
             yield from gunzip(_chunks(stream))
-        elif file.path.endswith(".zst"):
+        elif file.path.lower().endswith(".zst"):
             yield from _unzstd(stream)
         else:
             wanted = (file.size if end is None else end) - start + REST_BYTES

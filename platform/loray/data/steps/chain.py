@@ -27,7 +27,8 @@ from loray.data.batch import (
     reject,
     spent,
 )
-from loray.data.sources.records import EMPTY_REASON, is_blank
+from loray.data.sources.decoding import is_blank
+from loray.data.sources.records import EMPTY_REASON
 from loray.data.steps.control import escape, escape_pattern
 from loray.data.steps.credentials import credentials_named
 from loray.data.steps.decontamination import EvalIndex, mark_contaminated
