@@ -23,9 +23,9 @@ from pathlib import Path
 import memory
 from memory_worker import KIB, forget, high_water
 
+from loray.planner.configs import read_architecture
 from loray.planner.memory import MIB
 from loray.planner.moments import worker_moments
-from loray.planner.parameters import read_architecture
 from loray.spec.run import RunSpec
 
 HERE = Path(__file__).resolve().parent

@@ -18,9 +18,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from loray.planner.configs import read_architecture
 from loray.planner.memory import MIB
 from loray.planner.moments import worker_moments
-from loray.planner.parameters import read_architecture
 from loray.spec.run import RunSpec
 
 HERE = Path(__file__).resolve().parent

@@ -17,9 +17,9 @@ import ray
 from memory import SETTINGS, SHAPES, Setting, write_model
 from train_ours import write_tokens
 
+from loray.planner.configs import read_architecture
 from loray.planner.memory import MIB
 from loray.planner.moments import largest, worker_moments
-from loray.planner.parameters import read_architecture
 from loray.spec.overrides import with_value
 from loray.spec.run import RunSpec
 from loray.train.run import train_to

@@ -22,8 +22,9 @@ from transformers import DynamicCache, PreTrainedModel
 
 from loray.inference.lora import BASE, LayerWeights
 from loray.inference.runner import ModelRunner
+from loray.planner.configs import architecture_of
 from loray.planner.memory import weight_bytes
-from loray.planner.parameters import architecture_of, count_adapter
+from loray.planner.parameters import count_adapter
 from loray.spec.train import BaseModelSpec
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]

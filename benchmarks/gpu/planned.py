@@ -17,8 +17,8 @@ import torch
 from shapes import build, config_of
 from step import adapted, batch_of, engine_of, join_alone, spec_of, step_once
 
+from loray.planner.configs import architecture_of
 from loray.planner.memory import GIB, train_memory
-from loray.planner.parameters import architecture_of
 from loray.train.batches import Batch
 from loray.train.engine import Engine
 

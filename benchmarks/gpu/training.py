@@ -22,8 +22,9 @@ from peft import LoraConfig, get_peft_model
 from shapes import build, config_of
 from step import adapted, batch_of, engine_of, join_alone, spec_of, step_once
 
+from loray.planner.configs import architecture_of
 from loray.planner.memory import GIB
-from loray.planner.parameters import architecture_of, count_base
+from loray.planner.parameters import count_base
 from loray.train.batches import Batch
 
 

@@ -5,6 +5,7 @@ LorayError
     SourceError           a corpus file is missing, unreadable or over its budget of bad rows
     DatasetError          curation left something that cannot be trained on
     ModelError            a base model or tokenizer cannot be used
+        UnsupportedError  loray does not know its kind, or not what the spec asks of it
     AdapterError          adapter files are damaged, unsafe or made for another base
         AdapterNotFoundError
     ArtifactError         an artifact's files and its manifest disagree
@@ -48,6 +49,10 @@ class DatasetError(LorayError):
 
 class ModelError(LorayError):
     """A base model or tokenizer is missing or cannot be used as asked."""
+
+
+class UnsupportedError(ModelError):
+    """A base model of a kind that loray does not know, or not with what the spec asks of it."""
 
 
 class AdapterError(LorayError):

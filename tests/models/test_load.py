@@ -1,3 +1,5 @@
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -88,3 +90,40 @@ def test_files_that_lack_a_weight_are_refused(tmp_path: Path, quantization: str)
     spec = BaseModelSpec(path=path, quantization=quantization, dtype="float32")
     with pytest.raises(ModelError, match=r"lack model\.layers\.0\.mlp\.up_proj\.weight; wanted"):
         load_base(spec)
+
+
+@pytest.mark.parametrize("quantization", ["none", "nf4"])
+@pytest.mark.parametrize("name", ["layers.0.mlp.up_proj", "layers.0.input_layernorm"])
+def test_a_weight_of_another_shape_is_refused_by_its_name(
+    tmp_path: Path, quantization: str, name: str
+):
+    """In NF4 transformers packs whatever shape there is, and says nothing."""
+    path = write(tmp_path / "model", hidden=64)
+    file = tmp_path / "model" / "model.safetensors"
+    tensors = load_file(file)
+    weight = tensors[f"model.{name}.weight"]
+    tensors[f"model.{name}.weight"] = weight[:-28].clone()
+    save_file(tensors, file, metadata={"format": "pt"})
+    spec = BaseModelSpec(path=path, quantization=quantization, dtype="float32")
+    found = re.escape(str(tuple(weight[:-28].shape)))
+    with pytest.raises(ModelError, match=rf"{name}\.weight of .* has the shape {found}; wanted"):
+        load_base(spec)
+
+
+@pytest.mark.parametrize("quantization", ["none", "nf4"])
+def test_a_layer_that_the_config_does_not_know_is_refused(tmp_path: Path, quantization: str):
+    path = write(tmp_path / "model", hidden=64)
+    config = tmp_path / "model" / "config.json"
+    changed = json.loads(config.read_text()) | {"num_hidden_layers": 0}
+    config.write_text(json.dumps(changed))
+    spec = BaseModelSpec(path=path, quantization=quantization, dtype="float32")
+    with pytest.raises(ModelError, match=r"hold model\.layers\.0\..* and 6 more, which the model"):
+        load_base(spec)
+
+
+def test_a_file_that_is_cut_off_is_refused_with_the_remedy(tmp_path: Path):
+    path = write(tmp_path / "model", hidden=64)
+    file = tmp_path / "model" / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:5000])
+    with pytest.raises(ModelError, match=r"cannot be loaded: .*; wanted a folder with"):
+        load_base(BaseModelSpec(path=path, quantization="none", dtype="float32"))

@@ -7,9 +7,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from loray.planner.architecture import Architecture
 from loray.planner.memory import MIB
 from loray.planner.moments import worker_moments
-from loray.planner.parameters import Architecture, count_base
+from loray.planner.parameters import count_base
 from loray.spec.run import RunSpec
 from tests.house import REPOSITORY
 

@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from unittest.mock import patch
 
 from loray.planner import activations
+from loray.planner.architecture import Architecture
 from loray.planner.memory import train_memory
-from loray.planner.parameters import Architecture
+from loray.planner.parameters import targets_of
 from loray.planner.widths import tokens_per_pass
 from loray.spec.run import RunSpec
 from tests.planner.shapes import SHAPES, spec
@@ -61,7 +62,7 @@ def shifted_logits(run: RunSpec, shape: Architecture) -> float:
 
 def float32_inputs(run: RunSpec, shape: Architecture) -> float:
     """PEFT's adapters are float32 beside a bfloat16 base; each reads a float32 copy of its own."""
-    targets = run.method.target_modules
+    targets = targets_of(shape, run.method)
     copies = sum(4 * shape.linear_shapes[name][0] for name in targets)
     shared = 2 * shape.hidden + (2 * shape.intermediate if "down_proj" in targets else 0)
     tokens = run.train.batch.micro_size * run.data.sequence.max_tokens

@@ -1,6 +1,6 @@
 """Shapes and specs that several tests of the planner use."""
 
-from loray.planner.parameters import Architecture
+from loray.planner.architecture import Architecture
 from loray.spec.load import parse_run_spec
 from loray.spec.run import RunSpec
 

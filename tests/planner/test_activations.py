@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from loray.planner.activations import activation_bytes, kept_by_layer
+from loray.planner.architecture import Architecture
 from loray.planner.loss import loss_bytes
-from loray.planner.parameters import Architecture
 from tests.planner.shapes import SHAPES, spec
 
 pytestmark = pytest.mark.filterwarnings("default")  # PEFT uses a name that transformers retires
@@ -26,22 +26,31 @@ METHODS = {
 
 
 def kept(run, layers: int) -> int:
-    """Bytes that autograd keeps of a pass, weights not counted."""
+    """Bytes that autograd keeps of a pass through a Llama, weights not counted."""
+    from transformers import LlamaConfig
+
+    return kept_by(
+        run,
+        LlamaConfig(
+            vocab_size=64,
+            hidden_size=HIDDEN,
+            intermediate_size=INTERMEDIATE,
+            num_hidden_layers=layers,
+            num_attention_heads=HEADS,
+            num_key_value_heads=KV_HEADS,
+        ),
+    )
+
+
+def kept_by(run, config) -> int:
+    """The same of a model of `config`."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import AutoModelForCausalLM
 
     from loray.models.adapter import attach_adapter
 
-    config = LlamaConfig(
-        vocab_size=64,
-        hidden_size=HIDDEN,
-        intermediate_size=INTERMEDIATE,
-        num_hidden_layers=layers,
-        num_attention_heads=HEADS,
-        num_key_value_heads=KV_HEADS,
-    )
-    model = LlamaForCausalLM(config).to(getattr(torch, run.base_model.dtype)).train()
-    model.requires_grad_(run.method.kind == "full")
+    model = AutoModelForCausalLM.from_config(config).to(getattr(torch, run.base_model.dtype))
+    model.train().requires_grad_(run.method.kind == "full")
     if run.method.kind == "lora":
         model = attach_adapter(model, run.method).get_base_model()
     weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
@@ -125,6 +134,6 @@ def test_the_loss_holds_a_block_of_logits_what_is_projected_and_what_goes_back()
 
 def test_norms_of_heads_are_counted():
     plain = SHAPES["llama-3-8b"]
-    normed = replace(plain, has_head_norms=True)
+    normed = replace(plain, head_norms="shared")
     more = kept_by_layer(spec(), normed) - kept_by_layer(spec(), plain)
     assert more == 4 * (4096 + 1024) + 4 * (32 + 8)

@@ -4,13 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from loray.planner.configs import read_architecture
 from loray.planner.memory import weight_bytes
-from loray.planner.parameters import (
-    count_adapter,
-    count_base,
-    count_method,
-    read_architecture,
-)
+from loray.planner.parameters import count_adapter, count_base, count_method, targets_of
 from loray.spec.train import BaseModelSpec, LoraMethod
 
 pytestmark = pytest.mark.filterwarnings("default")  # PEFT uses a name that transformers retires
@@ -29,7 +25,7 @@ def test_the_counts_are_those_of_the_modules(tiny_model_dir: Path, targets: obje
     assert sum(p.numel() for p in model.parameters()) == count_base(shape).total
     adapted = attach_adapter(model, method)
     learned = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
-    assert learned == count_adapter(shape, method.target_modules, 4)
+    assert learned == count_adapter(shape, targets_of(shape, method), 4)
 
 
 @pytest.mark.parametrize("biases", ["none", "targets", "all"])
@@ -46,11 +42,11 @@ def test_the_biases_that_learn_are_counted(biased_model_dir: Path, biases: str, 
     adapted = attach_adapter(model, method)
     learned = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
     assert learned == count_method(shape, method)
-    plain = count_adapter(shape, method.target_modules, 4)
+    plain = count_adapter(shape, targets_of(shape, method), 4)
     of_one = {"q_proj": 64, "k_proj": 32, "v_proj": 32}
     wanted = {
         "none": 0,
-        "targets": 2 * sum(of_one.get(name, 0) for name in method.target_modules),
+        "targets": 2 * sum(of_one.get(name, 0) for name in targets_of(shape, method)),
         "all": 2 * 128,
     }
     assert learned - plain == wanted[biases]

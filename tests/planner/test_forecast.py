@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from loray.errors import ModelError
+from loray.planner.configs import architecture_of, read_architecture
 from loray.planner.memory import GIB
-from loray.planner.parameters import architecture_of, count_base, read_architecture
+from loray.planner.parameters import count_base
 from loray.planner.report import Forecast, forecast, forecast_for
 from loray.spec.load import parse_run_spec
 from loray.spec.run import RunSpec

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from loray.planner.configs import read_architecture
 from loray.planner.forms import (
     checkpoint_bytes,
     count_begun,
@@ -13,7 +14,6 @@ from loray.planner.forms import (
     gain_bytes,
 )
 from loray.planner.memory import adapter_bytes, count_learned
-from loray.planner.parameters import read_architecture
 from loray.planner.serving import serve_memory
 from tests.train.sequences import make_spec
 

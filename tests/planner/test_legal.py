@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from loray.errors import ModelError
+from loray.planner.configs import architecture_of
 from loray.planner.legal import check_runnable, split_blocks
-from loray.planner.parameters import architecture_of
 from loray.spec.load import parse_run_spec
 
 CONFIG = {

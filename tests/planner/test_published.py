@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from loray.planner.architecture import Architecture
 from loray.planner.forms import moment_bytes
 from loray.planner.loading import file_bytes
 from loray.planner.memory import (
@@ -26,13 +27,7 @@ from loray.planner.memory import (
     train_memory,
     weight_bytes,
 )
-from loray.planner.parameters import (
-    Architecture,
-    count_adapter,
-    count_base,
-    count_method,
-    module_name,
-)
+from loray.planner.parameters import count_adapter, count_base, count_method, targets_of
 from loray.planner.sharing import sharing_of
 from loray.spec.train import BaseModelSpec, LoraMethod
 from tests.house import REPOSITORY
@@ -104,13 +99,13 @@ def header_bytes(model: Architecture, method: LoraMethod) -> int:
     """Bytes before the numbers of a safetensors file, which names each tensor and its place."""
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     place = 0
-    for layer, name in sorted(product(range(model.layers), method.target_modules), key=str):
+    for layer, name in sorted(product(range(model.layers), targets_of(model, method)), key=str):
         inputs, outputs = model.linear_shapes[name]
         parts = {"lora_A.weight": [method.rank, inputs], "lora_B.weight": [outputs, method.rank]}
         if method.dora:
             parts["lora_magnitude_vector"] = [outputs]
         for part, sizes in parts.items():
-            full_name = f"base_model.model.{module_name(layer, name)}.{part}"
+            full_name = f"base_model.model.{model.module_name(layer, name)}.{part}"
             end = place + 4 * math.prod(sizes)
             header[full_name] = {"dtype": "F32", "shape": sizes, "data_offsets": [place, end]}
             place = end

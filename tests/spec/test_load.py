@@ -144,7 +144,7 @@ def _as_lists(value: object) -> object:
         ("method: 3", "wanted a block with kind: lora or full; write one"),
         ("method: {kind: lroa}", "wanted lora or full; did you mean lora?"),
         ("method: {kind: lora, targets: all_linear}", "did you mean all-linear?"),
-        ("method: {kind: lora, targets: [q_prj]}", "targets.0: found text 'q_prj'"),
+        ("method: {kind: lora, targets: [q-proj]}", "targets.0: found 'q-proj'"),
         ("method: {kind: lora, targets: []}", "targets is empty"),
         ("method: {kind: lora, rank: 16, alpha: 32, r: 8}", "unknown field; the fields here are"),
         ("evaluate: {metrics: [bleu], select_by: rouge1}", "evaluate.select_by: found 'rouge1'"),

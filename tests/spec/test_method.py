@@ -29,7 +29,10 @@ def test_the_first_pattern_that_fits_a_module_counts():
     ("override", "message"),
     [
         ("method.patterns=[{modules: q_proj}]", "neither rank nor alpha is given"),
-        ("method.patterns=[{modules: lm_head, rank: 2}]", "ends in no targeted projection"),
+        (
+            "method={kind: lora, targets: [q_proj], patterns: [{modules: up_proj, rank: 2}]}",
+            "ends in no targeted projection (q_proj)",
+        ),
         ("method.patterns=[{modules: '(a+)+', rank: 2}]", "found '(a+)+'"),
         (
             "method.patterns=[{modules: q_proj, rank: 99}]",

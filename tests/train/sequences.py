@@ -1,6 +1,7 @@
 """Token files and specs for the tests of training."""
 
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +90,18 @@ def make_spec(model: Path, **changes: Any) -> RunSpec:
             block = block.setdefault(parent, {})
         block[leaf] = value
     return RunSpec.model_validate(document)
+
+
+def spoilt(model: Path, folder: Path, fault: str) -> Path:
+    """A copy of a base of which one weight holds a NaN, or is of another shape."""
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(model, folder)
+    tensors = load_file(folder / "model.safetensors")
+    name = "model.layers.0.mlp.up_proj.weight"
+    if fault == "nan":
+        tensors[name][3, 5] = float("nan")
+    else:
+        tensors[name] = tensors[name][:100].clone()
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder

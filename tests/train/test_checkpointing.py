@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from loray.planner.activations import activation_bytes
+from loray.planner.configs import read_architecture
 from loray.planner.memory import train_memory
-from loray.planner.parameters import read_architecture
 from loray.spec.run import RunSpec
 from tests.house import REPOSITORY
 from tests.train.sequences import make_spec

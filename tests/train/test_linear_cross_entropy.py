@@ -2,12 +2,14 @@
 
 import weakref
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from loray.models.logits import PLAIN, LogitForm, logit_form
 from loray.planner import loss as planned
 from loray.train.linear_cross_entropy import let_score, linear_cross_entropy, score
 from tests.planner.shapes import SHAPES, spec
@@ -38,18 +40,30 @@ def at_once(request, monkeypatch) -> int:
     return size
 
 
-def exact(hidden, weight, targets) -> list[torch.Tensor]:
+FORMS = {
+    "plain": PLAIN,
+    "scaled": LogitForm(scale=0.0625),
+    "capped": LogitForm(cap=7.0),
+    "scaled and capped": LogitForm(scale=1.7, cap=5.0),
+}
+
+
+def exact(hidden, weight, targets, form=PLAIN) -> list[torch.Tensor]:
     """The loss of all logits and its gradients, float64."""
     hidden, weight = (t.detach().double().requires_grad_() for t in (hidden, weight))
-    loss = nn.functional.cross_entropy(hidden @ weight.T, targets, reduction="sum")
+    logits = hidden @ weight.T * form.scale
+    if form.cap is not None:
+        logits = form.cap * torch.tanh(logits / form.cap)
+    loss = nn.functional.cross_entropy(logits, targets, reduction="sum")
     return [loss, *torch.autograd.grad(loss * SCALE, (hidden, weight))]
 
 
 @pytest.mark.usefixtures("at_once")
-def test_the_loss_and_both_gradients_are_those_of_all_logits(parts):
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_the_loss_and_both_gradients_are_those_of_all_logits(parts, form: LogitForm):
     hidden, weight, _ = parts
-    wanted = exact(*parts)
-    loss = linear_cross_entropy(*parts)
+    wanted = exact(*parts, form)
+    loss = linear_cross_entropy(*parts, form)
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(wanted[0].item(), rel=NATS[hidden.dtype])
     (loss * SCALE).backward()
@@ -60,6 +74,48 @@ def test_the_loss_and_both_gradients_are_those_of_all_logits(parts):
         torch.testing.assert_close(found, gradient, rtol=0, atol=tolerance)
         share = (found * gradient).sum() / gradient.square().sum()
         assert share.item() == pytest.approx(1.0, abs=1e-3)  # none of it is lost to a rounded scale
+
+
+def test_gradients_are_those_of_small_changes():
+    """By another route than autograd: differences of the loss itself, in float64."""
+    torch.manual_seed(1)
+    hidden, weight = torch.randn(5, 3).requires_grad_(), torch.randn(11, 3)
+    targets, form = torch.randint(0, 11, (5,)), FORMS["scaled and capped"]
+    linear_cross_entropy(hidden, weight, targets, form).backward()
+    for place in ((0, 0), (3, 2), (4, 1)):
+        ends = []
+        for change in (1e-4, -1e-4):
+            moved = hidden.detach().double()
+            moved[place] += change
+            logits = form(moved @ weight.double().T)
+            ends.append(torch.logsumexp(logits, 1).sum() - logits[range(5), targets].sum())
+        assert hidden.grad[place].item() == pytest.approx(
+            float(ends[0] - ends[1]) / 2e-4, rel=1e-4, abs=1e-6
+        )
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_a_projection_of_any_kind_takes_the_form(bias: bool, form: LogitForm):
+    head, hidden, targets = nn.Linear(6, 20, bias=bias), torch.randn(9, 6), torch.arange(9)
+    wanted = nn.functional.cross_entropy(form(head(hidden)), targets, reduction="sum")
+    let_score(head)
+    assert score(head, hidden, targets, form).item() == pytest.approx(wanted.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("config", "form"),
+    [
+        ({"logits_scaling": 8.0}, LogitForm(scale=0.125)),
+        ({"logit_scale": 0.0625}, LogitForm(scale=0.0625)),
+        ({"final_logit_softcapping": 30.0}, LogitForm(cap=30.0)),
+        ({"final_logit_softcapping": None}, PLAIN),
+        ({}, PLAIN),
+    ],
+)
+def test_the_form_is_read_off_the_config(config, form: LogitForm):
+    assert logit_form(SimpleNamespace(**config)) == form
+    assert form.is_plain == (form == PLAIN)
 
 
 @pytest.mark.parametrize("learns", [(True, False), (False, True)], ids=["hidden", "weight"])
@@ -142,9 +198,12 @@ class Live(TorchDispatchMode):
         self.bytes -= size
 
 
+@pytest.mark.parametrize("form", [PLAIN, LogitForm(cap=30.0)], ids=["plain", "capped"])
 @pytest.mark.parametrize("learns", [False, True], ids=["frozen", "learns"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_the_loss_takes_the_memory_that_is_planned(dtype: str, learns: bool, monkeypatch):
+def test_the_loss_takes_the_memory_that_is_planned(
+    dtype: str, learns: bool, form: LogitForm, monkeypatch
+):
     """Several blocks, none of which is there with another, forward and back."""
     vocabulary, hidden_size, tokens = 4000, 256, 256
     monkeypatch.setitem(planned.LOGITS_AT_ONCE, "cpu", 1)  # 64 positions
@@ -155,11 +214,12 @@ def test_the_loss_takes_the_memory_that_is_planned(dtype: str, learns: bool, mon
         data__sequence__max_tokens=tokens,
     )
     shape = replace(SHAPES["llama-2-7b"], vocabulary=vocabulary, hidden=hidden_size)
+    shape = replace(shape, has_logit_cap=form.cap is not None)
     torch_type = getattr(torch, dtype)
     hidden = torch.randn(tokens, hidden_size).to(torch_type).requires_grad_()
     weight = torch.randn(vocabulary, hidden_size).to(torch_type).requires_grad_(learns)
     targets = torch.randint(0, vocabulary, (tokens,))
     with Live(hidden, weight, targets) as live:
         projected = hidden + 0
-        linear_cross_entropy(projected, weight, targets).backward()
+        linear_cross_entropy(projected, weight, targets, form).backward()
     assert live.most == pytest.approx(planned.loss_bytes(run, shape), rel=0.02)

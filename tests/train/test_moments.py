@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from loray.planner.configs import read_architecture
 from loray.planner.forms import EIGHT_BIT_MOMENT
 from loray.planner.memory import count_learned, optimizer_bytes
-from loray.planner.parameters import read_architecture
 from loray.spec.train import OptimizerSpec
 from tests.train.sequences import make_rows, make_spec
 from tests.train.test_loop import PLAIN, run

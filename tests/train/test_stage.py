@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from loray.errors import ModelError
+from tests.families import NAMES, build
 
 COMMON: dict[str, Any] = {
     "vocab_size": 96,
@@ -61,6 +62,18 @@ def test_stages_in_turn_give_what_the_decoder_gives(kind: str, positions: torch.
     hidden = IDS
     for _, stage in stages_of(kind, 3):
         hidden = stage(hidden, positions=rows)
+    assert torch.equal(hidden, whole.last_hidden_state)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_two_stages_of_every_family_give_what_its_decoder_gives(name: str) -> None:
+    from loray.train.stage import keep_stage, parts_of
+
+    rows = PACKED.expand(2, 12)
+    whole = build(name).get_decoder()(input_ids=IDS, position_ids=rows, use_cache=False)
+    hidden = IDS
+    for at, model in enumerate((build(name), build(name))):
+        hidden = keep_stage(model, parts_of(model, 2), at)(hidden, positions=rows)
     assert torch.equal(hidden, whole.last_hidden_state)
 
 

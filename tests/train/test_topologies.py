@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from loray.planner.configs import read_architecture
 from loray.planner.memory import count_learned
-from loray.planner.parameters import read_architecture
 from tests.train.loops import weights_of
 from tests.train.sequences import make_rows, make_spec
 from tests.train.test_loop import (

@@ -2,7 +2,7 @@
 
 0    done
 1    something failed on the way: a stage, the registry, a server; apply again to continue
-2    the spec or the command line is wrong; nothing was started
+2    the spec or the command line is wrong, or asks what its base model cannot; nothing was started
 3    another live process works on the same stage; wait for it, or stop it
 4    a gate refused the adapter: it is registered, and the alias stayed where it was
 130  interrupted from the keyboard
@@ -10,7 +10,7 @@
 
 from enum import IntEnum
 
-from loray.errors import LeaseError, LorayError, SpecError
+from loray.errors import LeaseError, LorayError, SpecError, UnsupportedError
 
 
 class Exit(IntEnum):
@@ -27,7 +27,7 @@ class Exit(IntEnum):
 def exit_for(error: LorayError) -> Exit:
     """The exit code that tells a script what kind of error ended the command."""
     match error:
-        case SpecError():
+        case SpecError() | UnsupportedError():
             return Exit.WRONG_SPEC
         case LeaseError():
             return Exit.LEASE_HELD

@@ -9,6 +9,7 @@ with the base's own.
 from typing import NamedTuple
 
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional
 
 from loray.inference.rows import RowSlots, Run
@@ -75,11 +76,17 @@ class SlottedTable(nn.Module):
             self._only = self._own.get(only, self._updates.get(only))
 
     def _with(self, weight: Tensor, x: Tensor) -> Tensor:
-        if isinstance(self.base, nn.Embedding):
+        if type(self.base) is nn.Embedding:
             return functional.embedding(x, weight)
-        return functional.linear(x, weight)
+        if isinstance(self.base, nn.Linear):
+            return functional.linear(x, weight, self.base.bias)
+        # One that does more than look up: Gemma's scales what it finds.
+        found: Tensor = functional_call(self.base, {"weight": weight}, (x,))
+        return found
 
     def _delta(self, update: TableUpdate, x: Tensor) -> Tensor:
-        if isinstance(self.base, nn.Embedding):
-            return functional.embedding(x, update.a) @ update.b
-        return x.to(update.a.dtype) @ update.a @ update.b
+        if isinstance(self.base, nn.Linear):
+            return x.to(update.a.dtype) @ update.a @ update.b
+        found = functional.embedding(x, update.a) @ update.b
+        scale = getattr(self.base, "embed_scale", None)  # Gemma's, as PEFT applies it
+        return found if scale is None else found * scale.to(found)

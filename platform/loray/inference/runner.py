@@ -12,7 +12,9 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from loray.inference.cache import KVSlab
+from loray.inference.masks import DecodeMasks, Masks
 from loray.inference.wrapping import check_model, unwrap, wrap
+from loray.models.logits import logit_form
 
 PAD = 0
 """Any token does: nothing looks at padding."""
@@ -37,6 +39,8 @@ class ModelRunner:
         shape = (max_batch, config.num_key_value_heads, max_context, head_dim)
         self.vocab_size = int(self._head.weight.shape[0])
         self.cache = KVSlab(shape, config.num_hidden_layers, self._head.weight)
+        self._form = logit_form(config)
+        self._masks = DecodeMasks(config, max_context, self._head.weight)
         self._columns = torch.arange(max_context, device=model.device)
 
     def close(self) -> None:
@@ -51,7 +55,7 @@ class ModelRunner:
         self.cache.begin_prefill(first_row, len(prompts))
         last = torch.tensor([len(prompt) - 1 for prompt in prompts], device=self.model.device)
         hidden = self._hidden(self._padded(prompts), cache=self.cache)
-        return self._head(hidden[torch.arange(len(prompts), device=last.device), last])  # type: ignore[no-any-return]
+        return self._logits(hidden[torch.arange(len(prompts), device=last.device), last])
 
     def decode(self, tokens: Sequence[int], lengths: Sequence[int], slots: Sequence[int]) -> Tensor:
         """Append a token to each of the first rows; logits (N, V) after it.
@@ -62,16 +66,11 @@ class ModelRunner:
         self.lora.set_rows(slots, is_prefill=False)
         device = self.model.device
         positions = torch.tensor(lengths, device=device)
-        num_read = max(lengths) + 1
-        self.cache.begin_decode(positions, num_read)
-        mask = None
-        if min(lengths) + 1 < num_read:
-            hidden_from = self._columns[:num_read] > positions[:, None]
-            mask = torch.zeros(hidden_from.shape, dtype=self.model.dtype, device=device)
-            mask = mask.masked_fill_(hidden_from, float("-inf"))[:, None, None]
+        self.cache.begin_decode(positions, max(lengths) + 1)
+        mask = self._masks.of(lengths, positions)
         ids = torch.tensor(tokens, device=device)[:, None]
         hidden = self._hidden(ids, cache=self.cache, positions=positions[:, None], mask=mask)
-        return self._head(hidden[:, 0])  # type: ignore[no-any-return]
+        return self._logits(hidden[:, 0])
 
     def score(
         self, sequences: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], slot: int
@@ -91,12 +90,17 @@ class ModelRunner:
         before, wanted = hidden[row, column - 1], ids[row, column]
         size = max(1, LOGIT_ELEMENTS // self.vocab_size)
         losses = [
-            functional.cross_entropy(self._head(h).float(), w, reduction="none")
+            functional.cross_entropy(self._logits(h).float(), w, reduction="none")
             for h, w in zip(before.split(size), wanted.split(size), strict=True)
         ]
         sums = torch.zeros(len(sequences), dtype=torch.float64, device=device)
         sums.index_add_(0, row, torch.cat(losses).double())
         return sums.tolist()
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        """Of hidden states (..., hidden)."""
+        x: Tensor = self._head(hidden)
+        return x if self._form.is_plain else self._form(x)
 
     def _padded(self, sequences: Sequence[Sequence[int]]) -> Tensor:
         """(N, T) token ids, padded on the right."""
@@ -110,7 +114,7 @@ class ModelRunner:
         *,
         cache: KVSlab | None,
         positions: Tensor | None = None,
-        mask: Tensor | None = None,
+        mask: Masks = None,
     ) -> Tensor:
         """Last hidden states (N, T, hidden)."""
         if positions is None:

@@ -10,14 +10,10 @@ from loray.errors import ModelError
 from loray.inference.lora import LoraStack, SlottedLinear, dense_projection
 from loray.inference.own import SlottedTable
 from loray.models.dora import dense_weight
+from loray.models.support import check_supported, fixed_positions
 
-MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3")
-"""Decoders whose logits are `lm_head(backbone(tokens))` and whose layers all keep their keys."""
 ATTENTIONS = ("sdpa", "eager")
 """Attention calls that take a mask per row."""
-STATIC_ROPE = ("default", "linear", "llama3", "yarn")
-"""Rotary embeddings of a position that do not depend on what else is in the batch."""
-
 MAX_UNPACKED_BYTES = 1 << 30
 """4-bit weights are unpacked once, on the CPU, when they then take no more than this.
 
@@ -30,33 +26,30 @@ def check_model(model: PreTrainedModel, max_context: int) -> None:
     """Refuse what would decode wrongly rather than fail.
 
     Raises:
-        ModelError: another architecture, attention, rotary embedding or window than the engine
-            computes exactly, or fewer positions than `max_context`.
+        ModelError: another architecture or attention than the engine computes exactly, or fewer
+            positions than `max_context`.
     """
     config = model.config
-    if config.model_type not in MODEL_TYPES:
-        raise ModelError(
-            f"the base model is a {config.model_type!r}; the engine runs {', '.join(MODEL_TYPES)}"
-        )
+    check_supported(config.to_dict())
     attention = config._attn_implementation  # noqa: SLF001 - transformers has no public name
     if attention not in ATTENTIONS:
         raise ModelError(
             f"the base model was loaded with attn_implementation {attention!r}; load it with "
             f"{' or '.join(ATTENTIONS)}"
         )
-    rope = (config.rope_parameters or {}).get("rope_type", "default")
-    if rope not in STATIC_ROPE:
+    most = fixed_positions(config.to_dict())
+    if most is not None and max_context > most:
         raise ModelError(
-            f"the base model has {rope!r} rotary embeddings, which depend on the longest sequence "
-            f"of a batch; wanted {', '.join(STATIC_ROPE)}"
+            f"max_context is {max_context}, but beyond {most} tokens the base model's rotary "
+            "embeddings depend on the longest sequence of a batch; "
+            f"set max_context to at most {most}"
         )
-    for limit in ("max_position_embeddings", "sliding_window"):
-        most = getattr(config, limit, None)
-        if most is not None and max_context > most:
-            raise ModelError(
-                f"max_context is {max_context}, the base model's {limit} is {most}; "
-                f"set max_context to at most {most}"
-            )
+    most = getattr(config, "max_position_embeddings", None)
+    if most is not None and max_context > most:
+        raise ModelError(
+            f"max_context is {max_context}, the base model's max_position_embeddings is {most}; "
+            f"set max_context to at most {most}"
+        )
 
 
 def wrap(model: PreTrainedModel, *, num_slots: int, max_rank: int) -> LoraStack:

@@ -18,6 +18,7 @@ from loray.errors import ModelError
 from loray.models import pissa
 from loray.models.adapter_files import AdapterConfig, check_adapter_folder
 from loray.models.deferred import is_unread
+from loray.models.projections import target_names
 from loray.spec.train import LoraMethod
 
 CONFIG_NAME = "adapter_config.json"
@@ -51,7 +52,7 @@ def attach_adapter(model: PreTrainedModel, method: LoraMethod) -> PeftModel:
     float32 copy where that type is narrower.
 
     Raises:
-        ModelError: the magnitudes of a DoRA have nothing to scale, PiSSA's rank is too high,
+        ModelError: the base has no linear layer of a target's name, a DoRA's magnitudes
             biases are to learn where the base has none, or tied modules in full.
     """
     if method.modules_to_save and model.config.tie_word_embeddings:
@@ -65,7 +66,7 @@ def attach_adapter(model: PreTrainedModel, method: LoraMethod) -> PeftModel:
         r=method.rank,
         lora_alpha=method.alpha,
         lora_dropout=method.dropout,
-        target_modules=list(method.target_modules),
+        target_modules=target_names(model, method),
         rank_pattern={p.modules: p.rank for p in method.patterns if p.rank is not None},
         alpha_pattern={p.modules: p.alpha for p in method.patterns if p.alpha is not None},
         use_rslora=method.rslora,

@@ -78,8 +78,8 @@ def defer_base(spec: BaseModelSpec, *, device: str = "cpu") -> DeferredBase | No
     if _is_quantized(spec):
         _tell_why_whole(spec, "its files hold quantized weights")
         return None
-    model = pretrained(spec, device="meta", ignore_mismatched_sizes=True)
-    files = dict(_files(spec))
+    model = pretrained(spec, device="meta")
+    files = dict(weight_files(spec))
     if (reason := _unlike_the_files(model, files)) is not None:
         _tell_why_whole(spec, reason)
         return None
@@ -173,7 +173,7 @@ def _compute_buffers(model: PreTrainedModel, files: dict[str, Path], device: str
     model.initialize_weights()
 
 
-def _files(spec: BaseModelSpec) -> Iterator[tuple[str, Path]]:
+def weight_files(spec: BaseModelSpec) -> Iterator[tuple[str, Path]]:
     """In which file each weight is; looked for as transformers does."""
     revision = spec.revision or "main"
     only = cached_file(

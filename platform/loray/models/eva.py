@@ -44,7 +44,16 @@ class Directions:
 
     @torch.no_grad()
     def add(self, rows: Tensor) -> None:
-        """Take in rows (N, I)."""
+        """Take in rows (N, I).
+
+        Raises:
+            ModelError: they hold NaN or infinity.
+        """
+        if not bool(torch.isfinite(rows).all()):
+            raise ModelError(
+                "method.init is eva, and the inputs of a layer are NaN or infinite before any "
+                "training: the base model's weights hold NaN, or overflow; fetch it again"
+            )
         for some in rows.split(ROWS_AT_ONCE):
             part = some.double()
             both = part if self._kept is None else torch.cat([self._kept, part])

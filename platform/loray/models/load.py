@@ -1,10 +1,12 @@
 """Load a base model, in one way for training, evaluation and serving."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import torch
+from safetensors import SafetensorError
+from torch import nn
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
 
 from loray.errors import ModelError
@@ -33,12 +35,12 @@ def load_base(spec: BaseModelSpec, *, device: str = "cpu") -> PreTrainedModel:
     return model.eval()  # type: ignore[no-any-return]
 
 
-def pretrained(spec: BaseModelSpec, *, device: str, **options: object) -> PreTrainedModel:
-    """What transformers' `from_pretrained` gives for `spec` and, besides, `options`.
+def pretrained(spec: BaseModelSpec, *, device: str) -> PreTrainedModel:
+    """What transformers' `from_pretrained` gives for `spec`.
 
     Raises:
-        ModelError: there is no such model, or its files cannot be read or lack a weight, which
-            transformers would draw at random.
+        ModelError: there is no such model, or its files cannot be read, or hold other weights than
+            the model of its config has: what lacks there transformers would draw at random.
     """
     # bitsandbytes warns at import that the optional package `kernels` is absent; nothing needs it.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
@@ -52,20 +54,58 @@ def pretrained(spec: BaseModelSpec, *, device: str, **options: object) -> PreTra
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
-            **options,
+            ignore_mismatched_sizes=True,  # they are in the report, by name
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise ModelError(
             f"base_model.path {spec.path!r} cannot be loaded: {error}; wanted a folder with "
             "config.json and safetensors weights, or a hub id that is already in the local cache"
         ) from error
     model, report = loaded
+    _check_report(spec, report)
+    _check_packed(spec, model)
+    return cast("PreTrainedModel", model)
+
+
+def _check_report(spec: BaseModelSpec, report: Mapping[str, Any]) -> None:
+    """Refuse weights that the files lack, of another shape, and layers that config.json lacks."""
     if report["missing_keys"]:
         raise ModelError(
             f"the files of {spec.path!r} lack {some_of(report['missing_keys'])}; wanted every "
             "weight of the model; fetch or save it again"
         )
-    return cast("PreTrainedModel", model)
+    for name, found, wanted in sorted(report["mismatched_keys"]):
+        raise _another_shape(spec, name, tuple(found), tuple(wanted))
+    more = [name for name in report["unexpected_keys"] if _is_of_a_layer(name)]
+    if more:
+        raise ModelError(
+            f"the files of {spec.path!r} hold {some_of(more)}, which the model of its config.json "
+            "does not have; one of them is of another model; fetch or save it again"
+        )
+
+
+def _check_packed(spec: BaseModelSpec, model: nn.Module) -> None:
+    """Refuse 4-bit weights of another shape than the config's, which transformers lets pass."""
+    for name, module in model.named_modules():
+        state = getattr(getattr(module, "weight", None), "quant_state", None)
+        if state is not None:
+            found = tuple(state.shape)
+            wanted = (module.out_features, module.in_features)
+            if found != wanted:
+                raise _another_shape(spec, f"{name}.weight", found, wanted)
+
+
+def _another_shape(
+    spec: BaseModelSpec, name: str, found: tuple[int, ...], wanted: tuple[int, ...]
+) -> ModelError:
+    return ModelError(
+        f"{name} of {spec.path!r} has the shape {found}; wanted {wanted}, by config.json; fetch or "
+        "save it again"
+    )
+
+
+def _is_of_a_layer(name: str) -> bool:
+    return ".layers." in name and name.endswith((".weight", ".bias"))
 
 
 def some_of(names: Iterable[str]) -> str:

@@ -32,7 +32,7 @@ def take_principal(layers: Named) -> None:
     """Move the principal part of every layer's weights into its A and B.
 
     Raises:
-        ModelError: a layer has fewer singular values than its rank.
+        ModelError: a layer has fewer singular values than its rank, or weights that are NaN.
     """
     for name, layer in layers:
         weight, scaling = _weight(layer), layer.scaling["default"]
@@ -44,6 +44,11 @@ def take_principal(layers: Named) -> None:
             raise ModelError(
                 f"method.init is pissa and {name} has rank {rank}, but only {most} singular "
                 f"values; use a rank of at most {most}, or another init"
+            )
+        if not bool(torch.isfinite(weight).all()):
+            raise ModelError(
+                f"method.init is pissa and the weights of {name} hold NaN or infinity; fetch or "
+                "save the base model again"
             )
         spare = min(rank + SPARE, most)
         u, s, v = torch.svd_lowrank(weight.float(), q=spare, niter=ITERATIONS)

@@ -3,7 +3,8 @@
 Legend: `width` bytes of a number in the type of computation.
 """
 
-from loray.planner.parameters import Architecture, adapter_parts, count_outputs
+from loray.planner.architecture import Architecture
+from loray.planner.parameters import adapter_parts, count_outputs, targets_of
 from loray.spec.run import RunSpec
 from loray.spec.train import LoraMethod
 
@@ -82,4 +83,4 @@ def _scaled(spec: RunSpec, shape: Architecture) -> list[tuple[int, int]]:
     method = spec.method
     if not isinstance(method, LoraMethod) or not method.dora:
         return []
-    return [shape.linear_shapes[name] for name in method.target_modules]
+    return [shape.linear_shapes[name] for name in targets_of(shape, method)]

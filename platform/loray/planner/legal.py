@@ -1,13 +1,11 @@
 """What a base model and a device cannot do together, told before anything starts."""
 
-from loray.errors import ModelError
+from loray.errors import ModelError, UnsupportedError
+from loray.models.support import fixed_positions
+from loray.planner.architecture import Architecture
+from loray.planner.configs import config_path, read_config
 from loray.planner.families import architecture_for
-from loray.planner.parameters import (
-    Architecture,
-    biases_of,
-    config_path,
-    module_name,
-)
+from loray.planner.parameters import biases_of, targets_of
 from loray.planner.stages import split_layers
 from loray.spec.run import RunSpec
 from loray.spec.train import NF4_BLOCK, BaseModelSpec, LoraMethod
@@ -16,12 +14,11 @@ from loray.spec.train import NF4_BLOCK, BaseModelSpec, LoraMethod
 def check_runnable(spec: RunSpec) -> None:
     """Refuse a spec that would start and then compute something else than it says.
 
-    Nothing is said of a base model that is neither on this disk nor among the known families. One
-    of another kind than these is refused: its logits may be more than the output projection (scaled
-    or capped), which neither the loss nor the engine would know.
+    Nothing is said of a base model that is neither on this disk nor among the known families. What
+    is on this disk is refused if it is of a kind that `loray.models.support` is against.
 
     Raises:
-        ModelError: what does not go together, and the nearest spec that does.
+        UnsupportedError: what does not go together, and the nearest spec that does.
     """
     try:
         shape = architecture_for(spec.base_model)
@@ -29,6 +26,7 @@ def check_runnable(spec: RunSpec) -> None:
         if config_path(spec.base_model).is_file():
             raise
         return
+    _check_positions(spec)
     if spec.train.strategy.kind == "pipeline":
         split_layers(shape.layers, spec.resources.workers)  # refuses more stages than layers
     if spec.method.kind == "lora":
@@ -40,15 +38,32 @@ def check_runnable(spec: RunSpec) -> None:
         _check_blocks(spec.base_model, shape)
 
 
+def _check_positions(spec: RunSpec) -> None:
+    """Where positions depend on the longest row of a batch, what is learned would, too."""
+    path = config_path(spec.base_model)
+    most = fixed_positions(read_config(path)) if path.is_file() else None
+    asked = {
+        "data.sequence.max_tokens": spec.data.sequence.max_tokens,
+        "serve.max_context": spec.serve.max_context,
+    }
+    for field, tokens in asked.items():
+        if most is not None and tokens > most:
+            raise UnsupportedError(
+                f"{field} is {tokens}, but beyond {most} tokens the rotary embeddings of "
+                f"{spec.base_model.path} depend on the longest row of a batch, so that a row would "
+                f"be computed otherwise beside another one; use at most {most}"
+            )
+
+
 def _check_patterns(method: LoraMethod, shape: Architecture) -> None:
     names = [
-        f".{module_name(layer, name)}"
+        f".{shape.module_name(layer, name)}"
         for layer in shape.layer_numbers
-        for name in method.target_modules
+        for name in targets_of(shape, method)
     ]
     for pattern in method.patterns:
         if not any(name.endswith(f".{pattern.modules}") for name in names):
-            raise ModelError(
+            raise UnsupportedError(
                 f"method.patterns has {pattern.modules!r}, which no module of the base model ends "
                 f"with; wanted the end of a name such as {names[0][1:]} (its layers are 0 to "
                 f"{shape.layers - 1}); correct it or drop it"
@@ -60,7 +75,7 @@ def _check_biases(method: LoraMethod, shape: Architecture) -> None:
         return
     has = f"one in {', '.join(shape.biased)}" if shape.biased else "none"
     instead = "name these as method.targets, or use " if shape.biased else "use "
-    raise ModelError(
+    raise UnsupportedError(
         f"method.biases is {method.biases}, but the base model has no bias there (it has {has}); "
         f"{instead}biases: none"
     )
@@ -68,7 +83,7 @@ def _check_biases(method: LoraMethod, shape: Architecture) -> None:
 
 def _check_modules(method: LoraMethod, shape: Architecture) -> None:
     if method.modules_to_save and shape.is_tied:
-        raise ModelError(
+        raise UnsupportedError(
             f"method.modules_to_save is {', '.join(method.modules_to_save)}, but in the base model "
             "embedding and output projection are one matrix (tie_word_embeddings), and a merged "
             "model could not keep them apart; drop it, or use a base that does not tie them"
@@ -80,13 +95,13 @@ def _check_principal(method: LoraMethod, shape: Architecture) -> None:
     if method.init not in ("pissa", "eva"):
         return
     for layer in shape.layer_numbers:
-        for name in method.target_modules:
-            module, (inputs, outputs) = module_name(layer, name), shape.linear_shapes[name]
+        for name in targets_of(shape, method):
+            module, (inputs, outputs) = shape.module_name(layer, name), shape.linear_shapes[name]
             most, of = min(inputs, outputs), "singular values"
             if method.init == "eva":
                 most, of = inputs, "inputs"
             if method.rank_of(module) > most:
-                raise ModelError(
+                raise UnsupportedError(
                     f"method.init is {method.init} and {module} has rank {method.rank_of(module)}, "
                     f"but only {most} {of}; use a rank of at most {most}, or another init"
                 )
@@ -95,7 +110,7 @@ def _check_principal(method: LoraMethod, shape: Architecture) -> None:
 def _check_blocks(model: BaseModelSpec, shape: Architecture) -> None:
     if odd := split_blocks(shape):
         name, inputs = odd[0]
-        raise ModelError(
+        raise UnsupportedError(
             f"base_model.quantization is nf4, and {name} of {model.path} has {inputs} "
             f"inputs; on a CPU bitsandbytes misreads rows that are no multiple of {NF4_BLOCK}; "
             "use quantization: none, or resources.gpus_per_worker: 1"

@@ -6,6 +6,7 @@ layers, and keeps its share before it reads the next; a stage of a pipeline read
 `docs/measurements/memory.md` has all three measured.
 """
 
+from loray.planner.architecture import Architecture
 from loray.planner.forms import count_begun
 from loray.planner.memory import (
     GIB,
@@ -16,7 +17,7 @@ from loray.planner.memory import (
     largest_projection,
     weight_bytes,
 )
-from loray.planner.parameters import Architecture, adapter_parts, count_base
+from loray.planner.parameters import adapter_parts, count_base
 from loray.planner.sharing import offloaded, shared_bytes
 from loray.planner.stages import parts_of
 from loray.planner.widths import WIDTH

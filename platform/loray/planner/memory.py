@@ -14,6 +14,7 @@ published figures in `tests/planner/test_published.py` and with measured ones in
 from dataclasses import dataclass
 
 from loray.planner.activations import activation_bytes
+from loray.planner.architecture import Architecture
 from loray.planner.forms import (
     count_begun,
     dora_activation_bytes,
@@ -21,12 +22,7 @@ from loray.planner.forms import (
     moment_bytes,
 )
 from loray.planner.kept import kept_bytes
-from loray.planner.parameters import (
-    Architecture,
-    adapter_parts,
-    count_base,
-    count_method,
-)
+from loray.planner.parameters import adapter_parts, count_base, count_method
 from loray.planner.sharing import (
     SCALE_BITS,
     count_in_full,

@@ -5,6 +5,7 @@ A worker with a GPU has two memories, the GPU's and its host's; without one both
 
 from dataclasses import dataclass
 
+from loray.planner.architecture import Architecture
 from loray.planner.forms import count_begun, moment_bytes
 from loray.planner.loading import HOST_RESERVE, loading_sizes
 from loray.planner.memory import (
@@ -15,7 +16,6 @@ from loray.planner.memory import (
     optimizer_bytes,
     train_memory,
 )
-from loray.planner.parameters import Architecture
 from loray.planner.sharing import offloaded, sharing_of
 from loray.planner.widths import WIDTH
 from loray.spec.run import RunSpec

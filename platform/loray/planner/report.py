@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from loray.planner.architecture import Architecture
 from loray.planner.families import architecture_for
 from loray.planner.forms import checkpoint_bytes
 from loray.planner.memory import GIB, WorkerMemory, count_learned, train_memory
 from loray.planner.moments import Moment, largest, worker_moments
-from loray.planner.parameters import Architecture, count_base
+from loray.planner.parameters import count_base
 from loray.planner.savings import nearest_that_fits
 from loray.planner.serving import serve_memory
 from loray.planner.widths import WIDTH

@@ -6,8 +6,8 @@ from itertools import combinations
 
 from pydantic import ValidationError
 
+from loray.planner.architecture import Architecture
 from loray.planner.moments import largest, worker_moments
-from loray.planner.parameters import Architecture
 from loray.spec.overrides import path_of, with_value
 from loray.spec.run import RunSpec
 

@@ -1,8 +1,9 @@
 """Bytes that one serving replica needs, by what they hold."""
 
+from loray.planner.architecture import Architecture
 from loray.planner.forms import gain_bytes, own_module_bytes
 from loray.planner.memory import RESERVE_BYTES, weight_bytes
-from loray.planner.parameters import Architecture, count_adapter
+from loray.planner.parameters import count_adapter
 from loray.planner.widths import WIDTH
 from loray.spec.run import RunSpec
 
@@ -15,7 +16,7 @@ def serve_memory(spec: RunSpec, shape: Architecture) -> dict[str, float]:
     width = WIDTH[spec.base_model.dtype]
     slot = count_adapter(shape, shape.linear_shapes, spec.serve.max_rank) * width
     cached = spec.serve.max_batch * spec.serve.max_context
-    keys = 2 * shape.layers * shape.kv_heads * shape.head_size * width
+    keys = 2 * shape.layers * shape.key_size * width
     return {
         "weights": weight_bytes(spec.base_model, shape),
         "slots": spec.serve.slots * (slot + gain_bytes(spec, shape))

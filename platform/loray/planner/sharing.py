@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from loray.planner.parameters import Architecture, adapter_parts, count_base
+from loray.planner.architecture import Architecture
+from loray.planner.parameters import adapter_parts, count_base
 from loray.planner.widths import WIDTH
 from loray.spec.run import RunSpec
 from loray.spec.train import (

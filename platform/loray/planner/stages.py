@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from loray.errors import ModelError
-from loray.planner.parameters import Architecture
+from loray.errors import UnsupportedError
+from loray.planner.architecture import Architecture
 from loray.spec.run import RunSpec
 
 
@@ -27,10 +27,10 @@ def split_layers(layers: int, stages: int) -> tuple[range, ...]:
     projection as well. Of two stages the first one has more.
 
     Raises:
-        ModelError: there are more stages than layers.
+        UnsupportedError: there are more stages than layers.
     """
     if stages > layers:
-        raise ModelError(
+        raise UnsupportedError(
             f"found resources.workers: {stages} with train.strategy.kind: pipeline, but the base "
             f"model has {layers} layers, and each worker holds one at least; use {layers} workers "
             "or fewer, or another strategy"
@@ -46,7 +46,7 @@ def parts_of(spec: RunSpec, shape: Architecture) -> tuple[Part, ...]:
     """What the workers compute with, each kind once: the stages of a pipeline, or all of the model.
 
     Raises:
-        ModelError: a pipeline has more stages than the model has layers.
+        UnsupportedError: a pipeline has more stages than the model has layers.
     """
     if spec.train.strategy.kind != "pipeline":
         return (Part(shape),)

@@ -1,5 +1,6 @@
 """The `base_model`, `method` and `train` blocks."""
 
+from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -24,9 +25,8 @@ class BaseModelSpec(StrictModel):
     """Type of computation, and of the weights that are not quantized."""
 
 
-ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
-MLP = ("gate_proj", "up_proj", "down_proj")
-Projection = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+Projection = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", max_length=128)]
+"""The last part of a linear layer's dotted name, such as `q_proj`."""
 
 
 class PatternSpec(StrictModel):
@@ -57,7 +57,9 @@ class LoraMethod(StrictModel):
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Probability that an input element of A is dropped while training."""
     targets: Literal["all-linear", "attention", "mlp"] | tuple[Projection, ...] = "all-linear"
-    """A preset or the names of the linear projections that get an adapter."""
+    """What gets an adapter: all linear layers of the base's decoder layers, those of its attention
+    or of its MLP, or names such as `[q_proj, v_proj]`; `plan` checks them against the base, whose
+    own they must be (Phi-3 has `qkv_proj` and `gate_up_proj`)."""
     patterns: tuple[PatternSpec, ...] = ()
     """Modules of another rank or alpha; the first pattern that fits a module counts."""
     rslora: bool = False
@@ -66,7 +68,7 @@ class LoraMethod(StrictModel):
     """Learn a magnitude for each output of a module, too. Source: arXiv:2402.09353, sec. 4."""
     biases: Literal["none", "targets", "all"] = "none"
     """Which of the base's biases learn, too: those of `targets`, or all of them; PEFT's `bias` of
-    none, lora_only and all. Of the known families only Qwen2 has any, on q, k and v."""
+    none, lora_only and all. Of the tested families Qwen2 has some, on q, k and v."""
     modules_to_save: tuple[Literal["embed_tokens", "lm_head"], ...] = ()
     """What learns in full beside the adapter, and is saved with it: the embedding, the output
     projection. Refused where the base ties them together."""
@@ -79,11 +81,22 @@ class LoraMethod(StrictModel):
     Source: arXiv:2404.02948, sec. 3.
     """
 
-    @property
-    def target_modules(self) -> tuple[str, ...]:
-        """The projections by name, sorted."""
-        presets = {"all-linear": ATTENTION + MLP, "attention": ATTENTION, "mlp": MLP}
-        names = presets[self.targets] if isinstance(self.targets, str) else self.targets
+    def target_modules(self, attention: Iterable[str], mlp: Iterable[str]) -> tuple[str, ...]:
+        """The targeted projections by name, sorted.
+
+        Args:
+            attention: names of the linear layers of the base's attention.
+            mlp: the same of its MLP.
+        """
+        match self.targets:
+            case "all-linear":
+                names: Iterable[str] = (*attention, *mlp)
+            case "attention":
+                names = attention
+            case "mlp":
+                names = mlp
+            case _:
+                names = self.targets
         return tuple(sorted(set(names)))
 
     @property
@@ -101,7 +114,7 @@ class LoraMethod(StrictModel):
 
     @model_validator(mode="after")
     def _some_projection_is_targeted(self) -> Self:
-        if not self.target_modules:
+        if not self.targets:
             raise ValueError("targets is empty; name at least one projection, or use all-linear")
         return self
 
@@ -132,15 +145,17 @@ class LoraMethod(StrictModel):
 
     @model_validator(mode="after")
     def _patterns_fit_what_is_targeted(self) -> Self:
+        if isinstance(self.targets, str):
+            return self  # which names these are, the base says: `loray.planner.legal`
         findings = [
             Finding(
                 f"patterns.{at}.modules",
                 f"found {pattern.modules!r}, which ends in no targeted projection "
-                f"({', '.join(self.target_modules)}); end it with one of them",
+                f"({', '.join(sorted(set(self.targets)))}); end it with one of them",
                 reads=("targets",),
             )
             for at, pattern in enumerate(self.patterns)
-            if pattern.modules.rpartition(".")[2] not in self.target_modules
+            if pattern.modules.rpartition(".")[2] not in self.targets
         ]
         if findings:
             raise RuleError(*findings)

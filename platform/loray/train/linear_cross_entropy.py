@@ -5,10 +5,13 @@ positions is projected at a time, and its gradients are made at once, where its 
 nothing is computed twice, and the backward pass has only to scale. Source: arXiv:2410.10989,
 sec. 3.2 (Liger's FusedLinearCrossEntropy), in torch alone, so that every device has it.
 
+A model may scale and cap what its projection gives (`loray.models.logits`): so is each block, and
+its gradients go back through that.
+
 Shapes: `N` positions, `H` hidden size, `V` vocabulary.
 """
 
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from peft.utils import ModulesToSaveWrapper
@@ -16,6 +19,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from transformers import PreTrainedModel
 
+from loray.models.logits import PLAIN, LogitForm
 from loray.planner.loss import positions_at_once
 
 
@@ -32,11 +36,13 @@ class ScoringLinear(nn.Linear):
     it is called.
     """
 
-    def forward(self, hidden: Tensor, targets: Tensor | None = None) -> Tensor:
-        """Logits (N, V), or with `targets` (N,) nats, float32, shape ()."""
+    def forward(
+        self, hidden: Tensor, targets: Tensor | None = None, form: LogitForm = PLAIN
+    ) -> Tensor:
+        """Its outputs (N, V), or with `targets` (N,) nats, float32, shape ()."""
         if targets is None:
             return super().forward(hidden)
-        return linear_cross_entropy(hidden, self.weight, targets)
+        return linear_cross_entropy(hidden, self.weight, targets, form)
 
 
 def let_score(head: nn.Module) -> None:
@@ -45,34 +51,45 @@ def let_score(head: nn.Module) -> None:
         cast("Any", head).__class__ = ScoringLinear
 
 
-def score(head: nn.Module, hidden: Tensor, targets: Tensor) -> Tensor:
-    """Sum of the cross-entropy of `head(hidden)`, nats, float32, shape ().
+def score(head: nn.Module, hidden: Tensor, targets: Tensor, form: LogitForm = PLAIN) -> Tensor:
+    """Sum of the cross-entropy of `form(head(hidden))`, nats, float32, shape ().
 
     Args:
         hidden: (N, H).
         targets: (N,) token ids.
+        form: from the head's outputs to logits.
     """
     if isinstance(head, ScoringLinear):
-        found: Tensor = head(hidden, targets)
+        found: Tensor = head(hidden, targets, form)
         return found
-    return nn.functional.cross_entropy(head(hidden).float(), targets, reduction="sum")
+    return nn.functional.cross_entropy(form(head(hidden).float()), targets, reduction="sum")
 
 
-def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
-    """Sum of the cross-entropy of `hidden @ weight.T`, nats, float32, shape ().
+def linear_cross_entropy(
+    hidden: Tensor, weight: Tensor, targets: Tensor, form: LogitForm = PLAIN
+) -> Tensor:
+    """Sum of the cross-entropy of `form(hidden @ weight.T)`, nats, float32, shape ().
 
     Args:
         hidden: (N, H).
         weight: (V, H), of the same type.
         targets: (N,) token ids.
+        form: from the products to logits.
     """
     learns = torch.is_grad_enabled()
-    return cast("Tensor", _LinearCrossEntropy.apply(hidden, weight, targets, learns))  # type: ignore[no-untyped-call]
+    return cast("Tensor", _LinearCrossEntropy.apply(hidden, weight, targets, form, learns))  # type: ignore[no-untyped-call]
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, learns: bool) -> Tensor:  # noqa: ANN401, FBT001
+    def forward(
+        ctx: Any,  # noqa: ANN401
+        hidden: Tensor,
+        weight: Tensor,
+        targets: Tensor,
+        form: LogitForm,
+        learns: bool,  # noqa: FBT001
+    ) -> Tensor:
         is_wanted = [learns and needed for needed in ctx.needs_input_grad]
         to_hidden = torch.empty_like(hidden) if is_wanted[0] else None
         to_weight = _Sum(weight) if is_wanted[1] else None
@@ -81,9 +98,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         for start in range(0, len(hidden), size):
             block = slice(start, start + size)
             total += _take(
-                hidden[block],
-                weight,
-                targets[block],
+                _Block(hidden[block], weight, targets[block], form),
                 None if to_hidden is None else to_hidden[block],
                 to_weight,
             )
@@ -100,7 +115,17 @@ class _LinearCrossEntropy(torch.autograd.Function):
             None if to_weight is None else to_weight.mul_(scale).to(ctx.dtype),
             None,
             None,
+            None,
         )
+
+
+class _Block(NamedTuple):
+    """Some positions, and what scores them."""
+
+    hidden: Tensor
+    weight: Tensor
+    targets: Tensor
+    form: LogitForm
 
 
 class _Sum:
@@ -119,22 +144,31 @@ class _Sum:
             self.total += torch.mm(gradient.T, hidden, out=self._product)
 
 
-def _take(
-    hidden: Tensor,
-    weight: Tensor,
-    targets: Tensor,
-    to_hidden: Tensor | None,
-    to_weight: _Sum | None,
-) -> Tensor:
+def _take(block: _Block, to_hidden: Tensor | None, to_weight: _Sum | None) -> Tensor:
     """The summed loss of a block, shape (); its gradients go into `to_hidden` and `to_weight`."""
+    hidden, weight, targets, form = block
     logits = (hidden @ weight.T).float()
+    slope = None if form.is_plain else _shape_logits(logits, form)
     loss = _to_gradient(logits, targets)
+    if slope is not None:
+        logits.mul_(slope)
     gradient = logits.to(weight.dtype)
     if to_hidden is not None:
         torch.mm(gradient, weight, out=to_hidden)
     if to_weight is not None:
         to_weight.add(gradient, hidden)
     return loss
+
+
+def _shape_logits(x: Tensor, form: LogitForm) -> Tensor | float:
+    """Make outputs `x` (positions, V) logits, in their place; returns the slope `dz / dx`."""
+    if form.cap is None:
+        x.mul_(form.scale)
+        return form.scale
+    x.mul_(form.scale / form.cap).tanh_()
+    slope = x.square().neg_().add_(1.0).mul_(form.scale)
+    x.mul_(form.cap)
+    return slope
 
 
 def _to_gradient(logits: Tensor, targets: Tensor) -> Tensor:

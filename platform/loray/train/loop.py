@@ -10,6 +10,7 @@ import torch.distributed as dist
 from torch import nn
 from transformers import PreTrainedModel
 
+from loray.models.logits import logit_form
 from loray.spec.train import TrainSpec
 from loray.train.batches import IGNORED, Batch
 from loray.train.engine import Engine
@@ -27,6 +28,7 @@ class AnswerLoss(nn.Module):
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model = model
+        self._form = logit_form(model.config)
         let_score(projection_of(model))
 
     def forward(
@@ -47,7 +49,7 @@ class AnswerLoss(nn.Module):
         """The same of what the decoder gives: `hidden` (B, T, hidden size), after its last norm."""
         is_target = labels[:, 1:] != IGNORED
         head = projection_of(self.model)
-        return score(head, hidden[:, :-1][is_target], labels[:, 1:][is_target])
+        return score(head, hidden[:, :-1][is_target], labels[:, 1:][is_target], self._form)
 
 
 def train_step(

@@ -102,7 +102,10 @@ def keep_stage(
             for module in part.modules():
                 _empty(module, held, replaced)
     complete(model)  # what is of no stage alone
-    return Stage(cast("nn.Module", model.get_decoder()), is_first=stage == 0)
+    decoder = cast("Any", model.get_decoder())
+    if stage and hasattr(decoder, "embedding_multiplier"):  # Granite's: the first stage did it
+        decoder.embedding_multiplier = 1.0
+    return Stage(decoder, is_first=stage == 0)
 
 
 def _empty(module: nn.Module, held: set[int], replaced: Replaced) -> None:

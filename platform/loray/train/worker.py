@@ -1,7 +1,9 @@
 """A training run on one worker, top to bottom."""
 
 import hashlib
+import math
 import time
+from collections.abc import Sequence
 
 import ray
 import ray.train
@@ -11,7 +13,9 @@ import torch.distributed as dist
 from torch import nn
 
 from loray.errors import TrainingError
+from loray.models.finite import no_finite_loss
 from loray.spec.run import RunSpec
+from loray.spec.train import BaseModelSpec
 from loray.train.audit import row_faults
 from loray.train.batches import BatchSizes, open_tokens
 from loray.train.begin import begin_at_inputs
@@ -91,6 +95,8 @@ def try_rates(task: WorkerTask, rates: RateRange) -> None:
             learning_rate=rate,
             dropout_seed=dropout_seed(task.spec.seed, step=step, worker=run.worker),
         )
+        if step == 0:
+            check_base(task.spec.base_model, [result.loss])
         tried.append((rate, result.loss))
         if run.worker == 0:
             speed = result.num_tokens / (time.perf_counter() - begin)
@@ -145,7 +151,20 @@ def look_before(run: Run) -> None:
     if (found := row_faults(run.tokens)) is not None:
         tell(run, found)
     torch.manual_seed(run.task.spec.seed)  # dropout
-    run.guard.state.untrained = [loss_on(run.engine, batches_of(run, at)) for at in range(FIRST)]
+    losses = [loss_on(run.engine, batches_of(run, at)) for at in range(FIRST)]
+    check_base(run.task.spec.base_model, losses)
+    run.guard.state.untrained = losses
+
+
+def check_base(model: BaseModelSpec, losses: Sequence[float]) -> None:
+    """Refuse a base whose losses before any training are NaN: no rate and no row is to blame.
+
+    Raises:
+        ModelError: with the tensor that holds NaN, if one does.
+    """
+    odd = [loss for loss in losses if not math.isfinite(loss)]
+    if odd:
+        raise no_finite_loss(model, odd[0])
 
 
 def look_after_first(run: Run, step: int) -> None:

@@ -1,0 +1,150 @@
+"""From a base model's `config.json` to its `Architecture`.
+
+What a config leaves out is what transformers takes for its type.
+Source: transformers 5, `models/<type>/{configuration,modeling}_<type>.py`.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from loray.errors import ModelError, UnsupportedError
+from loray.models.support import TESTED, check_supported
+from loray.planner.architecture import Architecture
+from loray.spec.train import BaseModelSpec
+
+Config = Mapping[str, Any]
+
+TIED = ("gemma", "gemma2", "gemma3_text", "cohere", "cohere2", "smollm3")
+"""Types whose output projection is the embedding where the config says nothing of it."""
+HEAD_SIZES = {"gemma": 256, "gemma2": 256, "gemma3_text": 256, "qwen3": 128}
+KV_HEADS = {"mistral": 8, "gemma": 16, "gemma2": 4, "gemma3_text": 4, "smollm3": 4}
+"""Of types where another number than that of the heads is meant if none is given."""
+LAYER_NORMS = {"gemma2": 4, "gemma3_text": 4, "cohere": 1, "cohere2": 1}
+NORM_KINDS: Mapping[str, Literal["wide rms", "layer"]] = {
+    "gemma": "wide rms", "gemma2": "wide rms", "gemma3_text": "wide rms", "olmo2": "wide rms",
+    "cohere": "layer", "cohere2": "layer",
+}  # fmt: skip
+WINDOWS = {"mistral": 4096, "gemma2": 4096, "gemma3_text": 4096, "cohere2": 4096}
+"""Sliding windows where a config says nothing; null is none."""
+WITHOUT_HEAD_SIZE = ("cohere2",)
+"""Types that take no other size of a head than the hidden size over the heads."""
+_QKV = ("q_proj", "k_proj", "v_proj")
+
+
+def read_architecture(model: BaseModelSpec) -> Architecture:
+    """The shape of a base model that is on this disk, as a folder or in the hub's cache.
+
+    Raises:
+        ModelError: its config is not here, or is of a kind that the planner cannot count.
+    """
+    path = config_path(model)
+    if not path.is_file():
+        raise ModelError(
+            f"found no {path}, so nothing can be counted; wanted the model's config.json; download "
+            "the model, or correct base_model.path"
+        )
+    try:
+        return architecture_of(read_config(path))
+    except KeyError as error:
+        raise ModelError(
+            f"{path} lacks {error}; wanted the config of one of {', '.join(TESTED)}; "
+            "correct base_model.path"
+        ) from error
+
+
+def read_config(path: Path) -> Config:
+    """What a `config.json` holds.
+
+    Raises:
+        ModelError: it cannot be read, or is no JSON object.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path} is not JSON ({error}); fetch the model again") from error
+    if not isinstance(found, dict):
+        raise ModelError(f"{path} is not a JSON object; fetch the model again")
+    return found
+
+
+def config_path(model: BaseModelSpec) -> Path:
+    """Where a model's `config.json` is, or would be, on this disk."""
+    if Path(model.path).is_dir() or model.revision is None:
+        return Path(model.path) / "config.json"
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+    folder = f"models--{model.path.replace('/', '--')}"
+    return cache / folder / "snapshots" / model.revision / "config.json"
+
+
+def architecture_of(config: Config) -> Architecture:
+    """The shape that a `config.json` describes.
+
+    Raises:
+        UnsupportedError: another kind of model.
+        KeyError: a number is missing.
+    """
+    kind = config.get("model_type")
+    check_supported(config)
+    if kind not in TESTED:
+        raise UnsupportedError(
+            f"found a base model of type {kind!r}, whose parameters cannot be counted; loray "
+            f"counts, trains and serves {', '.join(TESTED)}; use one of these"
+        )
+    heads = config["num_attention_heads"]
+    return Architecture(
+        hidden=config["hidden_size"],
+        intermediate=config["intermediate_size"],
+        layers=config["num_hidden_layers"],
+        heads=heads,
+        kv_heads=config.get("num_key_value_heads", KV_HEADS.get(kind)) or heads,
+        head_size=_head_size(kind, config, heads),
+        vocabulary=config["vocab_size"],
+        is_tied=bool(config.get("tie_word_embeddings", kind in TIED)),
+        biased=_biased(kind, config),
+        is_fused=kind == "phi3",
+        layer_norms=LAYER_NORMS.get(kind, 2),
+        norm_kind=NORM_KINDS.get(kind, "rms"),
+        head_norms=_head_norms(kind, config),
+        is_parallel=kind in ("cohere", "cohere2"),
+        is_eager=kind == "gemma2",
+        window=_window(kind, config),
+        has_logit_cap=_has_logit_cap(kind, config),
+        stored_type=config.get("dtype") or config.get("torch_dtype") or "float32",
+    )
+
+
+def _head_size(kind: str, config: Config, heads: int) -> int:
+    given = None if kind in WITHOUT_HEAD_SIZE else config.get("head_dim", HEAD_SIZES.get(kind))
+    return int(given or config["hidden_size"] // heads)
+
+
+def _head_norms(kind: str, config: Config) -> Any:  # noqa: ANN401 (a literal)
+    if kind in ("qwen3", "gemma3_text"):
+        return "shared"
+    return "own" if kind == "olmo2" or (kind == "cohere" and config.get("use_qk_norm")) else "none"
+
+
+def _window(kind: str, config: Config) -> int | None:
+    if kind in ("qwen2", "qwen3", "smollm3") and not config.get("use_sliding_window"):
+        return None
+    found = config.get("sliding_window", WINDOWS.get(kind))
+    return found if kind in (*WINDOWS, "phi3", "qwen2", "qwen3", "smollm3") else None
+
+
+def _has_logit_cap(kind: str, config: Config) -> bool:
+    default = 30.0 if kind == "gemma2" else None
+    return config.get("final_logit_softcapping", default) is not None
+
+
+def _biased(kind: str, config: Config) -> tuple[str, ...]:
+    if kind == "qwen2":
+        return _QKV
+    if kind in ("mistral", "phi3"):
+        return ()
+    biased = (*_QKV, "o_proj") if config.get("attention_bias") else ()
+    has_mlp = kind in ("llama", "granite", "smollm3") and config.get("mlp_bias")
+    return (*biased, "gate_proj", "up_proj", "down_proj") if has_mlp else biased
