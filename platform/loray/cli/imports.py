@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 @click.pass_context
 def import_adapter(
     context: click.Context,
+    /,
     name: str,
     folder: Path,
     *,

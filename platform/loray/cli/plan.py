@@ -49,11 +49,12 @@ def plan(
         return
     from loray.pipeline.plan import make_plan
 
-    run, _ = load_looked_into(spec, overrides)
+    run, looked = load_looked_into(spec, overrides)
     made = make_plan(run)
     taken = forecast_or_reason(run, device_gib)
     if as_json:
-        emit_json({"name": run.name, "stages": _stages(made), "forecast": _document(taken)})
+        document = {"stages": _stages(made), "forecast": _document(taken), "looked_into": looked}
+        emit_json({"name": run.name, **document})
         return
     show_table(
         ("stage", "state", "artifact", "why"),

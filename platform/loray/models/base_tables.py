@@ -139,8 +139,8 @@ def _check_equal(form: TableForm, entry: TensorEntry, module: str) -> None:
     _check_type(own)
     for first in range(0, own.shape[0], _ROWS):
         theirs = _rows_of(form.folder / WEIGHTS_NAME, entry.start, entry, first)
-        ours = encode(_rows_of(own.path, own.start, own, first), entry.dtype)
-        ours = decode(ours, entry.dtype).reshape(theirs.shape)
+        rounded = encode(_rows_of(own.path, own.start, own, first), entry.dtype)
+        ours = decode(rounded, entry.dtype).reshape(theirs.shape)
         differs = np.flatnonzero((ours != theirs).any(axis=1))
         if len(differs):
             raise AdapterError(

@@ -15,6 +15,7 @@ from loray.artifacts.store import Store, describe
 from loray.pipeline.plan import Plan, StageState, make_plan
 from loray.pipeline.publish import Published, publish
 from loray.pipeline.stages import MAKERS, Making
+from loray.planner.probe import check_base
 from loray.registry import RunLedger
 from loray.spec.run import RunSpec
 from loray.train.trackers import check_trackers
@@ -52,6 +53,7 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
         report: hears a line whenever something starts, goes on or ends.
 
     Raises:
+        ModelError: the base model's files are damaged, or cannot be used.
         SpecError: a tracker that the training is to be told to cannot be started.
         LeaseError: another live process works on a stage of this spec.
         LorayError: a stage failed; applying again continues from what it left.
@@ -60,6 +62,8 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
     plan = make_plan(spec)
     wanted = stages_until(plan, until)
     dataset = store.location(plan.stages[0].stage)
+    if not all(state.is_fresh for state in wanted):
+        check_base(spec.base_model)
     if any(s.stage.kind == "training" and not s.is_fresh for s in wanted):
         check_trackers(spec.tracking)
     with ExitStack() as stack:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from loray.pipeline.catalog import catalog_of
 from loray.pipeline.cluster import cluster
+from loray.planner.probe import check_base
 from loray.serve.run import proxy_environment, serve_spec
 from loray.spec.run import RunSpec
 
@@ -16,7 +17,11 @@ def serve_until_stopped(
     """Serve the adapters of `spec`'s registry over its base until SIGINT or SIGTERM.
 
     On a cluster that was there before, the application stays; on one started here it ends with us.
+
+    Raises:
+        ModelError: the base model's files are damaged, or cannot be used.
     """
+    check_base(spec.base_model)
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())

@@ -9,7 +9,8 @@ from loray.models.adapter_files import adapter_digest
 from loray.models.adapter_import import ImportReport, ImportTerms, bring_in
 from loray.models.base_modules import BaseModules, read_base_modules
 from loray.models.identity import base_digest
-from loray.planner.parameters import config_path
+from loray.planner.configs import config_path
+from loray.planner.probe import check_base
 from loray.registry.blobs import Blobs, scratch_folder
 from loray.registry.exchange import take_in
 from loray.registry.names import check_key, check_name
@@ -70,9 +71,11 @@ def base_on_disk(base_model: str, digest: str, revision: str | None = None) -> B
     """The modules of the base of that digest; None where it is not on this disk.
 
     Raises:
-        ModelError: its files are there and cannot be read.
+        ModelError: its files are there, and cannot be read or served.
     """
-    config = config_path(BaseModelSpec.model_construct(path=base_model, revision=revision))
+    model = BaseModelSpec.model_construct(path=base_model, revision=revision)
+    config = config_path(model)
     if not config.is_file() or base_digest(base_model, revision) != digest:
         return None
+    check_base(model, with_tokenizer=False)
     return read_base_modules(config.parent)
