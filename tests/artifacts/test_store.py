@@ -42,6 +42,15 @@ def test_an_artifact_exists_once_its_manifest_does(store: Store) -> None:
     assert (store.fetch(STAGE) / "rows" / "part-0.txt").read_text() == "hello"
 
 
+@pytest.mark.parametrize("left", [0, 1, 100])
+def test_a_manifest_that_was_cut_off_is_named(store: Store, left: int) -> None:
+    make(store)
+    path = Path(store.location(STAGE)) / MANIFEST_NAME
+    path.write_bytes(path.read_bytes()[:left])
+    with pytest.raises(ArtifactError, match=rf"{path} is damaged: found {left} bytes.*delete the"):
+        store.read_manifest(STAGE)
+
+
 def test_files_without_a_manifest_are_nothing_and_are_cleared(store: Store, tmp_path: Path) -> None:
     """What a process leaves that is killed between its files and its manifest."""
     left = tmp_path / "root" / STAGE.folder / "rows" / "torn.txt"

@@ -30,6 +30,8 @@ class LetterScorer:
         for row in item.rows:
             if row.reference == "die":
                 os.kill(os.getpid(), signal.SIGKILL)
+            if row.reference == "hang":
+                time.sleep(600)
             if row.reference == "fail":
                 raise EvaluationError(f"row {row.id} cannot be scored")
         time.sleep(0.02)

@@ -116,6 +116,21 @@ def test_an_item_that_kills_every_actor_ends_the_evaluation_and_is_named(suites:
     assert pool.deaths == MAX_TRIES
 
 
+def test_an_item_that_hangs_is_given_up_on_and_named(suites: Suites) -> None:
+    spec = spec_of("letters", actors=2)
+    resources = spec.resources.model_copy(update={"item_seconds": 2.0})
+    spec = spec.model_copy(update={"resources": resources})
+    stuck = (Row("deadbeef", (), "hang"),)
+    items = to_choose((), {**suites, "test": stuck}, spec)
+    wanted = r"3 scorers died, each while base on test rows 1 to 1 \(no answer for 2 s.*Raise reso"
+    with (
+        ScorerPool(spec, load=LetterScorer) as pool,
+        pytest.raises(EvaluationError, match=wanted),
+    ):
+        pool.score(items)
+    assert pool.deaths == MAX_TRIES
+
+
 def test_an_error_of_an_item_is_not_tried_again(suites: Suites) -> None:
     spec = spec_of("letters", actors=2)
     items = to_choose((), {**suites, "test": (Row("deadbeef", (), "fail"),)}, spec)
@@ -150,11 +165,15 @@ def test_a_base_that_kills_every_actor_ends_the_evaluation(suites: Suites) -> No
 def test_a_pool_that_cannot_start_says_what_it_wanted(suites: Suites) -> None:
     spec = spec_of("letters", actors=1, cpus=64)
     wanted = r"no scorer could start for 2 s; each wants 64 CPU\(s\).*cluster has .*'CPU': 4"
+    said: list[str] = []
     with (
-        ScorerPool(spec, load=LetterScorer, start_seconds=2.0) as pool,
+        ScorerPool(
+            spec, load=LetterScorer, start_seconds=2.0, tell_seconds=0.5, report=said.append
+        ) as pool,
         pytest.raises(EvaluationError, match=wanted),
     ):
         pool.score(to_choose((), suites, spec))
+    assert said[0].startswith("waiting for 1 s for 1 scorers, each of 64 CPU(s) and 0 GPU(s)")
 
 
 def test_more_actors_than_the_cluster_has_room_for_do_no_harm(suites: Suites) -> None:

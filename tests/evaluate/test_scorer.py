@@ -7,7 +7,8 @@ from peft import PeftModel
 from torch.nn import functional
 from transformers import AutoTokenizer, GenerationConfig
 
-from loray.errors import AdapterError, EvaluationError
+from loray.errors import AdapterError
+from loray.evaluate.assemble import score_suite
 from loray.evaluate.candidate_files import pack
 from loray.evaluate.rows import BASE, Candidate, Row, RowResult, list_checkpoints
 from loray.evaluate.scorer import Scorer
@@ -129,10 +130,26 @@ def test_a_damaged_checkpoint_is_refused(
     assert score(scorer, BASE_CANDIDATE)
 
 
-def test_a_prompt_that_leaves_no_room_is_named(scorer: Scorer) -> None:
-    row = Row("deadbeef", (("user", "long " * 400),), "x")
-    with pytest.raises(EvaluationError, match=r"row deadbeef has a prompt of \d+ tokens"):
-        scorer._request(row, None)
+def test_a_row_that_does_not_fit_is_counted_and_costs_the_others_nothing(scorer: Scorer) -> None:
+    room = scorer._max_context
+    rows = (
+        Row("a", (("user", "long " * room),), "x"),
+        ROWS[0],
+        Row("b", (("user", "short"),), "y" * 2 * room),
+        Row("c", (), "z" * 2 * room),
+    )
+    prompt, sound, reference, raw = score(scorer, BASE_CANDIDATE, rows)
+    (by_itself,) = score(scorer, BASE_CANDIDATE, ROWS[:1])
+    assert (sound.answer, sound.is_too_long) == (by_itself.answer, False)
+    assert sound.nll_sum == pytest.approx(by_itself.nll_sum, rel=1e-6)
+    assert (prompt.answer, prompt.num_targets, prompt.is_too_long) == (None, 0, True)
+    assert reference.answer is not None
+    assert (reference.num_targets, reference.is_too_long) == (0, True)
+    assert (raw.answer, raw.num_targets, raw.is_too_long) == (None, 0, True)
+    counted = score_suite(("perplexity", "rougeL"), (prompt, sound, reference, raw), rows)
+    assert (counted.rows, counted.answered, counted.too_long) == (4, 2, 3)
+    alone = score_suite(("perplexity",), (sound,), rows)
+    assert counted.metrics["perplexity"] == alone.metrics["perplexity"]
 
 
 def test_answers_end_where_training_ended_them(tiny_model_dir: Path) -> None:

@@ -134,6 +134,10 @@ def _as_lists(value: object) -> object:
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
+        (
+            "seed: 1e99",
+            "wanted a whole number from 0 to 2147483647; choose one within the range",
+        ),
         ("seed: 1.0", "10 seed: found 1.0; wanted a whole number from 0 to 2147483647; write 1"),
         ("seed: true", "found true; wanted a whole number"),
         ("seed:", "found nothing; wanted a whole number"),

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,60 @@ def test_the_mark_lists_every_file(store: CheckpointStore, tmp_path: Path) -> No
     commit(store, tmp_path, attempt=3, step=7, text="x")
     mark = json.loads(Path(store.uri, "attempt-0003", "step-000007", COMMIT_NAME).read_text())
     assert sorted(mark["files"]) == ["a.txt", "deep/b.txt"]
+
+
+def test_damaged_checkpoints_are_taken_back_until_a_sound_one(
+    store: CheckpointStore, tmp_path: Path
+) -> None:
+    """A power loss leaves files that are empty, or not there, beside a mark; or a torn mark."""
+    for step in (10, 20, 30, 40):
+        commit(store, tmp_path, attempt=1, step=step, text=f"step {step}")
+    folder = Path(store.uri, "attempt-0001")
+    (folder / "step-000040" / COMMIT_NAME).write_bytes(b"")
+    (folder / "step-000030" / "a.txt").unlink()
+    (folder / "step-000020" / "deep" / "b.txt").write_bytes(b"")
+    said = store.discard_damaged()
+    assert [c.step for c in store.committed()] == [10]
+    assert [line.partition(":")[0] for line in said] == [
+        "the checkpoint of step 30 is damaged",
+        "the checkpoint of step 20 is damaged",
+    ]
+    assert "a.txt is missing" in said[0]
+    assert store.discard_damaged() == []
+
+
+def test_the_attempt_before_counts_again_when_the_newest_is_damaged(
+    store: CheckpointStore, tmp_path: Path
+) -> None:
+    commit(store, tmp_path, attempt=1, step=10, text="first")
+    commit(store, tmp_path, attempt=2, step=10, text="second")
+    Path(store.uri, "attempt-0002", "step-000010", "a.txt").write_text("x")
+    store.discard_damaged()
+    assert [(c.attempt, c.step) for c in store.committed()] == [(1, 10)]
+
+
+def test_a_store_without_a_sound_checkpoint_is_empty(
+    store: CheckpointStore, tmp_path: Path
+) -> None:
+    commit(store, tmp_path, attempt=1, step=10, text="one")
+    Path(store.uri, "attempt-0001", "step-000010", "a.txt").write_text("x")
+    assert len(store.discard_damaged()) == 1
+    assert store.committed() == []
+
+
+def test_files_are_on_the_disk_before_the_mark_is(
+    store: CheckpointStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[str] = []
+    fsync = os.fsync
+
+    def note(handle: int) -> None:
+        flushed.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", note)
+    commit(store, tmp_path, attempt=1, step=10, text="one")
+    folder = str(Path(store.uri, "attempt-0001", "step-000010"))
+    assert [path.removeprefix(folder) for path in flushed] == [
+        "/a.txt", "/deep/b.txt", f"/{COMMIT_NAME}.partial", "",
+    ]  # fmt: skip

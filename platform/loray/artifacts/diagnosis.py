@@ -21,6 +21,7 @@ Kind = Literal[
     "outgrown",
     "row_faults",
     "tracker",
+    "damaged_checkpoint",
     "failed",
 ]
 

@@ -45,13 +45,24 @@ class Store:
         return folder
 
     def read_manifest(self, stage: Stage) -> Manifest | None:
-        """The manifest of a committed artifact; None when there is none."""
+        """The manifest of a committed artifact; None when there is none.
+
+        Raises:
+            ArtifactError: it is there and cannot be read, as when it was cut off.
+        """
+        key = self._key(stage, MANIFEST_NAME)
         try:
-            with self._fs.open_input_file(self._key(stage, MANIFEST_NAME)) as stream:
+            with self._fs.open_input_file(key) as stream:
                 text = stream.read()
         except FileNotFoundError:
             return None
-        return Manifest.model_validate_json(text)
+        try:
+            return Manifest.model_validate_json(text)
+        except ValueError as error:
+            raise ArtifactError(
+                f"{key} is damaged: found {len(text)} bytes that are no manifest of an artifact; "
+                f"delete the folder {key.rpartition('/')[0]} and run `loray apply` to make it again"
+            ) from error
 
     def committed(self, kind: StageKind, name: str) -> list[Manifest]:
         """Manifests of every committed artifact of that kind and name, oldest first."""

@@ -6,7 +6,8 @@
 3    another live process works on the same stage; wait for it, or stop it
 4    a gate refused the adapter: it is registered, and the alias stayed where it was
 5    `loray plan`: a worker does not fit the device that was asked about
-130  interrupted from the keyboard
+130  interrupted from the keyboard (SIGINT)
+143  told to end (SIGTERM)
 """
 
 from enum import IntEnum
@@ -24,6 +25,7 @@ class Exit(IntEnum):
     REFUSED_BY_GATE = 4
     DOES_NOT_FIT = 5
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 def exit_for(error: LorayError) -> Exit:

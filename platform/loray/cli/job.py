@@ -5,18 +5,34 @@ A job's working directory is a copy that Ray deletes, so nothing may be kept in 
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from loray.artifacts.manifest import StageKind
 from loray.artifacts.store import Store
-from loray.cli.exits import Exit, exit_for
+from loray.cli.endings import end_with
+from loray.cli.exits import Exit
 from loray.cli.looked_into import load_looked_into
 from loray.cli.nodes import NodeReport, refuse_unfit, survey
 from loray.cli.output import complain, say, show_table
-from loray.errors import ClusterError, LorayError, SpecError
+from loray.errors import ClusterError, SpecError
+from loray.machines.room import places, workers_wanted
+from loray.machines.signals import interruptible
 from loray.pipeline.apply import Outcome, apply
 from loray.pipeline.cluster import cluster
 from loray.spec.run import RunSpec
+
+MEANINGS = {
+    Exit.DONE: "done",
+    Exit.FAILED: "something failed; submit again to continue",
+    Exit.WRONG_SPEC: "the spec is wrong; nothing was started",
+    Exit.LEASE_HELD: "another job works on the same stage",
+    Exit.REFUSED_BY_GATE: "a gate refused the adapter",
+    Exit.INTERRUPTED: "interrupted; submit again to continue",
+    Exit.TERMINATED: "told to end; submit again to continue",
+}
+"""What a job's last line says of its exit code, which `ray job submit` does not pass on."""
 
 
 def run_job(*, until: StageKind | None) -> None:
@@ -24,21 +40,23 @@ def run_job(*, until: StageKind | None) -> None:
 
     The exit codes are those of `loray apply`; any but 0 makes the job FAILED.
     """
-    try:
+
+    def work() -> Exit:
         spec = read_job_spec()
         with cluster(spec.resources):
             scratch = Store(spec.storage.root).scratch
             refuse_unfit(survey(scratch), scratch)
             outcome = apply(spec, until=until, report=_report)
-    except LorayError as error:
-        _end_with(error)
-    _tell(outcome)
-    sys.exit(Exit.DONE if outcome.passed else Exit.REFUSED_BY_GATE)
+        _tell(outcome)
+        return Exit.DONE if outcome.passed else Exit.REFUSED_BY_GATE
+
+    _end_as(work)
 
 
 def run_check() -> None:
     """Show every node, say whether a run of the spec could use the cluster, and exit."""
-    try:
+
+    def work() -> Exit:
         spec = read_job_spec()
         scratch = Store(spec.storage.root).scratch
         with cluster(spec.resources):
@@ -46,10 +64,10 @@ def run_check() -> None:
         show_nodes(nodes)
         refuse_unfit(nodes, scratch)
         refuse_small(nodes, spec)
-    except LorayError as error:
-        _end_with(error)
-    say(f"{len(nodes)} node(s) ready for {spec.name}")
-    sys.exit(Exit.DONE)
+        say(f"{len(nodes)} node(s) ready for {spec.name}")
+        return Exit.DONE
+
+    _end_as(work)
 
 
 def read_job_spec() -> RunSpec:
@@ -97,17 +115,12 @@ def refuse_small(nodes: tuple[NodeReport, ...], spec: RunSpec) -> None:
     Raises:
         ClusterError: too few CPUs or GPUs.
     """
-    asked = spec.resources
-    places = 0
-    for node in nodes:
-        by_cpu = int(node.cpus // asked.cpus_per_worker)
-        by_gpu = int(node.gpus // asked.gpus_per_worker) if asked.gpus_per_worker else by_cpu
-        places += min(by_cpu, by_gpu)
-    if places < asked.fewest_workers:
-        field = "workers" if asked.min_workers is None else "min_workers"
+    wanted = workers_wanted(spec.resources)
+    room = places(((node.cpus, node.gpus) for node in nodes), wanted)
+    if room < wanted.count:
         raise ClusterError(
-            f"the live nodes have room for {places} worker(s) of {asked.cpus_per_worker} CPU(s) "
-            f"and {asked.gpus_per_worker} GPU(s), resources.{field} is {asked.fewest_workers}; "
+            f"the live nodes have room for {room} worker(s) of {wanted.cpus:g} CPU(s) "
+            f"and {wanted.gpus:g} GPU(s), {wanted.field} is {wanted.count}; "
             "lower it, add nodes, or let the autoscaler bring them"
         )
 
@@ -142,7 +155,15 @@ def _report(line: str) -> None:
     sys.stdout.flush()  # a job's log is read while the job runs
 
 
-def _end_with(error: LorayError) -> None:
-    name = "" if isinstance(error, SpecError) else f"{type(error).__name__}: "
-    complain(f"{name}{error}")
-    sys.exit(exit_for(error))
+def _end_as(work: Callable[[], Exit]) -> NoReturn:
+    """Do the job's work and exit; the last line says how it ended, and with which code.
+
+    `ray job stop` sends SIGTERM, and three seconds later SIGKILL.
+    """
+    with interruptible("interrupted; submit again to continue where it stopped") as heard:
+        try:
+            code = int(work())
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - told, or raised again
+            code = heard.exit_code or end_with(error)
+        complain(f"exit code {code}: {MEANINGS[Exit(code)]}")
+    sys.exit(code)

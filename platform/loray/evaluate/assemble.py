@@ -45,6 +45,7 @@ def score_suite(
         metrics=measure(metrics, results, {row.id: row.reference for row in rows}),
         answers_cut=sum(result.is_cut for result in answered),
         mean_entropy=finite(math.fsum(entropies) / len(entropies)) if entropies else None,
+        too_long=sum(result.is_too_long for result in results),
     )
 
 
@@ -171,10 +172,17 @@ def _notes(found: Evaluation, best_scores: Mapping[str, SuiteScore]) -> list[str
     if test is None:
         return notes
     asked = any(name in GENERATED for name in metrics_of("test", found.spec))
-    if asked and test.answered < test.rows:
+    raw = sum(not row.prompt for row in found.suites["test"])
+    if asked and raw:
         notes.append(
-            f"{test.rows - test.answered} of {test.rows} test rows are raw text without a prompt: "
+            f"{raw} of {test.rows} test rows are raw text without a prompt: "
             "they count for perplexity only."
+        )
+    if test.too_long:
+        notes.append(
+            f"{test.too_long} of {test.rows} test rows exceed the model's context, and what does "
+            "not fit of them was not scored: lower data.sequence.max_tokens, so that curation puts "
+            "such rows aside."
         )
     if test.answered and test.answers_cut > MANY_CUT * test.answered:
         notes.append(

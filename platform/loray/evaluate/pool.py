@@ -28,14 +28,17 @@ from loray.errors import EvaluationError
 from loray.evaluate.candidate_files import Files, pack
 from loray.evaluate.rows import Candidate, RowResult
 from loray.evaluate.work import WorkItem
+from loray.machines.room import TELL_SECONDS, offered, scorers_wanted, waiting_words
 from loray.pages.visible import one_line
 from loray.spec.run import RunSpec
 
 MAX_TRIES = 3
 """Actors that an item may cost, and starts in a row that may fail, before the evaluation ends."""
 POLL_SECONDS = 1.0
-START_SECONDS = 600.0
-"""How long the pool waits without any actor at work before it says that none can start."""
+ADVICE = (
+    "Most often memory ran out: lower evaluate.batch_size or resources.eval_actors",
+    "Raise resources.item_seconds if the base is slow there; else look at the device",
+)
 DEATHS = (RayActorError, NodeDiedError, OutOfMemoryError, WorkerCrashedError)
 log = logging.getLogger(__name__)
 
@@ -104,6 +107,8 @@ class _Actor:
     """None until it is ready."""
     item: WorkItem | None = None
     """What it is scoring; None while it starts or waits."""
+    since: float = 0.0
+    """When it was handed the item."""
     held: str | None = None
     """Name of the candidate that it scored last."""
 
@@ -132,19 +137,29 @@ class ScorerPool:
         spec: RunSpec,
         *,
         load: Callable[[RunSpec], ItemScorer] = load_scorer,
-        start_seconds: float = START_SECONDS,
+        start_seconds: float | None = None,
+        tell_seconds: float = TELL_SECONDS,
         on_progress: Callable[[Progress], None] = lambda _: None,
+        report: Callable[[str], None] = log.warning,
     ) -> None:
+        """Prepare; nothing starts yet.
+
+        Args:
+            start_seconds: of waiting without any actor at work; `resources.start_seconds` unless
+                given. Every `tell_seconds` of them `report` hears of it.
+        """
         self._spec = spec
         self._load = load
-        self._start_seconds = start_seconds
+        self._start_seconds = start_seconds or spec.resources.start_seconds
+        self._tell_seconds = tell_seconds
+        self._report = report
         self._on_progress = on_progress
         self._busy: dict[Any, _Actor] = {}
         """By the reference to what the actor is doing: starting, or scoring its item."""
         self._idle: list[_Actor] = []
         self._files: dict[Candidate, Any] = {}
         self._failed_starts = 0
-        self._last_ready = time.monotonic()
+        self._last_ready = self._last_told = time.monotonic()
         self.deaths = 0
         """Actors that died and were replaced."""
 
@@ -180,11 +195,12 @@ class ScorerPool:
         """
         run = _Run(total=len(items), waiting=list(items))
         self.start(min(self._spec.resources.eval_actors, len(items)))
-        self._last_ready = time.monotonic()
+        self._last_ready = self._last_told = time.monotonic()
         while len(run.done) < run.total:
             self._hand_out(run)
             for ref in ray.wait(list(self._busy), num_returns=1, timeout=POLL_SECONDS)[0]:
                 self._collect(self._busy.pop(ref), ref, run)
+            self._bury_stuck(run)
             self._check_that_someone_works()
         self._files.clear()
         return run.done
@@ -204,7 +220,7 @@ class ScorerPool:
         while self._idle and run.waiting:
             actor = self._idle.pop(0)
             item = run.take(actor.held)
-            actor.item, actor.held = item, item.candidate.name
+            actor.item, actor.held, actor.since = item, item.candidate.name, time.monotonic()
             files = self._files_of(item.candidate)
             self._busy[actor.handle.score.remote(item, files)] = actor
 
@@ -237,6 +253,15 @@ class ScorerPool:
         if item is not None:
             self._on_progress(Progress(len(run.done), run.total, item))
 
+    def _bury_stuck(self, run: _Run) -> None:
+        """Count those as dead that have their item for too long: a driver or a disk may hang."""
+        limit, now = self._spec.resources.item_seconds, time.monotonic()
+        for ref, actor in list(self._busy.items()):
+            if actor.item is not None and now - actor.since > limit:
+                del self._busy[ref]
+                stuck = TimeoutError(f"no answer for {limit:g} s, which is resources.item_seconds")
+                self._bury(actor, stuck, run)
+
     def _bury(self, actor: _Actor, error: Exception, run: _Run) -> None:
         """Put a dead actor's item back and start another actor."""
         ray.kill(actor.handle)  # an actor that only cannot be reached must not go on working
@@ -253,19 +278,22 @@ class ScorerPool:
         if tries >= MAX_TRIES:
             raise EvaluationError(
                 f"{tries} scorers died, each while {doing} ({one_line(str(error), longest=200)}); "
-                "wanted one that lives. Most often memory ran out: lower evaluate.batch_size or "
-                "resources.eval_actors"
+                f"wanted one that lives. {ADVICE[isinstance(error, TimeoutError)]}"
             ) from error
         self._start_one()
 
     def _check_that_someone_works(self) -> None:
+        now = time.monotonic()
+        wanted = scorers_wanted(self._spec.resources)
         if self.pids:
-            self._last_ready = time.monotonic()
-        elif time.monotonic() - self._last_ready > self._start_seconds:
-            wanted = self._spec.resources
+            self._last_ready = self._last_told = now
+        elif now - self._last_ready > self._start_seconds:
             raise EvaluationError(
                 f"no scorer could start for {self._start_seconds:g} s; each wants "
-                f"{wanted.cpus_per_worker} CPU(s) and {wanted.gpus_per_worker} GPU(s), and the "
-                f"cluster has {ray.cluster_resources()}; free some, or lower "
-                "resources.cpus_per_worker or resources.gpus_per_worker"
+                f"{wanted.cpus} CPU(s) and {wanted.gpus} GPU(s), and {offered()}; free some, lower "
+                "resources.cpus_per_worker or resources.gpus_per_worker, or raise "
+                "resources.start_seconds"
             )
+        elif now - self._last_told > self._tell_seconds:
+            self._last_told = now
+            self._report(waiting_words(wanted, now - self._last_ready, self._start_seconds))

@@ -42,6 +42,8 @@ class RowResult:
     """The answer ended because it reached the longest that is allowed."""
     mean_entropy: float | None = None
     """Entropy of the next-token distribution, nats, averaged over the answer's tokens."""
+    is_too_long: bool = False
+    """The row, or its prompt, exceeds the model's context: what does not fit was left out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def evaluate_to(
     counted = ", ".join(f"{len(rows)} {suite}" for suite, rows in suites.items())
     report(f"scoring the base and {len(checkpoints)} checkpoint(s) on {counted} rows")
 
-    with ScorerPool(spec, on_progress=_paced(report)) as pool:
+    with ScorerPool(spec, on_progress=_paced(report), report=report) as pool:
         first = to_choose(checkpoints, suites, spec)
         pool.start(min(spec.resources.eval_actors, len(first)))
         # The metrics bring 6 s of imports (`evaluate` loads transformers): the actors load their

@@ -33,6 +33,9 @@ class SuiteScore(StrictModel):
     """Answers that ended only because they reached evaluate.max_new_tokens."""
     mean_entropy: float | None
     """Nats per answered token: how unsure the model is while it answers."""
+    too_long: int = 0
+    """Rows that exceed the model's context: their references were not scored, or their prompts
+    left no room for an answer."""
 
 
 class CheckpointScore(StrictModel):

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import torch
 
-from loray.errors import EvaluationError
 from loray.evaluate.candidate_files import Files, unpacked
 from loray.evaluate.rows import BASE, Row, RowResult
 from loray.evaluate.work import WorkItem
@@ -60,8 +59,8 @@ class Scorer:
         scores = self._score_references(item.rows, adapter)
         answers = self._answer(item, adapter) if item.generate else {}
         return tuple(
-            _result(row, score, answers.get(row.id))
-            for row, score in zip(item.rows, scores, strict=True)
+            _result(row, scores.get(row.id), answers.get(row.id), is_asked=item.generate)
+            for row in item.rows
         )
 
     def _start_engine(self, path: str, revision: str | None) -> Engine:
@@ -87,26 +86,28 @@ class Scorer:
             torch.cuda.empty_cache()
         self._engine = self._start_engine(path, revision)
 
-    def _score_references(self, rows: Sequence[Row], adapter: str | None) -> list[Score]:
+    def _score_references(self, rows: Sequence[Row], adapter: str | None) -> dict[str, Score]:
+        """The likelihood of each row's reference, by row id; without rows that do not fit."""
         chat = self._spec.data.chat
-        encoded = [encode(_whole(row), self._tokenizer, chat) for row in rows]
-        return self._engine.score([(e.input_ids, e.target_mask) for e in encoded], adapter)
+        encoded = {row.id: encode(_whole(row), self._tokenizer, chat) for row in rows}
+        fitting = {i: e for i, e in encoded.items() if len(e.input_ids) <= self._max_context}
+        found = self._engine.score(
+            [(e.input_ids, e.target_mask) for e in fitting.values()], adapter
+        )
+        return dict(zip(fitting, found, strict=True))
 
     def _answer(self, item: WorkItem, adapter: str | None) -> dict[str, Completion]:
-        """The greedy answer of each row that has a prompt, by row id."""
-        requests = [self._request(row, adapter) for row in item.rows if row.prompt]
+        """The greedy answer of each row that has a prompt which leaves room for one, by row id."""
+        asked = (self._request(row, adapter) for row in item.rows if row.prompt)
+        requests = [request for request in asked if request is not None]
         completions = self._engine.generate(requests)
         return {r.request_id: c for r, c in zip(requests, completions, strict=True)}
 
-    def _request(self, row: Row, adapter: str | None) -> GenerateRequest:
+    def _request(self, row: Row, adapter: str | None) -> GenerateRequest | None:
         prompt = encode_prompt(_turns(row), self._tokenizer, self._spec.data.chat)
         room = self._max_context - len(prompt)
         if room < 1:
-            raise EvaluationError(
-                f"row {row.id} has a prompt of {len(prompt)} tokens, but the model's context holds "
-                f"{self._max_context}; lower data.sequence.max_tokens so that curation "
-                "puts such rows aside"
-            )
+            return None
         sampling = SamplingParams(max_new_tokens=min(self._spec.evaluate.max_new_tokens, room))
         return GenerateRequest(row.id, tuple(prompt), adapter, sampling)
 
@@ -122,15 +123,21 @@ def _whole(row: Row) -> list[Turn]:
     return [*_turns(row), {"role": "assistant", "content": row.reference}]
 
 
-def _result(row: Row, score: Score, answer: Completion | None) -> RowResult:
+def _result(
+    row: Row, score: Score | None, answer: Completion | None, *, is_asked: bool
+) -> RowResult:
+    nll_sum, num_targets = (score.nll_sum, score.num_targets) if score else (0.0, 0)
     if answer is None:
-        return RowResult(row.id, score.nll_sum, score.num_targets)
+        is_unanswered = is_asked and bool(row.prompt)
+        is_too_long = score is None or is_unanswered
+        return RowResult(row.id, nll_sum, num_targets, is_too_long=is_too_long)
     is_known = math.isfinite(answer.mean_entropy)
     return RowResult(
         id=row.id,
-        nll_sum=score.nll_sum,
-        num_targets=score.num_targets,
+        nll_sum=nll_sum,
+        num_targets=num_targets,
         answer=answer.text,
         is_cut=answer.finish_reason == "length",
         mean_entropy=answer.mean_entropy if is_known else None,
+        is_too_long=score is None,
     )

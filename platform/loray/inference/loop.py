@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+from weakref import ref as weakref
 
 import torch
 
@@ -42,7 +43,8 @@ class Counters:
 @dataclass(order=True)
 class _Deadline:
     at: float
-    sequence: RunningSequence = field(compare=False)
+    sequence: "weakref[RunningSequence]" = field(compare=False)
+    """Weak: a sequence that has ended, its prompt and its listener, must not be held so long."""
 
 
 class EngineLoop:
@@ -89,7 +91,7 @@ class EngineLoop:
             self._live[request_id] = sequence
             self._waiting.append(sequence)
             if sequence.deadline < float("inf"):
-                heapq.heappush(self._deadlines, _Deadline(sequence.deadline, sequence))
+                heapq.heappush(self._deadlines, _Deadline(sequence.deadline, weakref(sequence)))
             self._changed.notify_all()
 
     def cancel(self, request_id: str) -> None:
@@ -204,9 +206,9 @@ class EngineLoop:
         now, expired = time.monotonic(), []
         with self._changed:
             while self._deadlines and self._deadlines[0].at <= now:
-                expired.append(heapq.heappop(self._deadlines).sequence)
+                expired.append(heapq.heappop(self._deadlines).sequence())
         for sequence in expired:
-            if self._is_live(sequence):
+            if sequence is not None and self._is_live(sequence):
                 self._end(sequence, "deadline")
 
     def _is_live(self, sequence: RunningSequence) -> bool:
@@ -235,7 +237,8 @@ class EngineLoop:
             sequence.on_event(event)
         except Exception:
             logger.exception("the listener of request %r failed", event.request_id)
-            self.cancel(event.request_id)
+            with self._changed:  # itself, and not who may have its id by now
+                self._cancelled.append(sequence)
 
     def _shut(self) -> None:
         """Tell everybody who still waits; nobody can come after."""

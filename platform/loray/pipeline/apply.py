@@ -5,13 +5,15 @@ dies leaves a work folder that the next one continues from.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from loray.artifacts.manifest import StageKind
 from loray.artifacts.store import Store, describe
+from loray.machines.disk import refuse_unwritable
+from loray.machines.room import Wanted, refuse_impossible, scorers_wanted, workers_wanted
 from loray.pipeline.plan import Plan, StageState, make_plan
 from loray.pipeline.publish import Published, publish
 from loray.pipeline.stages import MAKERS, Making
@@ -55,6 +57,8 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
     Raises:
         ModelError: the base model's files are damaged, or cannot be used.
         SpecError: a tracker that the training is to be told to cannot be started.
+        ArtifactError: the storage cannot be written.
+        ClusterError: Ray does not start, or has no room for the workers.
         LeaseError: another live process works on a stage of this spec.
         LorayError: a stage failed; applying again continues from what it left.
     """
@@ -67,10 +71,12 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
     if any(s.stage.kind == "training" and not s.is_fresh for s in wanted):
         check_trackers(spec.tracking)
     with ExitStack() as stack:
-        if not all(state.is_fresh for state in wanted):
+        if stale := stale_kinds(Plan(wanted)):
+            refuse_unwritable(store.scratch)
             from loray.pipeline.cluster import cluster  # noqa: PLC0415 (Ray takes 1 s to import)
 
             stack.enter_context(cluster(spec.resources))
+            refuse_impossible(*needs(spec, stale))
         for state in wanted:
             if store.read_manifest(state.stage) is None:
                 make_stage(
@@ -82,6 +88,20 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
     if until is None and spec.method.kind == "lora":
         outcome.published = publish(spec, plan, outcome.stages, report=report)
     return outcome
+
+
+def stale_kinds(plan: Plan) -> list[StageKind]:
+    """The stages that would be made."""
+    return [state.stage.kind for state in plan.stages if not state.is_fresh]
+
+
+def needs(spec: RunSpec, stages: Sequence[StageKind]) -> list[Wanted]:
+    """What must find room in the cluster for these stages to be made."""
+    wanted = {
+        "training": workers_wanted(spec.resources),
+        "evaluation": scorers_wanted(spec.resources),
+    }
+    return [wanted[stage] for stage in stages if stage in wanted]
 
 
 def stages_until(plan: Plan, last: StageKind | None) -> tuple[StageState, ...]:

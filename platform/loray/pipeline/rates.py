@@ -4,6 +4,8 @@ import uuid
 from collections.abc import Callable
 
 from loray.artifacts.store import Store
+from loray.machines.disk import refuse_unwritable
+from loray.machines.room import refuse_impossible, workers_wanted
 from loray.pipeline.apply import apply
 from loray.pipeline.cluster import cluster
 from loray.pipeline.plan import make_plan
@@ -15,14 +17,18 @@ def find_rates(spec: RunSpec, rates: RateRange, *, report: Callable[[str], None]
     """The loss at each learning rate, on the dataset, base and method of `spec`.
 
     Raises:
+        ArtifactError: the storage cannot be written.
+        ClusterError: Ray does not start, or has no room for the workers.
         LorayError: the dataset cannot be made, or a worker met an error.
     """
     from loray.train.run import find_rates as on_workers  # noqa: PLC0415 (Ray Train)
 
-    apply(spec, until="dataset", report=report)
-    store = Store(spec.storage.root)
-    dataset = store.location(make_plan(spec).stages[0].stage)
+    plan, store = make_plan(spec), Store(spec.storage.root)
+    refuse_unwritable(store.scratch)
     with cluster(spec.resources):
+        refuse_impossible(workers_wanted(spec.resources))
+        apply(spec, until="dataset", report=report)
+        dataset = store.location(plan.stages[0].stage)
         return on_workers(
             store.scratch / ".work" / f"rates-{uuid.uuid4().hex[:8]}",
             spec,

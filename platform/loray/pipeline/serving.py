@@ -1,14 +1,19 @@
 """Serve a spec's registry until told to stop."""
 
-import signal
+import os
 import threading
 from collections.abc import Callable
 
+from loray.machines.room import refuse_impossible, replicas_wanted
 from loray.pipeline.catalog import catalog_of
 from loray.pipeline.cluster import cluster
 from loray.planner.probe import check_base
-from loray.serve.run import proxy_environment, serve_spec
+from loray.serve.run import check_context, proxy_environment, serve_spec
+from loray.serve.starting import drain
 from loray.spec.run import RunSpec
+
+MAX_NAMES = 8
+"""Adapters that the line which says where they are served names."""
 
 
 def serve_until_stopped(
@@ -16,17 +21,37 @@ def serve_until_stopped(
 ) -> None:
     """Serve the adapters of `spec`'s registry over its base until SIGINT or SIGTERM.
 
-    On a cluster that was there before, the application stays; on one started here it ends with us.
+    On a cluster that was there before, the application stays. One started here ends with us, after
+    the requests in flight were answered or told.
 
     Raises:
+        KeyboardInterrupt: a signal came.
         ModelError: the base model's files are damaged, or cannot be used.
     """
+    check_context(spec)  # before Ray starts, which takes its time
     check_base(spec.base_model)
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+    is_ours = not os.environ.get("RAY_ADDRESS")
     with cluster(spec.resources, environment=proxy_environment()):
-        address = serve_spec(spec, catalog_of(spec), host=host, port=port)
-        names = sorted({ref for ref, _ in catalog_of(spec).listing()})
-        report(f"serving on {address}/v1: {', '.join(names) or 'no adapter yet, the base only'}")
-        stopped.wait()
+        refuse_impossible(replicas_wanted(spec.resources, spec.serve.replicas))
+        catalog = catalog_of(spec)
+        address = serve_spec(spec, catalog, host=host, port=port, report=report)
+        refs = sorted({ref for ref, _ in catalog.listing()})
+        report(f"serving on {address}/v1: {served_words(refs)}")
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            if is_ours:
+                drain(spec, report)
+            raise
+
+
+def served_words(refs: list[str]) -> str:
+    """The references that are served, or of many the adapters' names, or some of these."""
+    if not refs:
+        return "no adapter yet, the base only"
+    if len(refs) <= MAX_NAMES:
+        return ", ".join(refs)
+    names = sorted({ref.partition("@")[0] for ref in refs})
+    more = len(names) - MAX_NAMES
+    shown = ", ".join(names[:MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
+    return f"{shown} ({len(refs)} references; GET /v1/models lists them)"

@@ -13,7 +13,9 @@ from loray.artifacts.store import Store
 from loray.errors import EvaluationError, ModelError, SpecError, TrainingError
 from loray.evaluate.scorecard import Scorecard, read_scorecard
 from loray.evaluate.words import lower_is_better
-from loray.pipeline.apply import apply
+from loray.machines.disk import refuse_unwritable
+from loray.machines.room import refuse_impossible
+from loray.pipeline.apply import apply, needs, stale_kinds
 from loray.pipeline.plan import Plan, make_plan
 from loray.planner.report import forecast
 from loray.spec.grid import Axis, end_of
@@ -110,15 +112,21 @@ def run_sweep(
     A trial whose training or evaluation fails is noted, and the others go on.
 
     Raises:
+        ArtifactError: the storage cannot be written.
+        ClusterError: Ray does not start, or has no room for the workers.
         LeaseError: another process works on a stage of a trial.
         LorayError: the dataset cannot be made.
     """
     results = []
     with ExitStack() as stack:
-        if not all(each.plan.is_fresh for each in planned):
+        if stale := [each for each in planned if not each.plan.is_fresh]:
+            spec = planned[0].trial.spec
+            refuse_unwritable(Store(spec.storage.root).scratch)
             from loray.pipeline.cluster import cluster  # noqa: PLC0415 (Ray takes 1 s to import)
 
-            stack.enter_context(cluster(planned[0].trial.spec.resources))
+            stack.enter_context(cluster(spec.resources))
+            for each in stale:
+                refuse_impossible(*needs(each.trial.spec, stale_kinds(each.plan)))
         for number, each in enumerate(planned, start=1):
             mark = f"trial {number}/{len(planned)}"
             report(f"{mark}: {each.trial.words}")

@@ -4,7 +4,6 @@
 of the running Python, the base model lies in `models/tiny`.
 """
 
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -91,14 +90,7 @@ def serve_and_ask(specs: list[RunSpec], adapters: list[str]) -> list[Answer]:
     from loray.serve.run import serve_spec, served_name  # noqa: PLC0415
 
     say("--- serving")
-    address = serve_spec(specs[0], catalog_of(specs[0]), port=free_port())
+    address = serve_spec(specs[0], catalog_of(specs[0]), port=0, report=say)
     models = [served_name(specs[0].base_model), *adapters]
     say(f"asking {', '.join(models)} over {address}/v1 with the openai client")
     return [answer for question in QUESTIONS for answer in ask(address, models, question)]
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -1,9 +1,10 @@
 """What each route does: OpenAI's API over a catalog and an engine, whichever these are."""
 
+import asyncio
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
@@ -12,6 +13,7 @@ from starlette.responses import Response
 from loray.errors import LorayError
 from loray.serve.body import max_body_bytes, read_json
 from loray.serve.catalog import AdapterVersion, RecentCatalog, is_reference
+from loray.serve.drain import Drain
 from loray.serve.edge import CLAIMED_MODEL
 from loray.serve.generation import EngineClient, GenerationResponse, Progress
 from loray.serve.messages import Ask
@@ -28,6 +30,8 @@ from loray.spec.serve import ServeSpec
 
 _ROLES = {"developer": "system"}
 """What OpenAI calls a role and chat templates call another."""
+READY_SECONDS = 5.0
+"""How long an engine replica may take to show that it is there."""
 _NO_REGISTRY = "the registry does not answer; try again"
 
 
@@ -40,6 +44,7 @@ class Api:
     catalog: RecentCatalog
     engine: EngineClient
     record: Callable[[Outcome], None]
+    drain: Drain = field(default_factory=Drain)
 
     async def chat(self, request: Request) -> Response:
         """`POST /v1/chat/completions`."""
@@ -75,6 +80,16 @@ class Api:
         """`GET /healthz`: this process answers; Ray looks after the engine by itself."""
         return {"status": "ok"}
 
+    async def ready(self) -> dict[str, str]:
+        """`GET /readyz`: an engine replica answers, and the server is not about to stop."""
+        self.drain.refuse_newcomers()
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await self.engine.stats()
+        except Exception as error:
+            raise RefusedError(unavailable("no engine replica answers yet; try again")) from error
+        return {"status": "ready"}
+
     async def _body(self, request: Request) -> dict[str, Any]:
         return await read_json(request, max_bytes=max_body_bytes(self.spec.max_context))
 
@@ -85,6 +100,7 @@ class Api:
         wanted: GenerationRequest,
         turns: tuple[tuple[str, str], ...],
     ) -> Response:
+        self.drain.refuse_newcomers()
         claimed = request.headers.get(CLAIMED_MODEL, wanted.model)
         if claimed != wanted.model:
             raise bad_value(
@@ -104,6 +120,7 @@ class Api:
             self.engine,
             ask,
             answering,
+            drain=self.drain,
             usage_in_stream=wanted.includes_usage if wanted.stream else None,
             when_over=lambda progress: self.record(
                 _outcome(request_id, answering.model, text, progress)

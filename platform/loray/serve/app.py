@@ -35,6 +35,7 @@ def build_app(api: Api, *, adds_request_id: bool = True) -> FastAPI:
     app.add_api_route("/v1/models/{model_id:path}", api.model)
     app.add_api_route("/v1/stats", api.stats)
     app.add_api_route("/healthz", api.health)
+    app.add_api_route("/readyz", api.ready)
     app.add_middleware(Edge, adds_request_id=adds_request_id)
 
     @app.exception_handler(RefusedError)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from starlette.responses import Response
 
 from loray.serve.disconnect import until_disconnect
+from loray.serve.drain import Drain, stopping
 from loray.serve.messages import Accepted, Answer, Ask, Finished, Piece, Refused
 from loray.serve.openai_answers import Answering
 from loray.serve.outcomes import CLIENT_GONE
@@ -69,6 +70,7 @@ class GenerationResponse(Response):
         ask: Ask,
         answering: Answering,
         *,
+        drain: Drain,
         usage_in_stream: bool | None,
         when_over: Callable[[Progress], None],
     ) -> None:
@@ -77,6 +79,7 @@ class GenerationResponse(Response):
         self._engine = engine
         self._ask = ask
         self._answering = answering
+        self._drain = drain
         self._usage_in_stream = usage_in_stream
         self._when_over = when_over
         self._progress = Progress()
@@ -91,15 +94,17 @@ class GenerationResponse(Response):
     async def _run(self, wire: Wire) -> None:
         left = self._ask.deadline_seconds - (time.monotonic() - self._progress.began)
         ask = replace(self._ask, deadline_seconds=max(left, 0.0))
-        try:
-            async with asyncio.timeout(left), aclosing(self._engine.answer(ask)) as answers:
-                refused = await self._pass_on(answers, wire)
-        except TimeoutError:
-            refused = too_late(self._ask.deadline_seconds)
-        if refused is not None:
-            self._progress.note(refused)
-            async with asyncio.timeout(FAREWELL_SECONDS):
-                await wire.refuse(refused)
+        with self._drain.in_flight(limit := asyncio.timeout(left)):
+            try:
+                async with limit, aclosing(self._engine.answer(ask)) as answers:
+                    refused = await self._pass_on(answers, wire)
+            except TimeoutError:
+                is_late = not self._drain.is_over
+                refused = too_late(self._ask.deadline_seconds) if is_late else stopping()
+            if refused is not None:
+                self._progress.note(refused)
+                async with asyncio.timeout(FAREWELL_SECONDS):
+                    await wire.refuse(refused)
 
     async def _pass_on(self, answers: AsyncGenerator[Answer, None], wire: Wire) -> Refused | None:
         """Send what the engine says; a refusal is left to the caller to send."""

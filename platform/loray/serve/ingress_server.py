@@ -76,6 +76,10 @@ class IngressServer:
             record=self._record,
         )
 
+    async def stop(self, seconds: float) -> tuple[int, int]:
+        """As `Drain.stop`; called by whoever started the server, before Ray ends it."""
+        return await self._api.drain.stop(seconds)
+
     def __serve_build_asgi_app__(self) -> "FastAPI":
         """Called by Ray in the replica; Ray's proxy adds the request id by itself."""
         return build_app(self._api, adds_request_id=False)

@@ -2,12 +2,11 @@
 
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ray import serve
-from ray.exceptions import RayActorError
-from ray.serve.config import HTTPOptions
 
 from loray.errors import SpecError
 from loray.serve.catalog import Catalog
@@ -19,13 +18,13 @@ from loray.serve.engine_server import (
 )
 from loray.serve.ingress_server import IngressServer
 from loray.serve.replica_logs import SERVE_LOGGER
+from loray.serve.starting import APP_NAME, await_replicas, start_proxies
 from loray.spec.run import RunSpec
 from loray.spec.serve import ServeSpec
 from loray.spec.train import BaseModelSpec
 
 logger = logging.getLogger(__name__)
 
-APP_NAME = "loray"
 PROXY_GRACE_SECONDS = 10.0
 """How much later than our own deadline Ray's proxy gives up, should ours fail."""
 DRAIN_SECONDS = 5.0
@@ -36,7 +35,6 @@ INGRESS_SLACK = 64
 """For requests that need no engine, and for those being refused."""
 RETRY_AFTER_SECONDS = 1
 PROXY_PATIENCE = ("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")
-PROXY_TRIES = 5
 CONSTRUCTOR_TRIES = 3
 """A base model that cannot be loaded now will not load at the twentieth try either."""
 
@@ -51,7 +49,7 @@ def build_application(spec: RunSpec, catalog: Catalog) -> serve.Application:
     Raises:
         SpecError: `serve.max_context` is more than the base model reads.
     """
-    _check_context(spec)
+    check_context(spec)
     name = served_name(spec.base_model)
     base = spec.base_model
     if Path(base.path).is_dir():
@@ -78,24 +76,38 @@ def build_application(spec: RunSpec, catalog: Catalog) -> serve.Application:
 
 
 def serve_spec(
-    spec: RunSpec, catalog: Catalog, *, host: str = "127.0.0.1", port: int = 8000
+    spec: RunSpec,
+    catalog: Catalog,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    report: Callable[[str], None] = logger.info,
 ) -> str:
     """Start or renew the application on the Ray cluster this process is connected to.
 
     Running again with another spec replaces the deployments without a gap; host and port stay
     those of the first time, as long as Serve runs.
 
+    Args:
+        port: to listen on; 0 picks a free one.
+        report: hears what is waited for, if it takes long.
+
     Returns:
         the server's address, once every deployment is healthy.
 
     Raises:
-        RuntimeError: a deployment did not come up; Ray's message says why.
+        ClusterError: the port is taken, or the replicas did not start in time.
+        EngineError: a replica failed to start.
     """
     logging.getLogger(SERVE_LOGGER).setLevel(logging.WARNING)  # in this process alone
+    application = build_application(spec, catalog)
     timeout = spec.serve.request_timeout_seconds + PROXY_GRACE_SECONDS
-    _start(HTTPOptions(host=host, port=port, request_timeout_s=timeout))
-    serve.run(build_application(spec, catalog), name=APP_NAME, route_prefix="/")
-    address = f"http://{host}:{port}"
+    address = start_proxies(host, port, request_timeout_seconds=timeout)
+    target = serve.RunTarget(application, name=APP_NAME, route_prefix="/")
+    serve.run_many(
+        [target], wait_for_ingress_deployment_creation=False, wait_for_applications_running=False
+    )
+    await_replicas(spec, report)
     logger.info("serving %s and its adapters on %s", served_name(spec.base_model), address)
     return address
 
@@ -108,23 +120,6 @@ def proxy_environment() -> dict[str, str]:
     job that starts Serve, or from `ray start`'s own environment.
     """
     return dict([PROXY_CALLBACK, PROXY_PATIENCE])
-
-
-def _start(options: HTTPOptions) -> None:
-    """Start Serve, or find it running.
-
-    On a busy machine Ray kills a proxy that is not ready in time, starts another, and tells who
-    waited for the first one that it died.
-    """
-    for tries_left in reversed(range(PROXY_TRIES)):
-        try:
-            serve.start(http_options=options)
-        except RayActorError:
-            if not tries_left:
-                raise
-            logger.warning("Ray's proxy was not ready in time; waiting for the next one")
-        else:
-            return
 
 
 def served_name(base: BaseModelSpec) -> str:
@@ -155,8 +150,12 @@ def _waiting(spec: ServeSpec) -> dict[str, Any]:
     }
 
 
-def _check_context(spec: RunSpec) -> None:
-    """Refuse here what every replica's engine would refuse, where its config is at hand."""
+def check_context(spec: RunSpec) -> None:
+    """Refuse here what every replica's engine would refuse, where its config is at hand.
+
+    Raises:
+        SpecError: `serve.max_context` is more than the base model reads.
+    """
     path = Path(spec.base_model.path) / "config.json"
     if not path.is_file():
         return

@@ -11,6 +11,9 @@ from loray.spec.faults import Path, did_you_mean, quoted, shown
 Details = Any
 """One entry of `ValidationError.errors()`; `ctx` holds what its `type` says."""
 
+MAX_REMEDY = 1e15
+"""Beyond, a number in digits helps nobody, and is out of every field's range."""
+
 _Entry = tuple[Path, shape.Node, Details]
 
 
@@ -141,7 +144,8 @@ def _remedy(value: object, node: shape.Node) -> str:
     if wanted == "string" and isinstance(value, bool | int | float):
         return f'put it in quotes: "{shown(value)}"'
     if wanted == "integer" and isinstance(value, float) and value.is_integer():
-        return f"write {value:.0f}"
+        is_small = abs(value) < MAX_REMEDY
+        return f"write {value:.0f}" if is_small else "choose one within the range"
     if wanted in {"integer", "number"} and isinstance(value, str):
         plain = value.replace("_", "").replace(",", "")
         is_text_of_one = re.fullmatch(r"[-+]?[0-9.]+(e[-+]?[0-9]+)?", plain, re.IGNORECASE)

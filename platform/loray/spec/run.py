@@ -38,6 +38,12 @@ class ResourceSpec(StrictModel):
     """Actors that score checkpoints at once; each takes a worker's CPUs and GPUs."""
     max_failures: Annotated[int, Field(ge=0, le=1000)] = 3
     """Worker deaths that a training run survives."""
+    start_seconds: Annotated[float, Field(ge=1, le=604_800)] = 600.0
+    """How long workers, scorers and replicas may take to start before the command gives up; raise
+    it where an autoscaler, or a large base that is served, takes longer."""
+    item_seconds: Annotated[float, Field(ge=1, le=604_800)] = 1800.0
+    """How long a scorer may take for one item of an evaluation (64 rows) before it is killed and
+    the item tried on another."""
 
     @property
     def fewest_workers(self) -> int:

@@ -26,5 +26,8 @@ class ServeSpec(StrictModel):
     """Engines, each with its own copy of the base model."""
     request_timeout_seconds: Annotated[float, Field(gt=0.0, le=86400.0)] = 60.0
     """Longest time from request to last token; what takes longer is cancelled."""
+    drain_seconds: Annotated[float, Field(ge=0.0, le=86400.0)] = 25.0
+    """How long requests in flight may still take when the server is told to stop; then they end
+    with an error. Whoever stops the server should wait longer than this (Kubernetes waits 30 s)."""
     max_queued_requests: Count = 128
     """Requests that may wait before more are refused with HTTP 429."""

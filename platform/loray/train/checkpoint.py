@@ -7,7 +7,10 @@ random state, and with the guard's list of what is passed over the data cursor. 
 under its own number, so that a driver that was fenced off can never touch what its successor wrote.
 """
 
+import hashlib
 import json
+import logging
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -23,6 +26,12 @@ COMMIT_NAME = "COMMIT.json"
 STATE_NAME = "state.safetensors"
 GUARD_NAME = "guard.json"
 _FOLDER = re.compile(r"attempt-(\d{4,})/step-(\d{6,})")
+
+log = logging.getLogger(__name__)
+
+
+class DamagedCheckpointError(TrainingError):
+    """A checkpoint's files are not what was committed; the one before may still be."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +67,27 @@ class CheckpointStore:
             self._fs.create_dir(target.rsplit("/", 1)[0], recursive=True)
             with (local / name).open("rb") as reader, self._fs.open_output_stream(target) as out:
                 shutil.copyfileobj(reader, out, 1 << 20)
+            self._flush(target)
         partial = f"{self._base}/{made.folder}/{COMMIT_NAME}.partial"
         with self._fs.open_output_stream(partial) as out:
             out.write(json.dumps({"step": step, "files": files}, sort_keys=True).encode())
+        self._flush(partial)
         self._fs.move(partial, f"{self._base}/{made.folder}/{COMMIT_NAME}")
+        self._flush(f"{self._base}/{made.folder}")
         return made
+
+    def _flush(self, path: str) -> None:
+        """Have the disk hold a file, or a folder's names, before a mark says that it does.
+
+        Without it a power loss leaves a mark beside files that are empty. S3 does so by itself.
+        """
+        if "://" in self.uri:
+            return
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
     def committed(self) -> list[Checkpoint]:
         """All committed checkpoints; of one step only that of the newest attempt; by step."""
@@ -73,12 +98,21 @@ class CheckpointStore:
             match = _FOLDER.fullmatch(folder)
             if name != COMMIT_NAME or info.type != FileType.File or match is None:
                 continue
-            with self._fs.open_input_stream(info.path) as stream:
-                record = json.loads(stream.read())
-            one = Checkpoint(int(match[1]), int(match[2]), record["files"])
+            one = self._read_mark(info.path, int(match[1]), int(match[2]))
+            if one is None:
+                continue
             if one.step not in found or found[one.step].attempt < one.attempt:
                 found[one.step] = one
         return [found[step] for step in sorted(found)]
+
+    def _read_mark(self, path: str, attempt: int, step: int) -> Checkpoint | None:
+        """What a mark says; None, as if it had never been made, where it cannot be read."""
+        try:
+            with self._fs.open_input_stream(path) as stream:
+                return Checkpoint(attempt, step, dict(json.loads(stream.read())["files"]))
+        except (ValueError, TypeError, KeyError) as error:
+            log.warning("%s is damaged (%s); the checkpoint is not used", path, error)
+            return None
 
     def discard(self, checkpoint: Checkpoint) -> None:
         """Take back a checkpoint; its mark goes first."""
@@ -97,11 +131,46 @@ class CheckpointStore:
             found: bytes = stream.read()
         return found
 
+    def verify(self, checkpoint: Checkpoint) -> None:
+        """Read every file of a checkpoint where it lies.
+
+        Raises:
+            DamagedCheckpointError: a file is not what was committed.
+        """
+        for name, sha256 in checkpoint.files.items():
+            path, digest = f"{self._base}/{checkpoint.folder}/{name}", hashlib.sha256()
+            try:
+                with self._fs.open_input_stream(path) as stream:
+                    while block := stream.read(1 << 20):
+                        digest.update(block)
+            except FileNotFoundError as error:
+                raise DamagedCheckpointError(f"{path} is missing") from error
+            if digest.hexdigest() != sha256:
+                raise DamagedCheckpointError(
+                    f"{path} has SHA-256 {digest.hexdigest()}, its commit mark says {sha256}"
+                )
+
+    def discard_damaged(self) -> list[str]:
+        """Take back, newest first, what a run cannot go on from; returns what was found, in words.
+
+        A power loss leaves such checkpoints, or a bad disk. The one before costs some steps more,
+        and changes no result.
+        """
+        said = []
+        while found := self.committed():
+            try:
+                self.verify(found[-1])
+                break
+            except DamagedCheckpointError as error:
+                self.discard(found[-1])
+                said.append(f"the checkpoint of step {found[-1].step} is damaged: {error}")
+        return said
+
     def fetch(self, checkpoint: Checkpoint, target: Path) -> Path:
         """Copy a checkpoint's files to the local folder `target`, verified.
 
         Raises:
-            TrainingError: a file is not what was committed.
+            DamagedCheckpointError: a file is not what was committed.
         """
         for name, sha256 in checkpoint.files.items():
             source, local = f"{self._base}/{checkpoint.folder}/{name}", target / name
@@ -110,8 +179,7 @@ class CheckpointStore:
                 shutil.copyfileobj(reader, writer, 1 << 20)
             found = file_digest(local)
             if found != sha256:
-                raise TrainingError(
-                    f"{source} has SHA-256 {found}, its commit mark says {sha256}; delete "
-                    f"{checkpoint.folder} and apply again to resume from the one before"
+                raise DamagedCheckpointError(
+                    f"{source} has SHA-256 {found}, its commit mark says {sha256}"
                 )
         return target

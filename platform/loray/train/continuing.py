@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
+import ray
 import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 
+from loray.artifacts.diagnosis import Diagnosis
 from loray.artifacts.scratch import scratch_folder
 from loray.models.adapter import WEIGHTS_NAME
 from loray.spec.run import RunSpec
@@ -13,6 +15,7 @@ from loray.train.checkpoint import GUARD_NAME, STATE_NAME, Checkpoint, Checkpoin
 from loray.train.guard import GuardState, Judgement
 from loray.train.learner import Tensors, save_learned
 from loray.train.running import Run, tell
+from loray.train.task import WorkerTask
 
 
 def adapter_before(spec: RunSpec, store: CheckpointStore) -> Tensors | None:
@@ -22,6 +25,15 @@ def adapter_before(spec: RunSpec, store: CheckpointStore) -> Tensors | None:
     with scratch_folder("checkpoint") as folder:
         store.fetch(checkpoint, folder)
         return load_file(folder / WEIGHTS_NAME)
+
+
+def discard_damaged(task: WorkerTask, store: CheckpointStore) -> None:
+    """Go on from a sound checkpoint; worker 0 looks, before any worker asks for the newest."""
+    if dist.get_rank() != 0 or not (said := store.discard_damaged()):
+        return
+    step = max((checkpoint.step for checkpoint in store.committed()), default=0)
+    found = Diagnosis("damaged_checkpoint", step, "; ".join(said), f"went on from step {step}")
+    ray.get(task.progress.diagnose.remote(found.record()))
 
 
 def newest(store: CheckpointStore) -> Checkpoint | None:

@@ -117,8 +117,13 @@ def tracked(
     )
     try:
         yield replace(task, trackers=trackers)
-    finally:
+    except KeyboardInterrupt:  # whoever interrupts does not wait
+        ray.wait([trackers.finish.remote()], timeout=SAID_SECONDS)
+        raise
+    except BaseException:
         _finish(trackers, task.progress, report)
+        raise
+    _finish(trackers, task.progress, report)
 
 
 def _finish(

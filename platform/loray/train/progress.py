@@ -1,17 +1,10 @@
-"""How far a run is: what workers say of it, and what the driver passes on."""
+"""How far a run is: where workers and Ray Train's controller say so, and the driver looks."""
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-from loray.artifacts.diagnosis import diagnosis_of
-
-PROGRESS_SECONDS = 2.0
 
 
 class ProgressActor:
@@ -20,7 +13,10 @@ class ProgressActor:
     def __init__(self) -> None:
         self._latest: tuple[int, float, float] | None = None
         self._failure: str | None = None
-        self._full: dict[int, int] = {}
+        self._met: dict[int, tuple[int, str]] = {}
+        self._controller: Any = None
+        self._is_running = False
+        self._restarts: list[str] = []
         self._diagnoses: list[dict[str, Any]] = []
         self._groups: list[tuple[int, int]] = []
         self._tried: list[tuple[float, float]] = []
@@ -76,20 +72,34 @@ class ProgressActor:
         """A worker met an error that another try would only repeat; the first one counts."""
         self._failure = self._failure or text
 
-    def out_of_memory(self, worker: int, text: str) -> None:
-        """A worker had too little; where it had at the same step before, a third try has no more.
+    def meet(self, worker: int, mark: str, text: str, *, what: str = "", advice: str = "") -> None:
+        """A worker met an error that may pass; the same one twice at the same step will not.
 
         Args:
             worker: its number.
+            mark: the same for the same error, whatever numbers differ from one try to the next.
             text: what it was told.
+            what: its kind, where there is a word for it.
+            advice: what to do when it comes again.
         """
         at = 0 if self._latest is None else self._latest[0]
-        if self._full.get(worker) == at:
-            self.fail(
-                f"out of memory twice after step {at}: {text}; `loray plan SPEC` says what takes "
-                "how much and, with --device, what to change"
-            )
-        self._full[worker] = at
+        if self._met.get(worker) == (at, mark):
+            end = f"; {advice}" if advice else ""
+            self.fail(f"{what or 'the same error'} twice after step {at}: {text}{end}")
+        self._met[worker] = (at, mark)
+
+    def controlled_by(self, controller: Any) -> None:  # noqa: ANN401 (an actor's handle)
+        """Ray Train's controller of this run began."""
+        self._controller = controller
+
+    def enter(self, *, is_running: bool, why: str) -> None:
+        """The controller has all its workers, or lost them; `why` they begin again, if they do."""
+        self._is_running = is_running
+        self._restarts += [why] if why else []
+
+    def control(self, start: int = 0) -> tuple[Any, bool, list[str]]:
+        """The controller, whether it has its workers, and why they began again from `start` on."""
+        return self._controller, self._is_running, self._restarts[start:]
 
     def failure(self) -> str | None:
         """The error that ended the run, if one did."""
@@ -101,75 +111,3 @@ def start_progress() -> Any:  # noqa: ANN401 (an actor handle has no useful type
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     made: Any = ray.remote(ProgressActor).options(num_cpus=0, scheduling_strategy=here)
     return made.remote()
-
-
-@contextmanager
-def followed(
-    progress: Any,  # noqa: ANN401
-    *,
-    steps: int,
-    workers: int,
-    report: Callable[[str], None],
-) -> Iterator[None]:
-    """Report the workers' progress while the body runs.
-
-    Args:
-        workers: that are wanted; when there are others, it is said.
-    """
-    done = threading.Event()
-    teller = _Teller(progress, steps, workers, report)
-
-    def follow() -> None:
-        is_over = False
-        while not is_over:
-            is_over = done.wait(PROGRESS_SECONDS)
-            teller.tell_groups()
-            teller.tell_diagnoses()
-            if not is_over:
-                teller.tell_step()
-
-    thread = threading.Thread(target=follow, name="train-progress", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-
-
-class _Teller:
-    """Says once what is new."""
-
-    def __init__(
-        self,
-        progress: Any,  # noqa: ANN401
-        steps: int,
-        workers: int,
-        report: Callable[[str], None],
-    ) -> None:
-        self._progress = progress
-        self._report = report
-        self._steps = steps
-        self._wanted = self._workers = workers
-        self._seen = self._told = self._groups = 0
-
-    def tell_groups(self) -> None:
-        """How many workers there are, where that changed."""
-        for workers, step in ray.get(self._progress.groups.remote(self._groups)):
-            self._groups += 1
-            if workers != self._workers:
-                self._report(f"{workers} of {self._wanted} workers, from step {step}")
-            self._workers = workers
-
-    def tell_diagnoses(self) -> None:
-        """What was diagnosed."""
-        for record in ray.get(self._progress.diagnoses.remote(self._told)):
-            self._report(str(diagnosis_of(record)))
-            self._told += 1
-
-    def tell_step(self) -> None:
-        """How far the run is."""
-        latest = ray.get(self._progress.latest.remote())
-        if latest is not None and latest[0] != self._seen:
-            self._seen, loss, speed = latest
-            self._report(f"step {self._seen}/{self._steps}  loss {loss:.3f}  {speed:,.0f} tokens/s")

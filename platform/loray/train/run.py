@@ -12,19 +12,27 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError
 from ray.train import FailureConfig, RunConfig
-from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.torch import TorchConfig
 from ray.train.v2.api.config import ScalingConfig  # what ray.train gives, but with its types
 
 from loray.artifacts.diagnosis import DIAGNOSES_NAME, Diagnosis, diagnosis_of, to_lines
-from loray.errors import TrainingError
+from loray.errors import ClusterError, TrainingError
 from loray.spec.run import RunSpec
-from loray.train.checkpoint import GUARD_NAME, STATE_NAME, Checkpoint, CheckpointStore
+from loray.train.checkpoint import (
+    GUARD_NAME,
+    STATE_NAME,
+    Checkpoint,
+    CheckpointStore,
+    DamagedCheckpointError,
+)
+from loray.train.controller import ToldController, Trainer, cause_of
 from loray.train.export import tracked, trackers_told
 from loray.train.findings import findings
+from loray.train.follow import Followed, followed
 from loray.train.guard import GuardState
 from loray.train.journal import HISTORY_NAME, VITALS_NAME, summarize
 from loray.train.places import with_places
-from loray.train.progress import followed, start_progress
+from loray.train.progress import start_progress
 from loray.train.rates import RateCurve, RateRange
 from loray.train.task import WorkerTask, train_worker
 
@@ -53,6 +61,7 @@ def train_to(
             it may have written is replaced.
 
     Raises:
+        ClusterError: the workers did not start, or start again, within `resources.start_seconds`.
         TrainingError: the run ended with an error that another try would only repeat, or more
             workers died than `resources.max_failures` allows.
     """
@@ -70,12 +79,15 @@ def train_to(
         progress=progress,
     )
     with (
-        followed(progress, steps=spec.train.steps, workers=spec.resources.workers, report=report),
+        followed(
+            progress, steps=spec.train.steps, resources=spec.resources, report=report
+        ) as following,
         tracked(task, run_id=out.name, steps_done=resumed_from, report=report) as tracked_task,
     ):
-        run_workers(tracked_task, storage=out / "ray")
+        stopped = run_workers(tracked_task, storage=out / "ray")
     check()
-    failure: Any = ray.get(progress.failure.remote())
+    refuse_late(following)
+    failure: Any = ray.get(progress.failure.remote()) or stopped
     if failure is not None:
         write_failure(out, progress, failure, dataset=tokens.removesuffix("/tokens"))
         raise TrainingError(failure)
@@ -96,12 +108,18 @@ def train_to(
 
 
 def write_failure(out: Path, progress: Any, failure: str, *, dataset: str) -> None:  # noqa: ANN401
-    """Leave what was diagnosed, and the error that ended the run, for `loray doctor run`."""
+    """Leave what was diagnosed, and the error that ended the run, for `loray doctor run`.
+
+    Where the disk has no room for it, the error is what counts, and its caller raises it.
+    """
     found = [diagnosis_of(record) for record in ray.get(progress.diagnoses.remote())]
     latest = ray.get(progress.latest.remote())
     done = "the run ended; apply again once its cause is mended"
     found.append(Diagnosis("failed", 0 if latest is None else latest[0], failure, done))
-    (out / DIAGNOSES_NAME).write_text(to_lines(with_places(found, dataset)), encoding="utf-8")
+    try:
+        (out / DIAGNOSES_NAME).write_text(to_lines(with_places(found, dataset)), encoding="utf-8")
+    except OSError as error:
+        log.warning("the diagnoses were not kept: %s", error)
 
 
 def find_rates(
@@ -113,6 +131,7 @@ def find_rates(
         work: a folder for what Ray Train writes, deleted afterwards.
 
     Raises:
+        ClusterError: the workers did not start within `resources.start_seconds`.
         TrainingError: a worker met an error.
     """
     progress = start_progress()
@@ -126,28 +145,44 @@ def find_rates(
         rates=rates,
     )
     try:
-        with followed(progress, steps=rates.steps, workers=spec.resources.workers, report=report):
-            run_workers(task, storage=work)
+        with followed(
+            progress, steps=rates.steps, resources=spec.resources, report=report
+        ) as following:
+            stopped = run_workers(task, storage=work)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    failure: Any = ray.get(progress.failure.remote())
+    refuse_late(following)
+    failure: Any = ray.get(progress.failure.remote()) or stopped
     if failure is not None:
         raise TrainingError(failure)
     tried: Any = ray.get(progress.tried.remote())
     return RateCurve(tuple(rate for rate, _ in tried), tuple(loss for _, loss in tried))
 
 
-def run_workers(task: WorkerTask, *, storage: Path) -> None:
+def refuse_late(following: Followed) -> None:
+    """Refuse a run whose workers did not start in time.
+
+    Raises:
+        ClusterError: they did not; the message says what was wanted and what there is.
+    """
+    if following.given_up is not None:
+        raise ClusterError(following.given_up)
+
+
+def run_workers(task: WorkerTask, *, storage: Path) -> str | None:
     """Run `train_worker` on every Ray Train worker until all of them are done.
 
     Where fewer may do, Ray begins with those that the cluster has room for, begins anew with fewer
     when a node dies, and with more when there are more; each time from the last checkpoint.
+
+    Returns:
+        what stopped the run, where Ray gave up on it; a worker's own words are with the progress.
     """
     resources = task.spec.resources
     workers, is_run = resources.workers, task.rates is None
     if resources.min_workers is not None:  # Ray reads it here, and has no argument for it
         os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", START_SECONDS)
-    trainer = TorchTrainer(
+    trainer = Trainer(
         train_worker,
         train_loop_config={"task": task},
         scaling_config=ScalingConfig(
@@ -169,15 +204,34 @@ def run_workers(task: WorkerTask, *, storage: Path) -> None:
             name=f"attempt-{task.attempt:04d}",
             storage_path=str(storage),
             failure_config=FailureConfig(max_failures=resources.max_failures),
+            callbacks=[ToldController(task.progress)],  # type: ignore[list-item]  # Ray takes it
         ),
     )
     try:
         trainer.fit()
     except (ray.train.TrainingFailedError, RayActorError) as error:
-        if ray.get(task.progress.failure.remote()) is None:
-            raise TrainingError(
-                f"training stopped: {error}; apply again to resume from the last checkpoint"
-            ) from error
+        return (
+            f"training stopped: {cause_of(error)}; apply again to resume from the last checkpoint"
+        )
+    return None
+
+
+def fetch_sound(store: CheckpointStore, checkpoint: Checkpoint, folder: Path) -> None:
+    """Fetch a checkpoint; of a damaged one the run is taken back to the one before.
+
+    Raises:
+        TrainingError: it is damaged.
+    """
+    try:
+        store.fetch(checkpoint, folder)
+    except (DamagedCheckpointError, FileNotFoundError) as error:
+        later = [each for each in store.committed() if each.step >= checkpoint.step]
+        for each in reversed(later):
+            store.discard(each)
+        raise TrainingError(
+            f"the checkpoint of step {checkpoint.step} is damaged ({error}); it and those after it "
+            "were taken back; apply again to train on from the one before"
+        ) from error
 
 
 def collect(
@@ -198,7 +252,8 @@ def collect(
     guard = GuardState()
     shutil.rmtree(out / "checkpoints", ignore_errors=True)  # of a try that was cut off here
     for checkpoint in checkpoints:
-        folder = store.fetch(checkpoint, out / "checkpoints" / f"step-{checkpoint.step:06d}")
+        folder = out / "checkpoints" / f"step-{checkpoint.step:06d}"
+        fetch_sound(store, checkpoint, folder)
         history += (folder / HISTORY_NAME).read_text(encoding="utf-8").splitlines(keepends=True)
         vitals += (folder / VITALS_NAME).read_text(encoding="utf-8").splitlines(keepends=True)
         guard = GuardState.from_json((folder / GUARD_NAME).read_text(encoding="utf-8"))

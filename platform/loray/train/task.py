@@ -1,15 +1,29 @@
 """What the driver hands to its workers; light, so that a driver needs no torch."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
 import ray.train
+from ray.exceptions import RayError, RayTaskError
 
+from loray.machines.disk import full_disk_words
 from loray.spec.run import RunSpec
 from loray.train.rates import RateRange
+
+MAX_CHARS = 2000
+"""Of an error's message."""
+_OF_A_PEER = re.compile(
+    r"gloo.transport|connection (?:closed|reset|refused|aborted)|broken pipe|socket timeout"
+    r"|timed out (?:waiting|after)|wait timeout|store .*timeout|nccl (?:communicator|error)"
+    r"|ecc error",
+    re.IGNORECASE,
+)
+_PORT = re.compile(r"(?<=\]):\d+|(?<=\d):\d{2,5}\b")
+"""Of a peer's address: another one at every try."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +60,59 @@ def train_worker(config: dict[str, Any]) -> None:
 
     try:
         train(task) if task.rates is None else try_rates(task, task.rates)
-    except RuntimeError as error:  # a peer that died looks like this too: worth another try
-        if is_out_of_memory(error):
-            worker = ray.train.get_context().get_world_rank()
-            ray.get(task.progress.out_of_memory.remote(worker, str(error)))
-        raise
     except Exception as error:
-        ray.get(task.progress.fail.remote(f"{type(error).__name__}: {error}"))
+        _give_notice(task, error)
         raise
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
+def _give_notice(task: WorkerTask, error: Exception) -> None:
+    """Tell the driver what ended this worker; where another try may help, it is made.
+
+    The message is the error's own: what Ray passes on is cut off in the middle.
+    """
+    worker = ray.train.get_context().get_world_rank()
+    text = error_in_words(error)
+    if is_out_of_memory(error):
+        what = "out of memory"
+        advice = "`loray plan SPEC` says what takes how much and, with --device, what to change"
+        ray.get(task.progress.meet.remote(worker, what, text, what=what, advice=advice))
+    elif may_pass(error):
+        ray.get(task.progress.meet.remote(worker, mark_of(error), text))
+    else:
+        ray.get(task.progress.fail.remote(text))
+
+
+def error_in_words(error: Exception) -> str:
+    """The error's kind and message, and its cause's; without the frames that torch appends."""
+    if isinstance(error, OSError) and (full := full_disk_words(error)) is not None:
+        return full
+    own = str(error).split("\nException raised from")[0].strip()[:MAX_CHARS]
+    text = f"{type(error).__name__}: {own}" if own else type(error).__name__
+    cause = error.__cause__
+    return text if cause is None else f"{text} (from {type(cause).__name__}: {cause!s:.300})"
+
+
+def mark_of(error: Exception) -> str:
+    """The error in words that are the same at every try: without the ports of peers."""
+    return _PORT.sub("", error_in_words(error))
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether the same step may go well the next time: a peer, a node or the network failed.
+
+    Gloo raises plain RuntimeErrors; only their text tells them from those of the model.
+    """
+    import torch.distributed as dist  # noqa: PLC0415
+
+    if isinstance(error, (dist.DistError, ConnectionError, TimeoutError, RayError)):
+        return not isinstance(error, RayTaskError)
+    return isinstance(error, RuntimeError) and _OF_A_PEER.search(str(error)) is not None
+
+
+def is_out_of_memory(error: Exception) -> bool:
     """Whether a device had too little memory, or the host when torch asked it."""
     import torch  # noqa: PLC0415
 
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )

@@ -20,7 +20,7 @@ from loray.train.audit import row_faults
 from loray.train.batches import BatchSizes, open_tokens
 from loray.train.begin import begin_at_inputs
 from loray.train.checkpoint import CheckpointStore
-from loray.train.continuing import act_on, adapter_before, resume, save
+from loray.train.continuing import act_on, adapter_before, discard_damaged, resume, save
 from loray.train.engine import learning_parameters
 from loray.train.export import Exporter
 from loray.train.findings import dead_modules
@@ -116,6 +116,7 @@ def prepare(task: WorkerTask) -> Run:
     torch.set_num_threads(spec.resources.cpus_per_worker)
     store, tokens = CheckpointStore(task.checkpoints), open_tokens(task.tokens)
     learner, read = begin_learner(spec, device=device)
+    discard_damaged(task, store)
     if (before := adapter_before(spec, store)) is not None:
         take_up(learner, before)
     begin_at_inputs(learner, spec, tokens)

@@ -1,0 +1,127 @@
+"""The room that a cluster has for processes of ours, and what to say while there is too little."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from loray.errors import ClusterError
+from loray.spec.run import ResourceSpec
+
+TELL_SECONDS = 30.0
+"""How often it is said what is waited for."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Processes that have to run at the same time."""
+
+    kind: str
+    """What they are, in the plural: workers, scorers, replicas."""
+    count: int
+    cpus: float
+    """Of each."""
+    gpus: float
+    """Of each."""
+    field: str
+    """The field of the spec that says how many."""
+
+    @property
+    def words(self) -> str:
+        """How many of what, with what each needs."""
+        return f"{self.count} {self.kind}, each of {self.cpus:g} CPU(s) and {self.gpus:g} GPU(s)"
+
+
+def workers_wanted(resources: ResourceSpec) -> Wanted:
+    """The fewest workers that a training goes on with."""
+    field = "workers" if resources.min_workers is None else "min_workers"
+    return _wanted("workers", resources.fewest_workers, resources, f"resources.{field}")
+
+
+def scorers_wanted(resources: ResourceSpec) -> Wanted:
+    """One actor is enough for an evaluation."""
+    return _wanted("scorers", 1, resources, "resources.eval_actors")
+
+
+def replicas_wanted(resources: ResourceSpec, count: int) -> Wanted:
+    """All engine replicas of a server."""
+    return _wanted("replicas", count, resources, "serve.replicas")
+
+
+def places(nodes: Iterable[tuple[float, float]], wanted: Wanted) -> int:
+    """How many of the wanted processes such nodes hold together.
+
+    Args:
+        nodes: CPUs and GPUs of each.
+    """
+    held = 0
+    for cpus, gpus in nodes:
+        by_cpu = int(cpus // wanted.cpus)
+        held += min(by_cpu, int(gpus // wanted.gpus)) if wanted.gpus else by_cpu
+    return held
+
+
+def refuse_impossible(*wanted: Wanted) -> None:
+    """Refuse what a cluster that this process started by itself can never hold.
+
+    Such a cluster is this machine, and nothing joins it. Others may grow, by an autoscaler or by
+    hand, so there it is waited for, up to `resources.start_seconds`.
+
+    Raises:
+        ClusterError: there are too few CPUs or GPUs.
+    """
+    if not _is_this_machine():
+        return
+    for each in wanted:
+        if (room := places(_live_nodes(), each)) < each.count:
+            raise ClusterError(
+                f"found room for {room}; wanted {each.words}; {offered()}; lower "
+                f"{each.field}, resources.cpus_per_worker or resources.gpus_per_worker, or set "
+                "RAY_ADDRESS to a cluster that has more"
+            )
+
+
+def offered() -> str:
+    """What the cluster has and what of it is free, in words."""
+    import ray  # noqa: PLC0415 (takes 1 s to import)
+
+    total, free = ray.cluster_resources(), ray.available_resources()
+    kinds = ["CPU", "GPU", *sorted(k for k in total if k.startswith("accelerator_type:"))]
+    has = {kind: total.get(kind, 0.0) for kind in kinds}
+    left = {kind: free.get(kind, 0.0) for kind in kinds[:2]}
+    return f"the cluster has {has} on {len(_live_nodes())} node(s), of which {left} are free"
+
+
+def waiting_words(wanted: Wanted, waited: float, limit: float) -> str:
+    """That something is waited for."""
+    return (
+        f"waiting for {waited:.0f} s for {wanted.words}, to start; {offered()}; "
+        f"giving up after {limit:g} s"
+    )
+
+
+def given_up_words(wanted: Wanted, limit: float) -> str:
+    """That it did not come."""
+    return (
+        f"found no room for {limit:g} s; wanted {wanted.words}; {offered()}; free or add nodes, "
+        f"lower {wanted.field}, resources.cpus_per_worker or resources.gpus_per_worker, or raise "
+        "resources.start_seconds where an autoscaler takes longer"
+    )
+
+
+def _wanted(kind: str, count: int, resources: ResourceSpec, field: str) -> Wanted:
+    return Wanted(kind, count, resources.cpus_per_worker, resources.gpus_per_worker, field)
+
+
+def _live_nodes() -> list[tuple[float, float]]:
+    import ray  # noqa: PLC0415
+
+    offers = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [(offer.get("CPU", 0.0), offer.get("GPU", 0.0)) for offer in offers]
+
+
+def _is_this_machine() -> bool:
+    """Whether this process started the cluster; Ray has no public way to ask."""
+    import ray  # noqa: PLC0415
+
+    node: Any = ray._private.worker._global_node  # noqa: SLF001
+    return node is not None and bool(node.is_head())

@@ -1,0 +1,61 @@
+"""Ray Train's controller: what it is doing, and how it is ended when that leads nowhere.
+
+It asks for its workers again and again, without limit and without a word. Here it says when it has
+them and when it has not, so that the driver can tell, and give up.
+"""
+
+from typing import Any
+
+import ray
+from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.execution.callback import ControllerCallback
+
+from loray.pages.visible import one_line
+
+RUNNING = "RunningState"
+RESTARTING = "RestartingState"
+MAX_CHARS = 600
+
+
+class ToldController(ControllerCallback):
+    """Runs in the controller's process; tells a `ProgressActor` what the controller does."""
+
+    def __init__(self, progress: Any) -> None:  # noqa: ANN401 (an actor handle has no useful type)
+        self._progress = progress
+
+    def after_controller_start(self, train_run_context: Any) -> None:  # noqa: ANN401, ARG002
+        """Leave the controller's handle: whoever has it can end the run."""
+        handle = ray.get_runtime_context().current_actor
+        self._progress.controlled_by.remote(handle)
+
+    def after_controller_state_update(self, previous_state: Any, current_state: Any) -> None:  # noqa: ANN401, ARG002
+        """Say whether there are workers, and why they begin again."""
+        name = type(current_state).__name__
+        why = ""
+        if name == RESTARTING:
+            why = cause_of(current_state.training_failed_error)
+        self._progress.enter.remote(is_running=name == RUNNING, why=why)
+
+
+class Trainer(TorchTrainer):
+    """A trainer that leaves SIGINT to whoever started the process; Ray's never gives it back."""
+
+    def _register_sigint_handler(self, controller: Any) -> None:  # noqa: ANN401
+        """Do nothing."""
+
+
+def cause_of(error: BaseException) -> str:
+    """What the workers died of, in one line, without Ray's frames around it."""
+    failures: dict[int, BaseException] = getattr(error, "worker_failures", None) or {}
+    if not failures:
+        inner = getattr(error, "controller_failure", error)
+        return one_line(str(inner), longest=MAX_CHARS)
+    worker, first = min(failures.items(), key=lambda each: (_is_of_a_peer(each[1]), each[0]))
+    inner = getattr(first, "_base_exc", first)
+    return one_line(f"worker {worker}: {type(inner).__name__}: {inner}", longest=MAX_CHARS)
+
+
+def _is_of_a_peer(error: BaseException) -> bool:
+    """Whether it only says that another worker is gone."""
+    text = str(error).lower()
+    return "connection closed by peer" in text or "connection reset by peer" in text

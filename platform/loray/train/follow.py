@@ -1,0 +1,170 @@
+"""The driver follows a run: it passes on what is new, and ends a run that cannot go on."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+
+from loray.artifacts.diagnosis import diagnosis_of
+from loray.machines.room import (
+    TELL_SECONDS,
+    given_up_words,
+    waiting_words,
+    workers_wanted,
+)
+from loray.spec.run import ResourceSpec
+
+PROGRESS_SECONDS = 2.0
+Report = Callable[[str], None]
+
+
+@dataclass
+class Followed:
+    """What came of following."""
+
+    given_up: str | None = None
+    """Why the run was ended: its workers did not start in time."""
+
+
+@contextmanager
+def followed(
+    progress: Any,  # noqa: ANN401 (an actor handle has no useful type)
+    *,
+    steps: int,
+    resources: ResourceSpec,
+    report: Report,
+) -> Iterator[Followed]:
+    """Report the workers' progress while the body runs.
+
+    When the body is left by an error, a signal's too, Ray Train's controller is killed: it and its
+    workers must not go on.
+
+    Args:
+        resources: how many workers are wanted; when there are others, it is said. How long they may
+            take to start; then the run is ended.
+    """
+    done = threading.Event()
+    found = Followed()
+    teller = _Teller(progress, steps, resources.workers, report)
+    watch = _Watch(progress, resources, report)
+
+    def follow() -> None:
+        is_over = False
+        while not is_over:
+            is_over = done.wait(PROGRESS_SECONDS)
+            with contextlib.suppress(ray.exceptions.RayError):  # the actor goes when Ray does
+                watch.tell_restarts()
+                teller.tell_groups()
+                teller.tell_diagnoses()
+                if not is_over:
+                    teller.tell_step()
+                    found.given_up = watch.look()
+
+    thread = threading.Thread(target=follow, name="train-progress", daemon=True)
+    thread.start()
+    try:
+        yield found
+    except BaseException:
+        watch.end_run()
+        raise
+    finally:
+        done.set()
+        thread.join()
+
+
+class _Watch:
+    """Ends a run that waits too long for its workers, or that a worker gave up."""
+
+    def __init__(
+        self,
+        progress: Any,  # noqa: ANN401
+        resources: ResourceSpec,
+        report: Report,
+    ) -> None:
+        self._progress = progress
+        self._wanted = workers_wanted(resources)
+        self._limit = resources.start_seconds
+        self._most = resources.max_failures
+        self._report = report
+        self._began = self._told = time.monotonic()
+        self._restarts = 0
+        self._is_running = False
+
+    def tell_restarts(self) -> None:
+        """Why workers begin again, where they do."""
+        _, _, whys = ray.get(self._progress.control.remote(self._restarts))
+        for why in whys:
+            self._restarts += 1
+            self._report(
+                f"workers begin again from the last checkpoint, for the {self._restarts}. time "
+                f"(resources.max_failures is {self._most}): {why}"
+            )
+
+    def look(self) -> str | None:
+        """What to say when the run was ended, because it waited for too long."""
+        if ray.get(self._progress.failure.remote()) is not None:
+            self.end_run()  # or Ray would start all workers again, only to see them leave
+            return None
+        now, is_running = time.monotonic(), ray.get(self._progress.control.remote())[1]
+        if is_running and not self._is_running:
+            self._report("the workers have started; they load the base")
+        self._is_running = is_running
+        if is_running:
+            self._began = self._told = now
+        elif now - self._began > self._limit:
+            self.end_run()
+            return given_up_words(self._wanted, self._limit)
+        elif now - self._told > TELL_SECONDS:
+            self._told = now
+            self._report(waiting_words(self._wanted, now - self._began, self._limit))
+        return None
+
+    def end_run(self) -> None:
+        """Kill Ray Train's controller; its workers, and its claims on the cluster, go with it."""
+        with contextlib.suppress(ray.exceptions.RayError):
+            controller = ray.get(self._progress.control.remote(), timeout=PROGRESS_SECONDS)[0]
+            if controller is not None:
+                ray.kill(controller)
+
+
+class _Teller:
+    """Says once what is new."""
+
+    def __init__(
+        self,
+        progress: Any,  # noqa: ANN401
+        steps: int,
+        workers: int,
+        report: Report,
+    ) -> None:
+        self._progress = progress
+        self._report = report
+        self._steps = steps
+        self._wanted = self._workers = workers
+        self._seen = self._told = self._groups = 0
+
+    def tell_groups(self) -> None:
+        """How many workers there are, where that changed."""
+        for workers, step in ray.get(self._progress.groups.remote(self._groups)):
+            self._groups += 1
+            if workers != self._workers:
+                self._report(f"{workers} of {self._wanted} workers, from step {step}")
+            self._workers = workers
+
+    def tell_diagnoses(self) -> None:
+        """What was diagnosed."""
+        for record in ray.get(self._progress.diagnoses.remote(self._told)):
+            self._report(str(diagnosis_of(record)))
+            self._told += 1
+
+    def tell_step(self) -> None:
+        """How far the run is."""
+        latest = ray.get(self._progress.latest.remote())
+        if latest is not None and latest[0] != self._seen:
+            self._seen, loss, speed = latest
+            self._report(f"step {self._seen}/{self._steps}  loss {loss:.3f}  {speed:,.0f} tokens/s")

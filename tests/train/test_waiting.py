@@ -1,0 +1,62 @@
+"""Workers that never start, and errors that no other try would mend."""
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+import ray
+from safetensors.torch import load_file, save_file
+
+from loray.errors import ClusterError, TrainingError
+from loray.train import follow
+from tests.train.sequences import make_rows, make_spec, write_tokens
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
+
+
+def test_workers_that_never_start_are_waited_for_aloud_and_not_for_ever(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from loray.train.run import train_to
+
+    monkeypatch.setattr(follow, "TELL_SECONDS", 4.0)
+    write_tokens(tmp_path, make_rows(8))
+    resources = {"workers": 2, "gpus_per_worker": 1, "start_seconds": 10}
+    spec = make_spec(model, resources=resources)
+    said: list[str] = []
+    began = time.monotonic()
+    with pytest.raises(ClusterError) as told:
+        train_to(tmp_path / "out", spec, f"{tmp_path}/tokens", attempt=1, report=said.append)
+    assert time.monotonic() - began < 60
+    assert said[0].startswith("waiting for ")
+    assert "for 2 workers, each of 1 CPU(s) and 1 GPU(s), to start" in said[0]
+    text = str(told.value)
+    assert text.startswith("found no room for 10 s; wanted 2 workers, each of 1 CPU(s) and 1 GPU")
+    assert "the cluster has {'CPU': 4.0, 'GPU': 0.0} on 1 node(s)" in text
+    assert "raise resources.start_seconds" in text
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and ray.available_resources().get("CPU") != 4.0:
+        time.sleep(0.2)
+    assert ray.available_resources()["CPU"] == 4.0, "nothing of it is left in the cluster"
+
+
+def test_weights_of_another_shape_end_the_run_at_once_with_the_cause(
+    model: Path, tmp_path: Path
+) -> None:
+    from loray.train.run import train_to
+
+    cut = tmp_path / "model"
+    shutil.copytree(model, cut)
+    tensors = load_file(cut / "model.safetensors")
+    name = "model.layers.0.self_attn.q_proj.weight"
+    tensors[name] = tensors[name][:-8].clone()
+    save_file(tensors, cut / "model.safetensors", metadata={"format": "pt"})
+    write_tokens(tmp_path, make_rows(8))
+    said: list[str] = []
+    with pytest.raises(TrainingError, match=r"q_proj\.weight") as told:
+        train_to(
+            tmp_path / "out", make_spec(cut), f"{tmp_path}/tokens", attempt=1, report=said.append
+        )
+    assert "Output truncated" not in str(told.value)
+    assert not any("begin again" in line for line in said)
