@@ -20,6 +20,19 @@ SHAREGPT_ROLES = {
 """Names that sets of this format use; `calls` stands for an assistant that calls tools."""
 
 
+_PREFERENCE = (
+    "loray learns answers, it does not compare two; name the better one alone: {prompt: prompt, "
+    "completion: chosen}"
+)
+INSTEAD = {
+    "chosen": _PREFERENCE,
+    "rejected": _PREFERENCE,
+    "input": 'join it to the question: prompt: "{instruction}{?\\n\\n{input}}"',
+    "conversations": "write {messages: conversations, format: sharegpt}",
+}
+"""What to write for names that a user may look for among the fields."""
+
+
 def _is_sound(value: str) -> str:
     template_of(value)
     return value
@@ -66,7 +79,7 @@ class FieldsSpec(StrictModel):
 
     prompt: Filled | None = None
     """Column with what the user asks: text, or a list of messages. Or several columns in braces:
-    `"{instruction}{?\\n\\n{input}}"`; the part in `{?...}` is left out where its column is blank."""
+    `"{instruction}{?\\n\\n{input}}"`; the part in `{?...}` goes where its column is blank."""
     completion: Filled | None = None
     """Column with the answer that is learned: text, or a list of messages; or columns in braces."""
     system: Filled | None = None
@@ -117,16 +130,6 @@ class FieldsSpec(StrictModel):
         if role == content:
             raise ValueError(f"`keys` has {role!r} for role and content; wanted two keys")
         return self
-
-    @model_validator(mode="before")
-    @classmethod
-    def _no_preferences(cls, found: object) -> object:
-        if isinstance(found, dict) and found.keys() & {"chosen", "rejected"}:
-            raise ValueError(
-                "found `chosen` or `rejected`; loray learns answers, it does not compare two; name "
-                "the better answer alone: {prompt: prompt, completion: chosen}"
-            )
-        return found
 
     @property
     def is_respelled(self) -> bool:

@@ -169,7 +169,8 @@ class _Text:
             return _Damage("malformed_json", f"{error.msg}; wanted one JSON value")
         except (RecursionError, ValueError):
             return _Damage("malformed_json", "it is nested too deep")
-        is_whole = self._text[end - 1] in "}]" or end < len(self._text) or self._is_at_end
+        is_closed = self._text[end - 1] in '}]"'  # a number may go on
+        is_whole = is_closed or end + NEAR_END < len(self._text) or self._is_at_end
         return self._bounded(end - self._at) if is_whole else "cut"
 
     def take_until_next(self, indent: str) -> bytes:

@@ -28,6 +28,20 @@ if TYPE_CHECKING:
     from loray.data.sources.files import SourceFile
 
 
+def column_names(file: "SourceFile") -> list[str]:
+    """The columns of the file, of whatever type; none of one that is no Parquet file.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    try:
+        with open_arrow_file(file) as stream:
+            names: list[str] = pq.read_schema(stream).names
+    except pa.ArrowInvalid:
+        return []
+    return names
+
+
 def spans(file: "SourceFile") -> list[tuple[int, int]]:
     """Row groups of the file that hold rows, once its columns are known to fit the spec.
 

@@ -46,6 +46,7 @@ class Looked:
 class _Seen:
     """What the rows of one source are, as far as they were looked at."""
 
+    unread: Unread
     num_rows: int = 0
     faults: list[str] = field(default_factory=list)
 
@@ -84,23 +85,29 @@ def first_records(file: SourceFile) -> Iterator[Found]:
             form_of(file)
             yield from islice(plain_text.read_records(file, source, 0, file.size), 1)
         case JsonlSource():
-            yield from _of_json(file)
+            yield from first_json_records(file)
 
 
 def _look_at(label: str, files: Sequence[SourceFile], looked: Looked) -> None:
-    seen = _Seen()
-    unread: Unread | None = None
-    for file in _spread(files):
-        unread = unread or Unread(file.source.fields)
+    if not files:
+        return
+    seen = _Seen(Unread(files[0].source.fields))
+    for file in files[:: max(-(-len(files) // NUM_FILES), 1)]:
         try:
+            if isinstance(file.source, ParquetSource):
+                seen.unread.see(parquet.column_names(file))
             for found in first_records(file):
-                _judge(file, found, seen, unread)
+                _judge(file, found, seen)
         except SourceError as error:
             looked.findings.append(Finding(f"data.{label}", str(error)))
             return
         except (OSError, pa.ArrowException) as error:
             looked.findings.append(Finding(f"data.{label}", str(file.unreadable(error))))
             return
+    _sum_up(label, seen, looked)
+
+
+def _sum_up(label: str, seen: _Seen, looked: Looked) -> None:
     if seen.num_rows and len(seen.faults) == seen.num_rows:
         looked.findings.append(
             Finding(
@@ -114,31 +121,31 @@ def _look_at(label: str, files: Sequence[SourceFile], looked: Looked) -> None:
             f"{label}: {len(seen.faults)} of {seen.num_rows} rows that were looked at would be put "
             f"aside; the first is {seen.faults[0]}"
         )
-    if unread is not None and unread.names:
-        looked.notes.append(f"{label}: columns that are not read: {', '.join(unread.names)}")
+    if seen.unread.names:
+        looked.notes.append(f"{label}: columns that are not read: {', '.join(seen.unread.names)}")
 
 
-def _judge(file: SourceFile, found: Found, seen: _Seen, unread: Unread) -> None:
+def _judge(file: SourceFile, found: Found, seen: _Seen) -> None:
     seen.num_rows += 1
     fields = file.source.fields
     try:
         if isinstance(found.record, FaultError):
             raise found.record
         if not isinstance(file.source, TextSource):
-            unread.see(found.record)
+            seen.unread.see(found.record)
         turns_of(found.record, fields)
         group_of(found.record, fields)
     except FaultError as fault:
         seen.faults.append(f"{file.key}:{found.number}: {fault}: {fault.note}")
 
 
-def _spread(files: Sequence[SourceFile]) -> Sequence[SourceFile]:
-    """Some of many files, from first to last."""
-    step = max(-(-len(files) // NUM_FILES), 1)
-    return files[::step]
+def first_json_records(file: SourceFile) -> Iterator[Found]:
+    """The same of a file of JSON, whatever its fields.
 
-
-def _of_json(file: SourceFile) -> Iterator[Found]:
+    Raises:
+        SourceError: it is no JSON in UTF-8.
+        OSError: it cannot be read.
+    """
     if form_of(file) == "document":
         elements = islice(read_elements(read_chunks(file, 0, HEAD_BYTES)), NUM_ROWS)
         try:
