@@ -19,6 +19,7 @@ from loray.errors import LorayError, RequestError
 from loray.inference.answer import Answer
 from loray.inference.batch import Limits, RunningBatch, RunningSequence
 from loray.inference.loop import EngineLoop
+from loray.inference.proof import prove_engine
 from loray.inference.request import Completion, Event, GenerateRequest, Score
 from loray.inference.residency import AdapterResidency
 from loray.inference.rows import BASE
@@ -71,6 +72,7 @@ class Engine:
         Raises:
             ModelError: the model is one that the engine would not compute exactly.
         """
+        prove_engine(model)
         self._runner = ModelRunner(
             model, slots=slots, max_rank=max_rank, max_batch=max_batch, max_context=max_context
         )

@@ -24,6 +24,7 @@ from loray.models.adapter import (
 )
 from loray.models.chat import load_tokenizer
 from loray.models.deferred import defer_base
+from loray.models.exactness import prove_training
 from loray.models.load import DTYPES, load_base
 from loray.spec.run import RunSpec
 from loray.spec.train import BaseModelSpec, FullMethod, LoraMethod
@@ -61,6 +62,7 @@ def begin_learner(spec: RunSpec, *, device: str) -> tuple[Learner, Complete]:
 
 
 def _learner_on(base: PreTrainedModel, spec: RunSpec) -> Learner:
+    prove_training(base)
     if spec.train.gradient_checkpointing:
         base.gradient_checkpointing_enable({"use_reentrant": False})
     torch.manual_seed(spec.seed)
