@@ -160,7 +160,7 @@ def test_other_families_are_counted_exactly(config: dict[str, object], parameter
 
 def test_a_base_model_of_another_kind_is_refused_by_name(tmp_path: Path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
-    with pytest.raises(ModelError, match=r"'gpt2'; loray knows .* llama, mistral"):
+    with pytest.raises(ModelError, match=r"'gpt2', which loray can .* llama, mistral"):
         read_architecture(BaseModelSpec(path=str(tmp_path)))
 
 

@@ -20,6 +20,8 @@ class StageState:
     """Its artifact is committed; `apply` will not make it again."""
     why: str
     """In words: why it is fresh, or what changed since the newest artifact of that name."""
+    statistics: Mapping[str, Any] | None = None
+    """What its manifest says of what was made; None where it is not fresh."""
 
     @property
     def stage(self) -> Stage:
@@ -51,10 +53,17 @@ def make_plan(spec: RunSpec) -> Plan:
     return Plan(tuple(_state(store, recipe) for recipe in recipes(spec)))
 
 
+def passes_over_data(plan: Plan, spec: RunSpec) -> float | None:
+    """How often the training sees every sequence of its dataset; None until that is made."""
+    packs = (plan.stages[0].statistics or {}).get("packs")
+    return spec.train.steps * spec.train.batch.global_size / packs if packs else None
+
+
 def _state(store: Store, recipe: Recipe) -> StageState:
     manifest = store.read_manifest(recipe.stage)
     if manifest is not None:
-        return StageState(recipe, is_fresh=True, why=f"made {manifest.created}")
+        why = f"made {manifest.created}"
+        return StageState(recipe, is_fresh=True, why=why, statistics=manifest.statistics)
     others = store.committed(recipe.stage.kind, recipe.stage.name)
     why = _what_changed(others[-1], recipe) if others else "never made"
     return StageState(recipe, is_fresh=False, why=why)

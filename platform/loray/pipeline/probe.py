@@ -54,7 +54,8 @@ def _look_at_template(spec: RunSpec, found: BaseLook) -> None:
         found.findings.append(Finding("base_model.path", str(error)))
         return
     found.findings += [Finding("base_model.path", fault) for fault in template.faults]
-    found.notes += [f"data.chat: {limit}" for limit in template.limits]
+    if any(source.fields.messages is not None for source in spec.data.sources):
+        found.notes += [f"data.chat: {limit}" for limit in template.limits]
 
 
 def _notes_of_positions(spec: RunSpec, probe: BaseProbe) -> list[str]:

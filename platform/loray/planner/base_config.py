@@ -122,7 +122,7 @@ def _relation_faults(config: Config) -> Iterator[str]:
 
 def _token_faults(config: Config) -> Iterator[str]:
     vocabulary = config.get("vocab_size")
-    if type(vocabulary) is not int:
+    if type(vocabulary) is not int or vocabulary < 1:
         return
     for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
         given = config.get(name)

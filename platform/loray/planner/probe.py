@@ -59,7 +59,7 @@ def probe_folder(folder: Path, *, with_tokenizer: bool = True) -> BaseProbe:
         norms = config.get("model_type") not in _OTHER_NORMS
         found.faults += weight_faults(weights.tensors, shape, norms=norms)
     rows = config.get("vocab_size")
-    if type(rows) is int and with_tokenizer:
+    if type(rows) is int and rows > 0 and with_tokenizer:
         tokens = token_findings(folder, rows)
         found.faults += tokens.faults
         found.notes += tokens.notes
