@@ -128,7 +128,7 @@ def test_what_if_needs_neither_the_model_nor_the_rows(loray, workplace, monkeypa
 @pytest.mark.parametrize(
     ("device", "message"),
     [
-        ("h10", "found 'h10'; did you mean"),
+        ("h100-80", "did you mean h100-80g? "),
         ("quantum", "found 'quantum'; wanted one of t4"),
         ("0gib", "found '0gib'; wanted one of t4"),
         ("h200:many", "wanted how many there are"),
@@ -174,8 +174,8 @@ def test_a_plan_that_does_not_fit_ends_with_5(loray):
 
 
 def test_a_plan_tells_of_a_rank_above_a_layers_own_and_of_a_nodes_memory(loray):
-    wide = ("--set", "method.rank=64", "--set", "serve.max_rank=64")
-    assert "directions" in loray("plan", "spec.yaml", *wide).out
-    assert "directions" not in loray("plan", "spec.yaml", "--set", "method.rank=32").out
+    wide, narrow = (("--set", f"method={{kind: lora, rank: {rank}}}") for rank in (64, 32))
+    assert "above the 32 directions that an update of" in loray("plan", "spec.yaml", *wide).out
+    assert "directions" not in loray("plan", "spec.yaml", *narrow).out
     said = loray("plan", "spec.yaml", "--set", "resources.workers=4")
     assert "a node of 4 workers: " in said.out

@@ -1,16 +1,21 @@
 """What a job refuses before it starts anything."""
 
 import dataclasses
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from loray.cli.job import check_storage, refuse_small
+from loray.cli.exits import Exit
+from loray.cli.job import MEANINGS, check_storage, refuse_small
 from loray.cli.nodes import NodeReport, refuse_unfit, versions
 from loray.errors import ClusterError, SpecError
 from loray.spec.load import parse_run_spec
 from loray.spec.run import RunSpec
+from tests.conftest import REPOSITORY, WORKER_ENVIRONMENT
 from tests.jobs.conftest import run_document
 
 SCRATCH = Path("scratch")
@@ -101,3 +106,20 @@ def test_places_for_the_fewest_workers_are_enough(node, spec):
     refuse_small(small, with_fewest(1))
     with pytest.raises(ClusterError, match=r"resources\.min_workers is 2; lower it"):
         refuse_small(small, with_fewest(2))
+
+
+def test_a_job_ends_with_its_exit_code_in_words(tmp_path: Path):
+    """`ray job submit` itself ends with 1, whatever the job's own code was."""
+    done = subprocess.run(
+        [sys.executable, str(REPOSITORY / "jobs" / "curate.py"), "gone.yaml"],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
+        env={**os.environ, "PYTHONPATH": WORKER_ENVIRONMENT["PYTHONPATH"]},
+    )  # fmt: skip
+    assert done.returncode == Exit.WRONG_SPEC
+    first, last = done.stderr.splitlines()
+    assert first.startswith("gone.yaml: no such file")
+    assert last == "exit code 2: the spec is wrong; nothing was started"
+
+
+def test_every_exit_code_has_words():
+    assert set(MEANINGS) == set(Exit)

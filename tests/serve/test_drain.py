@@ -7,8 +7,8 @@ import pytest
 
 from loray.serve.api import Api
 from loray.serve.app import build_app
-from loray.serve.catalog import RecentCatalog
 from loray.serve.drain import Drain
+from loray.serve.recent_catalog import RecentCatalog
 from tests.serve.conftest import BASE, House
 from tests.serve.http import Caller, call, chat
 

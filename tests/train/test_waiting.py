@@ -54,7 +54,7 @@ def test_weights_of_another_shape_end_the_run_at_once_with_the_cause(
     save_file(tensors, cut / "model.safetensors", metadata={"format": "pt"})
     write_tokens(tmp_path, make_rows(8))
     said: list[str] = []
-    with pytest.raises(TrainingError, match=r"q_proj\.weight") as told:
+    with pytest.raises(TrainingError, match=r"^RuntimeError: .*56.* must match .*64") as told:
         train_to(
             tmp_path / "out", make_spec(cut), f"{tmp_path}/tokens", attempt=1, report=said.append
         )

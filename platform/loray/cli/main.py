@@ -1,13 +1,27 @@
 """`loray`: one YAML spec takes a corpus to a served adapter."""
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
 import click
 
 from loray import __version__
-from loray.cli import apply, chat, check, data, doctor, initial, look, plan, registry, serve, sweep
+from loray.cli import (
+    apply,
+    chat,
+    check,
+    clean,
+    data,
+    doctor,
+    initial,
+    look,
+    plan,
+    registry,
+    serve,
+    sweep,
+)
 from loray.cli.endings import end_with
 from loray.cli.exits import Exit
 from loray.machines.signals import interruptible
@@ -24,6 +38,7 @@ VERBS = (
     doctor.doctor,
     data.data,
     registry.registry,
+    clean.clean,
     serve.serve,
     chat.chat,
     serve.quickstart,
@@ -70,4 +85,8 @@ def _farewell(words: Sequence[str]) -> str:
     verb = next((word for word in words if not word.startswith("-")), "")
     if verb in GO_ON:
         return "interrupted; apply again to continue where it stopped"
-    return "interrupted; no more requests are taken" if verb == "serve" else "interrupted"
+    if verb == "serve":
+        is_ours = not os.environ.get("RAY_ADDRESS")
+        stays = "the application stays on the cluster at RAY_ADDRESS"
+        return f"interrupted; {'no more requests are taken' if is_ours else stays}"
+    return "interrupted"

@@ -14,7 +14,7 @@ from loray.errors import ModelError
 from loray.spec.run import RunSpec
 
 if TYPE_CHECKING:
-    from loray.pipeline.plan import Plan
+    from loray.pipeline.plan import Plan, StageState
     from loray.planner.report import Forecast
 
 GIB = 2**30
@@ -50,29 +50,25 @@ def plan(
     """
     if device is not None:
         return _what_if(spec, overrides, device, as_json=as_json, device_gib=device_gib)
-    from loray.pipeline.plan import make_plan, passes_over_data
-    from loray.planner.notes import passes_note
+    from loray.pipeline.plan import make_plan, passes_over
+    from loray.planner.notes import passes_words
 
     run, looked = load_looked_into(spec, overrides)
     made = make_plan(run)
     taken = forecast_or_reason(run, device_gib)
-    passes = passes_over_data(made, run)
+    passes = passes_over(made.stages[0].statistics, run)
     if as_json:
         document = {"stages": _stages(made), "forecast": _document(taken), "looked_into": looked}
         emit_json({"name": run.name, **document, "passes_over_data": passes})
         return _exit_of(taken)
     show_table(
         ("stage", "state", "artifact", "why"),
-        [
-            (s.stage.kind, "fresh" if s.is_fresh else "to make", s.stage.folder, s.why)
-            for s in made.stages
-        ],
+        [(s.stage.kind, _in_a_word(s), s.stage.folder, s.why) for s in made.stages],
     )
     say()
     _show(run, taken)
-    if passes is not None:
-        say(f"the training passes {passes:.3g} times over its data")
-    for note in filter(None, [passes and passes_note(passes), *looked]):
+    told = [passes_words(passes)] if passes is not None else []
+    for note in [*told, *looked]:
         say(f"note: {note}")
     return _exit_of(taken)
 
@@ -80,6 +76,12 @@ def plan(
 def _exit_of(taken: "Forecast | str") -> Exit:
     does_fit = isinstance(taken, str) or taken.fits is not False
     return Exit.DONE if does_fit else Exit.DOES_NOT_FIT
+
+
+def _in_a_word(state: "StageState") -> str:
+    if state.damage is not None:
+        return "damaged"
+    return "fresh" if state.is_fresh else "to make"
 
 
 def _what_if(

@@ -1,12 +1,14 @@
 """The room that a cluster has for processes of ours, and what to say while there is too little."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from loray.errors import ClusterError
 from loray.spec.run import ResourceSpec
 
+POLL_SECONDS = 0.5
 TELL_SECONDS = 30.0
 """How often it is said what is waited for."""
 
@@ -78,6 +80,30 @@ def refuse_impossible(*wanted: Wanted) -> None:
                 f"{each.field}, resources.cpus_per_worker or resources.gpus_per_worker, or set "
                 "RAY_ADDRESS to a cluster that has more"
             )
+
+
+def await_place(resources: ResourceSpec, report: Callable[[str], None]) -> None:
+    """Return when a cluster without an autoscaler has a CPU; curation would wait without a word.
+
+    An autoscaler acts on what curation asks for, so there it begins at once.
+
+    Raises:
+        ClusterError: there was none for `resources.start_seconds`.
+    """
+    import ray  # noqa: PLC0415
+
+    if ray._private.state.state.get_max_resources_from_cluster_config():  # noqa: SLF001
+        return
+    wanted = Wanted("curation tasks", 1, 1.0, 0.0, "resources.workers")
+    began = told = time.monotonic()
+    while not places(_live_nodes(), wanted):
+        now = time.monotonic()
+        if now - began > resources.start_seconds:
+            raise ClusterError(given_up_words(wanted, resources.start_seconds))
+        if now - told > TELL_SECONDS:
+            told = now
+            report(waiting_words(wanted, now - began, resources.start_seconds))
+        time.sleep(POLL_SECONDS)
 
 
 def offered() -> str:

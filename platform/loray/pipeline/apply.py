@@ -10,13 +10,23 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from loray.artifacts.manifest import StageKind
-from loray.artifacts.store import Store, describe
+from loray.artifacts.describe import describe
+from loray.artifacts.manifest import Manifest, StageKind
+from loray.artifacts.store import Store
+from loray.errors import ArtifactError
 from loray.machines.disk import refuse_unwritable
-from loray.machines.room import Wanted, refuse_impossible, scorers_wanted, workers_wanted
-from loray.pipeline.plan import Plan, StageState, make_plan
+from loray.machines.room import (
+    Wanted,
+    await_place,
+    refuse_impossible,
+    scorers_wanted,
+    workers_wanted,
+)
+from loray.pipeline.inputs import InputWatch
+from loray.pipeline.plan import Plan, StageState, make_plan, passes_over
 from loray.pipeline.publish import Published, publish
 from loray.pipeline.stages import MAKERS, Making
+from loray.planner.notes import passes_words
 from loray.planner.probe import check_base
 from loray.registry import RunLedger
 from loray.spec.run import RunSpec
@@ -60,16 +70,15 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
         ArtifactError: the storage cannot be written.
         ClusterError: Ray does not start, or has no room for the workers.
         LeaseError: another live process works on a stage of this spec.
+        ArtifactError: files of an artifact are missing or damaged, or an input changed while a
+            stage read it.
         LorayError: a stage failed; applying again continues from what it left.
     """
     store, outcome = Store(spec.storage.root), Outcome()
     plan = make_plan(spec)
     wanted = stages_until(plan, until)
     dataset = store.location(plan.stages[0].stage)
-    if not all(state.is_fresh for state in wanted):
-        check_base(spec.base_model)
-    if any(s.stage.kind == "training" and not s.is_fresh for s in wanted):
-        check_trackers(spec.tracking)
+    _check_before_start(spec, wanted)
     with ExitStack() as stack:
         if stale := stale_kinds(Plan(wanted)):
             refuse_unwritable(store.scratch)
@@ -77,8 +86,12 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
 
             stack.enter_context(cluster(spec.resources))
             refuse_impossible(*needs(spec, stale))
+            if "dataset" in stale:
+                await_place(spec.resources, report)
         for state in wanted:
             if store.read_manifest(state.stage) is None:
+                if state.stage.kind == "training":
+                    _tell_passes(spec, store.read_manifest(plan.stages[0].stage), report)
                 make_stage(
                     spec, state, store=store, dataset=dataset, outcome=outcome, report=report
                 )
@@ -88,6 +101,13 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
     if until is None and spec.method.kind == "lora":
         outcome.published = publish(spec, plan, outcome.stages, report=report)
     return outcome
+
+
+def _tell_passes(spec: RunSpec, dataset: Manifest | None, report: Report) -> None:
+    """How often the training will see its data, now that this is made."""
+    passes = passes_over(dataset.statistics, spec) if dataset is not None else None
+    if passes is not None:
+        report(f"training: {passes_words(passes)}")
 
 
 def stale_kinds(plan: Plan) -> list[StageKind]:
@@ -102,6 +122,19 @@ def needs(spec: RunSpec, stages: Sequence[StageKind]) -> list[Wanted]:
         "evaluation": scorers_wanted(spec.resources),
     }
     return [wanted[stage] for stage in stages if stage in wanted]
+
+
+def _check_before_start(spec: RunSpec, wanted: tuple[StageState, ...]) -> None:
+    """Refuse what would fail later, before Ray starts."""
+    for state in wanted:
+        if state.damage is not None:
+            raise ArtifactError(state.damage)
+    if not all(state.is_fresh for state in wanted):
+        check_base(spec.base_model)
+    if any(s.stage.kind == "training" and not s.is_fresh for s in wanted):
+        check_trackers(spec.tracking)
+        if wanted[0].is_fresh:  # its tokens too, which training reads in place
+            Store(spec.storage.root).verify(wanted[0].stage)
 
 
 def stages_until(plan: Plan, last: StageKind | None) -> tuple[StageState, ...]:
@@ -135,7 +168,9 @@ def make_stage(
             check=lease.check,
             report=lambda line: report(f"{stage.kind}: {line}"),
         )
+        inputs = InputWatch(spec, state.recipe)
         statistics = MAKERS[stage.kind](making)
+        inputs.check()
         seconds = time.monotonic() - begin
         manifest = describe(
             making.work,

@@ -6,6 +6,7 @@ from typing import Any
 
 from loray.artifacts.manifest import Manifest, Stage
 from loray.artifacts.store import Store
+from loray.errors import ArtifactError
 from loray.pipeline.recipe import Recipe, recipes
 from loray.planner.legal import check_runnable
 from loray.spec.run import RunSpec
@@ -20,6 +21,8 @@ class StageState:
     """Its artifact is committed; `apply` will not make it again."""
     why: str
     """In words: why it is fresh, or what changed since the newest artifact of that name."""
+    damage: str | None = None
+    """Where it was committed and files are missing or cut since: what is wrong and what to do."""
     statistics: Mapping[str, Any] | None = None
     """What its manifest says of what was made; None where it is not fresh."""
 
@@ -53,17 +56,21 @@ def make_plan(spec: RunSpec) -> Plan:
     return Plan(tuple(_state(store, recipe) for recipe in recipes(spec)))
 
 
-def passes_over_data(plan: Plan, spec: RunSpec) -> float | None:
-    """How often the training sees every sequence of its dataset; None until that is made."""
-    packs = (plan.stages[0].statistics or {}).get("packs")
+def passes_over(statistics: Mapping[str, Any] | None, spec: RunSpec) -> float | None:
+    """How often the training sees every sequence of a dataset; None where it is not made yet."""
+    packs = (statistics or {}).get("packs")
     return spec.train.steps * spec.train.batch.global_size / packs if packs else None
 
 
 def _state(store: Store, recipe: Recipe) -> StageState:
-    manifest = store.read_manifest(recipe.stage)
-    if manifest is not None:
-        why = f"made {manifest.created}"
-        return StageState(recipe, is_fresh=True, why=why, statistics=manifest.statistics)
+    try:
+        manifest = store.read_manifest(recipe.stage)
+        if manifest is not None:
+            store.check_sizes(manifest)
+            why = f"made {manifest.created}"
+            return StageState(recipe, is_fresh=True, why=why, statistics=manifest.statistics)
+    except ArtifactError as error:
+        return StageState(recipe, is_fresh=False, why=str(error), damage=str(error))
     others = store.committed(recipe.stage.kind, recipe.stage.name)
     why = _what_changed(others[-1], recipe) if others else "never made"
     return StageState(recipe, is_fresh=False, why=why)

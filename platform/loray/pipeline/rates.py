@@ -23,12 +23,14 @@ def find_rates(spec: RunSpec, rates: RateRange, *, report: Callable[[str], None]
     """
     from loray.train.run import find_rates as on_workers  # noqa: PLC0415 (Ray Train)
 
-    plan, store = make_plan(spec), Store(spec.storage.root)
+    store = Store(spec.storage.root)
     refuse_unwritable(store.scratch)
+    stage = make_plan(spec).stages[0].stage
     with cluster(spec.resources):
         refuse_impossible(workers_wanted(spec.resources))
         apply(spec, until="dataset", report=report)
-        dataset = store.location(plan.stages[0].stage)
+        store.verify(stage)
+        dataset = store.location(stage)
         return on_workers(
             store.scratch / ".work" / f"rates-{uuid.uuid4().hex[:8]}",
             spec,

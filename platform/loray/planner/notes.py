@@ -81,11 +81,12 @@ def node_memory(workers: int, moments: tuple[Moment, ...]) -> tuple[str, float]:
     return name, sizes[name]
 
 
-def passes_note(passes: float) -> str | None:
-    """What to know of a training that sees its data so often; None where it is usual."""
+def passes_words(passes: float) -> str:
+    """How often a training sees its data, and what to do where that is too often."""
+    words = f"{passes:.3g} passes over the data"
     if passes <= MANY_PASSES:
-        return None
+        return words
     return (
-        f"the training passes {passes:.0f} times over its data; beyond about {MANY_PASSES:.0f} it "
-        "mostly learns the rows by heart; lower train.steps, or bring more rows"
+        f"{words}: beyond about {MANY_PASSES:.0f} it mostly learns the rows by heart; lower "
+        "train.steps, or bring more rows"
     )

@@ -75,7 +75,8 @@ def _port_of_serve() -> int | None:
     """Where Serve listens; one that ran before keeps its port, and only its client knows it."""
     from ray.serve.context import _get_global_client  # noqa: PLC0415
 
-    options: Any = _get_global_client().http_config
+    client: Any = _get_global_client()
+    options = client.http_config
     return int(options.port) if options.port else None
 
 
