@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from loray.errors import ModelError
+from loray.errors import ModelError, UnsupportedError
 from loray.planner.configs import architecture_of, read_architecture
 from loray.planner.memory import GIB
 from loray.planner.parameters import count_base
@@ -160,7 +160,8 @@ def test_other_families_are_counted_exactly(config: dict[str, object], parameter
 
 def test_a_base_model_of_another_kind_is_refused_by_name(tmp_path: Path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
-    with pytest.raises(ModelError, match=r"'gpt2', which loray can .* llama, mistral"):
+    words = r"'gpt2', which loray can neither train nor serve: its weights .* use one of llama"
+    with pytest.raises(UnsupportedError, match=words):
         read_architecture(BaseModelSpec(path=str(tmp_path)))
 
 

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from loray.errors import ModelError
+from loray.cli.exits import Exit, exit_for
+from loray.errors import ModelError, UnsupportedError
 from loray.planner.configs import architecture_of
 from loray.planner.legal import check_runnable, split_blocks
 from loray.spec.load import parse_run_spec
@@ -55,18 +56,47 @@ train: {{steps: 1}}
     check_runnable(parse_run_spec(text))
 
 
-def test_a_model_whose_logits_are_capped_is_refused_before_it_is_trained(tmp_path: Path):
-    (tmp_path / "config.json").write_text(
-        json.dumps(CONFIG | {"model_type": "gemma2", "final_logit_softcapping": 30.0})
-    )
+def refusal(folder: Path, config: dict[str, object], *overrides: str) -> UnsupportedError:
+    (folder / "config.json").write_text(json.dumps(config))
     text = f"""\
-name: capped
-base_model: {{path: {tmp_path}}}
+name: refused
+base_model: {{path: {folder}, quantization: none}}
 data: {{sources: [{{kind: jsonl, uri: x, fields: {{text: t}}}}]}}
 train: {{steps: 1}}
 """
-    with pytest.raises(ModelError, match="'gemma2'; loray knows how to count, train and serve"):
-        check_runnable(parse_run_spec(text))
+    with pytest.raises(UnsupportedError) as found:
+        check_runnable(parse_run_spec(text, overrides=overrides))
+    return found.value
+
+
+def test_a_kind_of_model_that_would_leak_is_refused_as_a_fault_of_the_spec(tmp_path: Path):
+    error = refusal(tmp_path, CONFIG | {"model_type": "falcon"})
+    assert "'falcon', which loray can neither train nor serve: its attention reaches" in str(error)
+    assert exit_for(error) == Exit.WRONG_SPEC == 2
+
+
+def test_a_target_that_the_base_does_not_have_is_refused_with_the_nearest(tmp_path: Path):
+    error = refusal(tmp_path, CONFIG, "method={kind: lora, targets: [q_prj, up_proj]}")
+    assert "method.targets names 'q_prj', which no linear layer" in str(error)
+    assert "did you mean q_proj? its are q_proj, k_proj" in str(error)
+    fused = refusal(
+        tmp_path, CONFIG | {"model_type": "phi3"}, "method={kind: lora, targets: [q_proj]}"
+    )
+    assert "did you mean qkv_proj? its are qkv_proj, o_proj, gate_up_proj, down_proj" in str(fused)
+
+
+@pytest.mark.parametrize("field", ["data.sequence.max_tokens", "serve.max_context"])
+def test_more_positions_than_do_not_depend_on_the_batch_are_refused(tmp_path: Path, field: str):
+    long = {
+        "model_type": "phi3",
+        "rope_scaling": {"type": "longrope"},
+        "original_max_position_embeddings": 512,
+        "max_position_embeddings": 8192,
+    }
+    fits = ("data.sequence.max_tokens=512", "serve.max_context=512", "serve.max_new_tokens=64")
+    error = refusal(tmp_path, CONFIG | long, *fits, f"{field}=513")
+    assert f"{field} is 513, but beyond 512 tokens the rotary embeddings" in str(error)
+    assert "use at most 512" in str(error)
 
 
 def test_a_pattern_that_fits_no_module_of_the_base_is_refused(tmp_path: Path):

@@ -1,10 +1,11 @@
 """A base that cannot be learned on is blamed, and not the rows or the rate."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from loray.errors import ModelError
+from loray.errors import ModelError, TrainingError
 from tests.train.loops import build
 from tests.train.sequences import make_rows, make_spec, spoilt, write_tokens
 
@@ -46,3 +47,31 @@ def test_what_begins_at_the_weights_says_so_too(model: Path, tmp_path: Path, ini
     tokens = write_tokens(tmp_path, make_rows(8))
     with pytest.raises(ModelError, match=f"method.init is {init}.*NaN"):
         build(spec, tokens)
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_cluster")
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("nan", r"a loss of nan before any training.* tensor model\.layers\.0\.mlp\.up_proj"),
+        ("shape", r"model\.layers\.0\.mlp\.up_proj\.weight of .* has the shape \(100, 64\)"),
+    ],
+)
+def test_a_faulty_base_ends_the_run_at_once_and_no_row_is_blamed(
+    model: Path, tmp_path: Path, fault: str, message: str
+) -> None:
+    """It is tried once: what is in the files stays so."""
+    from loray.train.run import train_to
+
+    lines: list[str] = []
+    base = spoilt(model, tmp_path / "base", fault)
+    spec = make_spec(base, base_model__quantization="none")
+    tokens = write_tokens(tmp_path, make_rows(8))
+    (tmp_path / "out").mkdir()
+    with pytest.raises(TrainingError, match=message):
+        train_to(tmp_path / "out", spec, tokens, attempt=1, report=lines.append)
+    assert not any("started again" in line for line in lines)
+    (found,) = map(json.loads, (tmp_path / "out" / "diagnoses.jsonl").read_text().splitlines())
+    assert found["kind"] == "failed"
+    assert not found.get("rows")

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from loray.errors import LeaseError, TrainingError
 from loray.spec.run import RunSpec
-from tests.train.sequences import make_rows, make_spec, spoilt, write_tokens
+from tests.train.sequences import make_rows, make_spec, write_tokens
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
 BATCH = {"global_size": 8, "micro_size": 2}
@@ -288,25 +288,3 @@ def test_an_error_that_would_repeat_itself_ends_the_run_at_once(
     with pytest.raises(TrainingError, match="holds no training sequence"):
         train(make_spec(model), tmp_path, tmp_path / "out", lines)
     assert lines == []
-
-
-@pytest.mark.parametrize(
-    ("fault", "message"),
-    [
-        (
-            "nan",
-            r"a loss of nan before any training.* 1 of .* tensor model\.layers\.0\.mlp\.up_proj",
-        ),
-        ("shape", r"model\.layers\.0\.mlp\.up_proj\.weight of .* has the shape \(100, 64\)"),
-    ],
-)
-def test_a_faulty_base_ends_the_run_at_once_and_no_row_is_blamed(
-    model: Path, dataset: Path, tmp_path: Path, fault: str, message: str
-) -> None:
-    base, lines = spoilt(model, tmp_path / "base", fault), []
-    spec = make_spec(base, base_model__quantization="none")
-    with pytest.raises(TrainingError, match=message):
-        train(spec, dataset, tmp_path / "out", lines)
-    assert lines == []
-    (found,) = map(json.loads, (tmp_path / "out" / "diagnoses.jsonl").read_text().splitlines())
-    assert (found["kind"], found["suspects"]) == ("failed", [])

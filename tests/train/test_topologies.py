@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from loray.planner.configs import read_architecture
 from loray.planner.memory import count_learned
+from tests.families import save
 from tests.train.loops import weights_of
 from tests.train.sequences import make_rows, make_spec
 from tests.train.test_loop import (
@@ -64,6 +65,15 @@ UNTIED: dict[str, dict[str, Any]] = {
 """Over a base that has biases, in q, k and v, and an output projection of its own."""
 
 
+FUSED: dict[str, dict[str, Any]] = {
+    "fused": {"rslora": True, "rank": 8},
+    "fused, DoRA": {"dora": True, "targets": ("qkv_proj", "gate_up_proj")},
+    "fused, PiSSA": {"init": "pissa", "targets": "attention"},
+    "fused, EVA": {"init": "eva", "patterns": ({"modules": "qkv_proj", "rank": 8},)},
+}
+"""Over a Phi-3: q, k and v are one projection, gate and up another one."""
+
+
 def on_disk(name: str) -> str:
     """What PEFT calls a parameter in the file."""
     for part, wanted in (
@@ -75,12 +85,18 @@ def on_disk(name: str) -> str:
     return name
 
 
+@pytest.fixture(scope="module")
+def fused(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save("phi3", model, tmp_path_factory.mktemp("fused") / "phi3")
+
+
 def forms() -> list[Any]:
     """Every form over a base in full, and over NF4 what depends on the base's weights."""
     return [
         *(pytest.param(form, "none", id=form) for form in FORMS),
         *(pytest.param(form, "nf4", id=f"{form} over NF4") for form in ("DoRA", "EVA")),
-        *(pytest.param(form, "none", id=form) for form in UNTIED),
+        *(pytest.param(form, "none", id=form) for form in (*UNTIED, *FUSED)),
+        pytest.param("fused, DoRA", "nf4", id="fused, DoRA over NF4"),
         *(
             pytest.param(form, "nf4", id=f"{form} over NF4")
             for form, method in UNTIED.items()
@@ -91,7 +107,7 @@ def forms() -> list[Any]:
 
 @pytest.mark.parametrize(("form", "quantization"), forms())
 def test_an_adapter_is_as_large_as_planned_learns_and_is_served_as_it_was_trained(
-    model: Path, biased: Path, tmp_path: Path, form: str, quantization: str
+    model: Path, biased: Path, fused: Path, tmp_path: Path, form: str, quantization: str
 ) -> None:
     from peft import PeftModel
 
@@ -101,8 +117,8 @@ def test_an_adapter_is_as_large_as_planned_learns_and_is_served_as_it_was_traine
     from loray.models.load import load_base
     from loray.train.learner import build_learner, save_learned
 
-    base = biased if form in UNTIED else model
-    method = {"kind": "lora", "rank": 4, "alpha": 8, **(FORMS | UNTIED)[form]}
+    base = fused if form in FUSED else biased if form in UNTIED else model
+    method = {"kind": "lora", "rank": 4, "alpha": 8, **(FORMS | UNTIED | FUSED)[form]}
     spec = make_spec(base, method=method, train__steps=12, base_model__quantization=quantization)
     learner = build_learner(spec, device="cpu")
     trainable = sum(p.numel() for p in learner.parameters() if p.requires_grad)

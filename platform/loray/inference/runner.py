@@ -36,7 +36,8 @@ class ModelRunner:
         config = model.config
         heads = config.num_attention_heads
         head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
-        shape = (max_batch, config.num_key_value_heads, max_context, head_dim)
+        kv_heads = getattr(config, "num_key_value_heads", None) or heads
+        shape = (max_batch, kv_heads, max_context, head_dim)
         self.vocab_size = int(self._head.weight.shape[0])
         self.cache = KVSlab(shape, config.num_hidden_layers, self._head.weight)
         self._form = logit_form(config)

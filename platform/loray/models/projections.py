@@ -30,7 +30,8 @@ def projections(model: PreTrainedModel) -> tuple[tuple[str, ...], tuple[str, ...
 
     The output projection is no part of a layer, and in neither.
     """
-    attention, mlp = {}, {}
+    attention: dict[str, None] = {}  # in the order in which they come
+    mlp: dict[str, None] = {}
     for layer in decoder_layers(model):
         for block, name in _linears(layer):
             (attention if "att" in block else mlp)[name] = None

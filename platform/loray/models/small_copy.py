@@ -26,13 +26,12 @@ def small_copy(model: PreTrainedModel) -> PreTrainedModel:
     Raises:
         UnsupportedError: transformers cannot make or run one.
     """
-    config = small_config(model.config)
     attention = model.config._attn_implementation  # noqa: SLF001 - transformers has no public name
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(0)
             made: Any = AutoModelForCausalLM.from_config(
-                config, attn_implementation=attention, dtype=torch.float32
+                small_config(model.config), attn_implementation=attention, dtype=torch.float32
             )
             for parameter in made.parameters():
                 wide = parameter.dim() > 1
@@ -64,7 +63,8 @@ def small_config(config: Any) -> Any:  # noqa: ANN401 (every model's class of co
         "initializer_range": 0.2,
     }
     for name, size in sizes.items():
-        if getattr(config, name, None) is not None:
+        is_own = not isinstance(getattr(type(config), name, None), property)
+        if is_own and getattr(config, name, None) is not None:
             setattr(small, name, size)
     for name, values in _by_layer(config):
         setattr(small, name, values[:layers])

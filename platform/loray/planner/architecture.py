@@ -10,6 +10,32 @@ Shapes = dict[str, tuple[int, int]]
 """(inputs, outputs) by the last part of a linear layer's name."""
 
 
+@dataclass(frozen=True)
+class Listed:
+    """What the files of a model hold whose type is not known, in place of what follows from it."""
+
+    stem: str
+    """What comes before a layer's number in names, such as `model.layers`."""
+    linears: tuple[tuple[str, int, int], ...]
+    """Name in a layer, inputs and outputs of each linear layer."""
+    norm_weights: int
+    """Of a layer's norms, and whatever else it has."""
+    beside: int
+    """Weights outside of the layers that are neither embedding, output projection nor last norm."""
+
+    def shapes(self, *, of_attention: bool) -> Shapes:
+        """(inputs, outputs) of the linear layers in the attention, or of all others."""
+        return {
+            name.rpartition(".")[2]: (inputs, outputs)
+            for name, inputs, outputs in self.linears
+            if ("att" in name.rpartition(".")[0]) == of_attention
+        }
+
+    def path(self, projection: str) -> str:
+        """Its name in a layer."""
+        return next(n for n, _, _ in self.linears if n.rpartition(".")[2] == projection)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
     """The numbers of a `config.json` that shapes follow from."""
@@ -43,6 +69,8 @@ class Architecture:
     """Positions that a token sees in the layers that see fewest, where not all do."""
     has_logit_cap: bool = False
     """Logits are capped (Gemma 2)."""
+    listed: Listed | None = None
+    """Of a type that is not tested, what its files hold."""
     stored_type: str = "bfloat16"
     """Of the numbers in its files."""
     first_layer: int = 0
@@ -69,6 +97,8 @@ class Architecture:
     @property
     def attention_shapes(self) -> Shapes:
         """(inputs, outputs) of a layer's projections around its attention."""
+        if self.listed is not None:
+            return self.listed.shapes(of_attention=True)
         q, kv = self.query_size, self.key_size
         if self.is_fused:
             return {"qkv_proj": (self.hidden, q + 2 * kv), "o_proj": (q, self.hidden)}
@@ -82,6 +112,8 @@ class Architecture:
     @property
     def mlp_shapes(self) -> Shapes:
         """(inputs, outputs) of the projections of a layer's MLP."""
+        if self.listed is not None:
+            return self.listed.shapes(of_attention=False)
         down = {"down_proj": (self.intermediate, self.hidden)}
         if self.is_fused:
             return {"gate_up_proj": (self.hidden, 2 * self.intermediate), **down}
@@ -99,6 +131,8 @@ class Architecture:
     @property
     def norm_weights(self) -> int:
         """Weights of all norms in a layer."""
+        if self.listed is not None:
+            return self.listed.norm_weights
         heads = {
             "none": 0,
             "shared": 2 * self.head_size,
@@ -108,5 +142,7 @@ class Architecture:
 
     def module_name(self, layer: int, projection: str) -> str:
         """The dotted name of a projection in the base model."""
+        if self.listed is not None:
+            return f"{self.listed.stem}.{layer}.{self.listed.path(projection)}"
         part = ATTENTION if projection in self.attention_shapes else "mlp"
         return f"model.layers.{layer}.{part}.{projection}"

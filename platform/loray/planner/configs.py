@@ -13,6 +13,7 @@ from typing import Any, Literal
 from loray.errors import ModelError, UnsupportedError
 from loray.models.support import TESTED, check_supported
 from loray.planner.architecture import Architecture
+from loray.planner.headers import architecture_by_headers
 from loray.spec.train import BaseModelSpec
 
 Config = Mapping[str, Any]
@@ -46,8 +47,11 @@ def read_architecture(model: BaseModelSpec) -> Architecture:
             f"found no {path}, so nothing can be counted; wanted the model's config.json; download "
             "the model, or correct base_model.path"
         )
+    config = read_config(path)
     try:
-        return architecture_of(read_config(path))
+        if check_supported(config).is_tested:
+            return architecture_of(config)
+        return architecture_by_headers(config, path.parent)
     except KeyError as error:
         raise ModelError(
             f"{path} lacks {error}; wanted the config of one of {', '.join(TESTED)}; "
@@ -91,8 +95,8 @@ def architecture_of(config: Config) -> Architecture:
     check_supported(config)
     if kind not in TESTED:
         raise UnsupportedError(
-            f"found a base model of type {kind!r}, whose parameters cannot be counted; loray "
-            f"counts, trains and serves {', '.join(TESTED)}; use one of these"
+            f"found a base model of type {kind!r}, which is counted by its files alone; wanted one "
+            f"of {', '.join(TESTED)}; use one of these, or read the model's folder"
         )
     heads = config["num_attention_heads"]
     return Architecture(

@@ -28,6 +28,7 @@ def check_runnable(spec: RunSpec) -> None:
         return
     _check_positions(spec)
     if spec.train.strategy.kind == "pipeline":
+        _check_stages(shape)
         split_layers(shape.layers, spec.resources.workers)  # refuses more stages than layers
     if spec.method.kind == "lora":
         _check_patterns(spec.method, shape)
@@ -36,6 +37,15 @@ def check_runnable(spec: RunSpec) -> None:
         _check_principal(spec.method, shape)
     if spec.base_model.quantization == "nf4" and not spec.resources.gpus_per_worker:
         _check_blocks(spec.base_model, shape)
+
+
+def _check_stages(shape: Architecture) -> None:
+    if shape.listed is not None:
+        raise UnsupportedError(
+            "train.strategy.kind is pipeline, but the base model's type is not in the tested list, "
+            "and may do something between its layers that a stage would leave out; use "
+            "strategy: {kind: fsdp} or {kind: deepspeed, zero_stage: 3}"
+        )
 
 
 def _check_positions(spec: RunSpec) -> None:

@@ -28,6 +28,12 @@ def notes_of(
         device: bytes of its device, where one was asked about.
     """
     count, resources = count_base(shape).total, spec.resources
+    if shape.listed is not None:
+        yield (
+            "the base model's type is not in the tested list: it is tried on a random small copy "
+            "before anything is trained or served; its parameters are counted by its files, and "
+            "its activations are an estimate"
+        )
     if resources.fewest_workers < resources.workers:
         yield (
             f"memory is planned for whichever number of workers, {resources.fewest_workers} to "

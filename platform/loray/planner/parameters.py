@@ -50,11 +50,13 @@ def count_base(shape: Architecture) -> BaseCount:
     is_one = shape.is_tied and shape.has_embedding and shape.has_head
     matrices = 1 if is_one else shape.has_embedding + shape.has_head
     last_norm = shape.hidden if shape.has_head else 0
+    beside = 0 if shape.listed is None else shape.listed.beside
     return BaseCount(
         linear=shape.layers * sum(inputs * outputs for inputs, outputs in linears.values()),
         other=shape.vocabulary * shape.hidden * matrices
         + shape.layers * (shape.norm_weights + biases)
-        + last_norm,
+        + last_norm
+        + beside,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from loray.errors import ModelError
 from loray.models.base_weights import read_base_weights
+from loray.models.support import support_of
 from loray.planner.base_config import Config, config_faults, shape_of
 from loray.planner.base_shapes import weight_faults
 from loray.planner.base_tokens import token_findings
@@ -54,7 +55,7 @@ def probe_folder(folder: Path, *, with_tokenizer: bool = True) -> BaseProbe:
     is_sound = not found.faults
     weights = read_base_weights(folder)
     found.faults += weights.faults
-    shape = shape_of(config) if is_sound else None
+    shape = shape_of(config) if is_sound and support_of(config).is_tested else None
     if shape is not None and not weights.faults:
         norms = config.get("model_type") not in _OTHER_NORMS
         found.faults += weight_faults(weights.tensors, shape, norms=norms)
