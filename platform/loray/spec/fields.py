@@ -9,7 +9,11 @@ from loray.spec.column_templates import template_of
 
 SHAREGPT_KEYS = ("from", "value")
 OPENAI_KEYS = ("role", "content")
-OPENAI_ROLES = {name: name for name in ("system", "user", "assistant", "tool")}
+OPENAI_ROLES = {
+    **{name: name for name in ("system", "user", "assistant", "tool")},
+    "developer": "system",
+    "function": "tool",
+}
 SHAREGPT_ROLES = {
     "system": "system",
     **dict.fromkeys(("human", "user"), "user"),
@@ -49,6 +53,9 @@ class KeysSpec(StrictModel):
     """Key that says who speaks; `role`, or `from` of `sharegpt`, when not given."""
     content: Column | None = None
     """Key of what is said; `content`, or `value` of `sharegpt`, when not given."""
+    leave_out: Annotated[tuple[Column, ...], Field(max_length=64)] = ()
+    """Keys that are left out, such as `id` or `timestamp`; a row with any other that is not known
+    is rejected."""
 
 
 Names = Annotated[tuple[Column, ...], Field(max_length=64)]

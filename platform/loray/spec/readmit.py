@@ -30,6 +30,7 @@ UNREADABLE = (
     "malformed_json", "not_an_object", "duplicate_key", "invalid_utf8", "line_too_long",
     "torn_stream", "text_too_long", "malformed_csv", "wrong_number_of_fields", "missing_field",
     "field_not_text", "lone_surrogate", "bad_messages", "unknown_role", "no_answer", "bad_tools",
+    "unknown_message_field", "content_not_text", "bad_arguments",
 )  # fmt: skip
 """Reasons of rows without turns."""
 _FINAL = {

@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loray.data.batch import TURN
-from loray.data.sources.records import TOOL_KEYS
+from loray.data.sources.messages import KEYS
 from loray.data.sources.rows import Conversations
 from loray.spec.column_templates import Part, template_of
-from loray.spec.fields import OPENAI_KEYS, FieldsSpec
+from loray.spec.fields import FieldsSpec
 
 PLAIN_ROLES = pa.array(["system", "user", "assistant"])
-CALLING_KEYS = ("tool_calls", *TOOL_KEYS)
+EMPTY_KEYS = tuple(sorted(set().union(*KEYS.values()) - {"weight"}))
+"""Keys of messages that may be there as null, in a row that is plain all the same."""
 
 
 def conversations_of(table: pa.Table, fields: FieldsSpec) -> Conversations | None:
@@ -87,9 +88,10 @@ def _messages(table: pa.Table, fields: FieldsSpec) -> pa.ListArray:
     if messages.null_count or not len(messages) or not pa.types.is_struct(messages.type):
         raise _UnplainError
     named = fields.message_keys
-    keys, others = set(messages.type.names), {*CALLING_KEYS, *OPENAI_KEYS}.difference(named)
+    keys = set(messages.type.names)
     if not keys.issuperset(named) or any(
-        messages.field(key).null_count < len(messages) for key in keys & others
+        messages.field(key).null_count < len(messages)
+        for key in keys.difference(named, fields.keys.leave_out)
     ):
         raise _UnplainError
     roles, contents = (_as_text(messages.field(key)) for key in named)

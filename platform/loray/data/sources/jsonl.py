@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.json as pj
 
 from loray.data.sources import rows
-from loray.data.sources.columns import CALLING_KEYS, conversations_of
+from loray.data.sources.columns import EMPTY_KEYS, conversations_of
 from loray.data.sources.decoding import FaultError, parse_line
 from loray.data.sources.documents import DamagedError, Element, read_elements
 from loray.data.sources.lines import Run, line_fault, read_runs
@@ -172,7 +172,9 @@ def _parsed(
     others = [pa.field(name, pa.string()) for name in _texts_of(first) if name not in named.names]
     table = _parse(data, pa.schema([*named, *others]), others="error")
     if table is None and _is_tame(data, starts):
-        table = _parse(data, named, others="ignore")
+        # Keys of messages that nobody asked for have to be seen.
+        others_are = "ignore" if fields.messages is None else "infer"
+        table = _parse(data, named, others=others_are)
         _see_some(data, starts, unread)
     if table is None or len(table) != len(starts):
         return None
@@ -188,7 +190,7 @@ def _see_some(data: bytes, starts: np.ndarray, unread: Unread) -> None:
 
 def _schema(fields: FieldsSpec) -> pa.Schema:
     """The columns that the spec names; a value of another type is refused."""
-    keys = dict.fromkeys((*fields.message_keys, *OPENAI_KEYS, *CALLING_KEYS))
+    keys = dict.fromkeys((*fields.message_keys, *OPENAI_KEYS, *EMPTY_KEYS))
     of_column = {
         fields.messages: pa.list_(pa.struct([(key, pa.string()) for key in keys])),
         fields.history: pa.list_(pa.list_(pa.string())),

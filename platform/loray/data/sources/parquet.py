@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from loray.data.sources.columns import conversations_of
 from loray.data.sources.decoding import FaultError, utf8_note
+from loray.data.sources.messages import without_padding
 from loray.data.sources.records import Found
 from loray.data.sources.rows import (
     BATCH_BYTES,
@@ -121,14 +122,14 @@ def records_of(batch: pa.RecordBatch, number: int = 0, before: int = 0) -> Itera
 
 def _records(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | FaultError]:
     try:
-        yield from batch.to_pylist()
+        yield from map(without_padding, batch.to_pylist())
     except UnicodeDecodeError:
         yield from (_record(batch, at) for at in range(batch.num_rows))
 
 
 def _record(batch: pa.RecordBatch, at: int) -> dict[str, Any] | FaultError:
     try:
-        return {name: batch[name][at].as_py() for name in batch.schema.names}
+        return {name: without_padding(batch[name][at].as_py()) for name in batch.schema.names}
     except UnicodeDecodeError as error:
         return FaultError("invalid_utf8", utf8_note(error))
 

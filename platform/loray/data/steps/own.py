@@ -28,7 +28,7 @@ from loray.models.tool_use import JSON_ROLES
 from loray.spec.imports import load_named
 
 REASON = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
-ROLES = frozenset({"system", "user", "assistant", "text"}) | JSON_ROLES
+ROLES = frozenset({"system", "user", "assistant", "reasoning", "text"}) | JSON_ROLES
 
 
 class Turn(TypedDict):
