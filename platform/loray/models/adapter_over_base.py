@@ -16,7 +16,7 @@ from loray.models.adapter_tensors import (
     WEIGHT_PART,
     TensorEntry,
 )
-from loray.models.base_modules import HEAD, PREFIX, BaseModules
+from loray.models.base_modules import PREFIX, BaseModules
 
 _REMEDY = "import it for the base that it was trained on"
 _VISION = ("language_model", "vision_tower", "visual", "vision_model", "text_model")
@@ -50,7 +50,7 @@ def _why_not(name: str, base: BaseModules) -> str:
     if name in base.weights:
         return (
             "is not a linear layer; LoRA and modules_to_save are served on linear layers, "
-            f"{base.embedding} and {HEAD} only; train it without this module"
+            f"{base.embedding} and {base.head} only; train it without this module"
         )
     if any(word in name.split(".") for word in _VISION):
         return (
@@ -88,7 +88,13 @@ def check_over_base(
     for module, parts in sorted(modules.items()):
         _check_shapes(module, parts, base)
         if config.is_target(module) and WEIGHT_PART not in parts:
-            _check_form(module, parts, config, max_rank)
+            _check_rank(module, config.rank(module), max_rank)
+        if MAGNITUDE_PART in parts and module in base.tables:
+            raise AdapterError(
+                f"the adapter is a DoRA on {module} (use_dora), which is served with LoRA only; "
+                f"leave {module} out of target_modules, or merge it with PEFT's merge_and_unload "
+                "and use the result as the base"
+            )
     lacking = [name for name in same_targets(config, base) if name not in modules]
     if lacking:
         raise AdapterError(
@@ -98,21 +104,12 @@ def check_over_base(
         )
 
 
-def _check_form(
-    module: str, parts: Mapping[str, TensorEntry], config: AdapterConfig, max_rank: int
-) -> None:
-    rank = config.rank(module)
+def _check_rank(module: str, rank: int, max_rank: int) -> None:
     if rank > max_rank:
         raise AdapterError(
             f"the adapter has rank {rank} at {module}, and a serving slot holds at most "
             f"{max_rank} (serve.max_rank); serve it with serve.max_rank: {rank} and import it "
             f"with --max-rank {rank}"
-        )
-    if MAGNITUDE_PART in parts and module == HEAD:
-        raise AdapterError(
-            f"the adapter is a DoRA on {HEAD} (use_dora), which is served with LoRA only; leave "
-            f"{HEAD} out of target_modules, or merge it with PEFT's merge_and_unload and use the "
-            "result as the base"
         )
 
 

@@ -17,6 +17,10 @@ PREFIX = "model."
 """What transformers puts before the names of a decoder that was saved without its head."""
 HEAD = "lm_head"
 EMBEDDING = "embed_tokens"
+_EMBEDDINGS = (EMBEDDING, "embed_in", "wte", "word_embeddings")
+_HEADS = (HEAD, "embed_out")
+_BARE = ("layers.", f"{EMBEDDING}.")
+"""How names begin in files without the prefix."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class BaseModules:
     """(outputs, inputs) of each linear layer, the head left out."""
     embedding: str
     """Name of the input embedding, (V, H)."""
+    head: str
+    """Name of the output projection."""
     table_shape: tuple[int, int]
     """(V, H) of the embedding and the head."""
     is_tied: bool
@@ -39,17 +45,17 @@ class BaseModules:
     @property
     def tables(self) -> tuple[str, str]:
         """The embedding and the head."""
-        return self.embedding, HEAD
+        return self.embedding, self.head
 
     @property
     def names(self) -> list[str]:
         """All modules that have a weight, norms included, in the order of their names."""
-        return sorted({*self.weights, HEAD})
+        return sorted(self.weights)
 
     @property
     def head_shapes(self) -> Mapping[str, tuple[int, int]]:
         """(outputs, inputs) of each linear layer, the head included."""
-        return {**self.linears, HEAD: self.table_shape}
+        return {**self.linears, self.head: self.table_shape}
 
 
 def read_base_modules(folder: Path) -> BaseModules:
@@ -81,23 +87,26 @@ def modules_of(
     """
     named = {with_prefix(name, tensors): tensor for name, tensor in tensors.items()}
     weights = _parts(named, ".weight")
-    embedding = next((n for n in weights if n.rpartition(".")[2] == EMBEDDING), None)
+    embedding = next((n for n in weights if n.rpartition(".")[2] in _EMBEDDINGS), None)
     if embedding is None or len(weights[embedding].shape) != 2:
         raise ModelError(
-            f"the base model {folder} has no {EMBEDDING} of two dimensions; wanted a decoder such "
-            "as Llama"
+            f"the base model {folder} has no embedding that loray knows (such as {EMBEDDING}); "
+            "wanted a decoder such as Llama"
         )
-    is_tied = HEAD not in weights or bool(config.get("tie_word_embeddings", False))
+    head = next((name for name in _HEADS if name in weights), None)
+    is_tied = head is None or bool(config.get("tie_word_embeddings", False))
+    head = head or HEAD
     if is_tied:
-        weights[HEAD] = weights[embedding]
+        weights[head] = weights[embedding]
     rows, columns = weights[embedding].shape
     return BaseModules(
         linears={
             name: (tensor.shape[0], tensor.shape[1])
             for name, tensor in weights.items()
-            if len(tensor.shape) == 2 and name not in (embedding, HEAD)
+            if len(tensor.shape) == 2 and name not in (embedding, head)
         },
         embedding=embedding,
+        head=head,
         table_shape=(rows, columns),
         is_tied=is_tied,
         biased=frozenset(_parts(named, ".bias")),
@@ -107,7 +116,7 @@ def modules_of(
 
 def with_prefix(name: str, names: Mapping[str, object]) -> str:
     """A tensor's name in the loaded model: `model.` is added where the files leave it out."""
-    is_bare = not any(known.startswith(PREFIX) for known in names)
+    is_bare = any(known.startswith(_BARE) for known in names)
     return f"{PREFIX}{name}" if is_bare and not name.startswith(f"{HEAD}.") else name
 
 

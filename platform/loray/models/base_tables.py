@@ -17,7 +17,7 @@ import numpy as np
 from loray.errors import AdapterError
 from loray.models.adapter_over_base import added_tokens
 from loray.models.adapter_tensors import WEIGHT_PART, WEIGHTS_NAME, TensorEntry
-from loray.models.base_modules import HEAD, BaseModules
+from loray.models.base_modules import BaseModules
 from loray.models.base_weights import BaseTensor
 from loray.models.factors import decode, encode
 
@@ -193,7 +193,7 @@ def _row_ids(
         )
     embedding = form.base.embedding
     if form.base.is_tied and embedding in named:
-        named.setdefault(HEAD, named[embedding])  # PEFT ties them
+        named.setdefault(form.base.head, named[embedding])  # PEFT ties them
     for module, ids in named.items():
         entry = rows.get(module) or rows.get(embedding)
         if entry is None:
