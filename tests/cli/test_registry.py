@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters import write_adapter
+from tests.adapters import change, write_adapter
 
 DIGEST = "0" * 64
 
@@ -94,3 +94,59 @@ def test_the_storage_of_a_spec_is_used_when_one_is_named(imported, workplace: Pa
     elsewhere = "storage: {root: other, registry: 'sqlite:///other/registry.db'}\n"
     (workplace / "spec.yaml").write_text(text + elsewhere)
     assert imported("registry", "--spec", "spec.yaml", "ls", "--json").document == []
+
+
+def test_an_import_says_what_was_left_out(loray, workplace: Path):
+    folder = write_adapter(workplace / "adapter", base="narrow/")
+    for name in ("optimizer.pt", "tokenizer.json", ".gitattributes"):
+        (folder / name).write_bytes(b"not read")
+    change(folder, some_future_config=None)
+    words = ("registry", "import", "bot", "adapter", "--base-model", "narrow")
+    said = loray(*words)
+    assert said.code == 0
+    told = "left out, neither opened nor copied: .gitattributes, optimizer.pt, tokenizer.json"
+    assert told in said.out
+    assert "left out of adapter_config.json: some_future_config (null)" in said.out
+    document = loray(*words, "--json").document
+    assert document["left_out"] == [".gitattributes", "optimizer.pt", "tokenizer.json"]
+    assert document["notes"] == ["left out of adapter_config.json: some_future_config (null)"]
+    assert loray("registry", "export", "bot@1", "out").code == 0
+    assert sorted(path.name for path in (workplace / "out").iterdir()) == [
+        "adapter_config.json", "adapter_model.safetensors",
+    ]  # fmt: skip
+
+
+def test_an_import_for_the_same_base_by_another_name(loray, workplace: Path):
+    write_adapter(workplace / "adapter", base="unsloth/narrow-bnb-4bit")
+    words = ("registry", "import", "bot", "adapter", "--base-model", "narrow")
+    said = loray(*words)
+    assert (said.code, "--base-is-the-same" in said.err) == (1, True)
+    said = loray(*words, "--base-is-the-same")
+    assert said.code == 0
+    assert "names the base unsloth/narrow-bnb-4bit" in said.out
+    assert loray("registry", "export", "bot@1", "out").code == 0
+    again = loray("registry", "import", "again", "out", "--base-model", "narrow")
+    assert again.code == 0
+
+
+def test_the_rank_that_a_slot_holds_is_that_of_the_spec(loray, workplace: Path):
+    write_adapter(workplace / "adapter", base="narrow")
+    text = (workplace / "spec.yaml").read_text()
+    small = "serve: {max_rank: 2}\nmethod: {kind: lora, rank: 2}\n"
+    (workplace / "small.yaml").write_text(text + small)
+    words = ("import", "bot", "adapter", "--base-model", "narrow")
+    said = loray("registry", "--spec", "small.yaml", *words)
+    assert said.code == 1
+    assert "rank 4 at model.layers.0.self_attn.q_proj, and a serving slot holds at most 2" in (
+        said.err
+    )
+    assert loray("registry", "--spec", "small.yaml", *words, "--max-rank", "4").code == 0
+
+
+def test_an_adapter_of_another_width_is_refused_by_its_module(loray, workplace: Path):
+    write_adapter(workplace / "adapter", base="base")
+    said = loray("registry", "import", "bot", "adapter", "--base-model", "base")
+    assert said.code == 1
+    assert "lora_A.weight (4, 8) at model.layers.0.self_attn.q_proj, which has 64 inputs" in (
+        said.err
+    )
