@@ -6,17 +6,12 @@ from pathlib import Path
 import pytest
 
 from loray.cli.main import main
+from tests.bases import write_base
 
-CONFIG = {
-    "model_type": "llama",
-    "hidden_size": 64,
-    "intermediate_size": 128,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "vocab_size": 300,
-    "tie_word_embeddings": True,
-}
+NARROW = {
+    "hidden_size": 8, "num_attention_heads": 1, "num_key_value_heads": 1, "num_hidden_layers": 1,
+}  # fmt: skip
+"""A base that the adapters of `tests.adapters` fit."""
 SPEC = """\
 name: my-bot
 base_model: {path: base}
@@ -28,10 +23,8 @@ train: {steps: 100}
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory for the time of the test."""
-    (tmp_path / "base").mkdir()
-    (tmp_path / "base" / "config.json").write_text(json.dumps(CONFIG))
-    (tmp_path / "base" / "tokenizer.json").write_text("{}")
-    (tmp_path / "base" / "model.safetensors").write_bytes(b"")
+    write_base(tmp_path / "base")
+    write_base(tmp_path / "narrow", **NARROW)
     (tmp_path / "rows.jsonl").write_text('{"q": "what?", "a": "that"}\n')
     (tmp_path / "spec.yaml").write_text(SPEC)
     monkeypatch.chdir(tmp_path)

@@ -66,14 +66,14 @@ def test_a_plan_for_so_many_devices_is_for_so_many_workers(loray):
 def test_what_cannot_run_is_refused_on_any_device(loray):
     biases = ("--set", "method={kind: lora, biases: all}")
     said = loray("plan", "spec.yaml", "--device", "a100-80g:1", *biases)
-    assert (said.code, "the base model has no bias there" in said.err) == (1, True)
+    assert (said.code, "the base model has no bias there" in said.err) == (2, True)
 
 
 def test_a_base_model_of_another_kind_is_refused_before_anything_starts(loray, workplace):
     (workplace / "base" / "config.json").write_text('{"model_type": "gpt2"}')
     said = loray("plan", "spec.yaml")
-    assert said.code == 1
-    assert "found a base model of type 'gpt2'; loray knows how to count, train" in said.err
+    assert said.code == 2
+    assert "found a base model of type 'gpt2', which loray can neither train nor serve" in said.err
 
 
 def test_status_of_a_spec_that_never_ran_is_that_all_is_to_make(loray):
@@ -120,7 +120,7 @@ def test_what_if_needs_neither_the_model_nor_the_rows(loray, workplace, monkeypa
 
     full = changed(*BIG, "method.kind=full", "base_model.quantization=none")
     said = loray("plan", "spec.yaml", "--device", "a100-80g:4", *full)
-    assert said.code == 0
+    assert said.code == 5
     assert "a worker does not fit" in said.out
     assert "use method.kind: lora" in said.out
 
@@ -128,7 +128,9 @@ def test_what_if_needs_neither_the_model_nor_the_rows(loray, workplace, monkeypa
 @pytest.mark.parametrize(
     ("device", "message"),
     [
-        ("a100", "found 'a100'; wanted one of t4"),
+        ("h100-80", "did you mean h100-80g? "),
+        ("quantum", "found 'quantum'; wanted one of t4"),
+        ("0gib", "found '0gib'; wanted one of t4"),
         ("h200:many", "wanted how many there are"),
         ("h200:0", "wanted how many there are"),
     ],
@@ -143,3 +145,37 @@ def test_one_device_or_the_other(loray):
     said = loray("plan", "spec.yaml", "--device", "h200", "--device-gib", "8")
     assert said.code == 2
     assert "not both" in said.err
+
+
+@pytest.mark.parametrize(
+    ("device", "gib"),
+    [
+        ("h100", 79.6), ("H100:8", 79.6), ("a100", 80.0), ("rtx5090", 31.8), ("RTX 5090", 31.8),
+        ("5090:2", 31.8), ("nvidia geforce rtx 4090", 24.0), ("b200:8", 179.1), ("96gib:2", 96.0),
+    ],
+)  # fmt: skip
+def test_a_device_goes_by_the_names_that_people_use(loray, device: str, gib: float):
+    said = loray("plan", "spec.yaml", "--device", device, "--json")
+    assert said.code == 0
+    assert said.document["forecast"]["device_bytes"] / 2**30 == pytest.approx(gib, abs=0.05)
+
+
+def test_what_a_short_name_stands_for_is_told(loray):
+    assert (
+        "device       a100-80g, 80.0 GiB: what a100 stands"
+        in loray("plan", "spec.yaml", "--device", "a100").out
+    )
+    assert "stands for" not in loray("plan", "spec.yaml", "--device", "a100-80g").out
+
+
+def test_a_plan_that_does_not_fit_ends_with_5(loray):
+    assert loray("plan", "spec.yaml", "--device-gib", "0.1").code == 5
+    assert loray("plan", "spec.yaml", "--device-gib", "0.1", "--json").code == 5
+
+
+def test_a_plan_tells_of_a_rank_above_a_layers_own_and_of_a_nodes_memory(loray):
+    wide, narrow = (("--set", f"method={{kind: lora, rank: {rank}}}") for rank in (64, 32))
+    assert "above the 32 directions that an update of" in loray("plan", "spec.yaml", *wide).out
+    assert "directions" not in loray("plan", "spec.yaml", *narrow).out
+    said = loray("plan", "spec.yaml", "--set", "resources.workers=4")
+    assert "a node of 4 workers: " in said.out

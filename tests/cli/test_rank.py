@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tests.adapters import MODULES, adapter_document, write_weights
+from tests.bases import write_base
 
 
 @pytest.fixture
@@ -20,10 +21,12 @@ def ranked(loray, workplace: Path):
         tensors[f"base_model.model.{module}.lora_B.weight"] = b
     folder = workplace / "adapter"
     folder.mkdir()
-    document = adapter_document() | {"r": 16, "base_model_name_or_path": "base"}
+    document = adapter_document() | {"r": 16, "base_model_name_or_path": "odd"}
     (folder / "adapter_config.json").write_text(json.dumps(document))
     write_weights(folder, tensors)
-    assert loray("registry", "import", "bot", "adapter", "--base-model", "base").code == 0
+    heads = {"num_attention_heads": 3, "num_key_value_heads": 3, "head_dim": 10}
+    write_base(workplace / "odd", hidden_size=40, num_hidden_layers=1, **heads)
+    assert loray("registry", "import", "bot", "adapter", "--base-model", "odd").code == 0
     return loray
 
 
@@ -101,9 +104,9 @@ def test_a_dora_is_told_apart_and_not_cut(loray, workplace: Path):
     magnitudes = {
         f"base_model.model.{name}.lora_magnitude_vector": np.ones(8, np.float32) for name in MODULES
     }
-    folder = write_adapter(workplace / "dora", tensors=magnitudes, base="base")
+    folder = write_adapter(workplace / "dora", tensors=magnitudes, base="narrow")
     change(folder, use_dora=True)
-    loray("registry", "import", "bot", "dora", "--base-model", "base")
+    loray("registry", "import", "bot", "dora", "--base-model", "narrow")
     assert "It is a DoRA" in loray("registry", "rank", "bot@1").out
     said = loray("registry", "rank", "bot@1", "--truncate", "2")
     assert (said.code, "is a DoRA" in said.err) == (1, True)

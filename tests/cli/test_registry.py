@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters import write_adapter
+from tests.adapters import change, write_adapter
 
 DIGEST = "0" * 64
 
@@ -14,8 +14,8 @@ DIGEST = "0" * 64
 def imported(loray, workplace: Path):
     """Two versions of an adapter that PEFT saved elsewhere."""
     for seed in (1, 2):
-        folder = write_adapter(workplace / f"adapter-{seed}", seed=seed, base="base")
-        assert loray("registry", "import", "bot", str(folder), "--base-model", "base").code == 0
+        folder = write_adapter(workplace / f"adapter-{seed}", seed=seed, base="narrow")
+        assert loray("registry", "import", "bot", str(folder), "--base-model", "narrow").code == 0
     return loray
 
 
@@ -46,7 +46,7 @@ def test_a_bare_name_shows_all_versions_and_a_reference_one(imported):
     assert [v["number"] for v in imported("registry", "show", "bot", "--json").document] == [1, 2]
     said = imported("registry", "show", "bot@2")
     assert "bot@2  registered" in said.out
-    assert "base_model      base" in said.out
+    assert "base_model      narrow" in said.out
 
 
 def test_an_alias_moves_by_compare_and_swap(imported):
@@ -79,7 +79,7 @@ def test_a_version_is_exported_as_peft_saves_it(imported, workplace: Path):
 
 def test_lineage_leads_back_to_the_base(imported):
     (version,) = imported("registry", "lineage", "bot@1", "--json").document
-    assert version["lineage"]["base_model"] == "base"
+    assert version["lineage"]["base_model"] == "narrow"
 
 
 def test_fsck_ends_with_1_when_a_blob_is_damaged(imported, workplace: Path):
@@ -203,3 +203,59 @@ def test_the_storage_of_a_spec_is_used_when_one_is_named(imported, workplace: Pa
     elsewhere = "storage: {root: other, registry: 'sqlite:///other/registry.db'}\n"
     (workplace / "spec.yaml").write_text(text + elsewhere)
     assert imported("registry", "--spec", "spec.yaml", "ls", "--json").document == []
+
+
+def test_an_import_says_what_was_left_out(loray, workplace: Path):
+    folder = write_adapter(workplace / "adapter", base="narrow/")
+    for name in ("optimizer.pt", "tokenizer.json", ".gitattributes"):
+        (folder / name).write_bytes(b"not read")
+    change(folder, some_future_config=None)
+    words = ("registry", "import", "bot", "adapter", "--base-model", "narrow")
+    said = loray(*words)
+    assert said.code == 0
+    told = "left out, neither opened nor copied: .gitattributes, optimizer.pt, tokenizer.json"
+    assert told in said.out
+    assert "left out of adapter_config.json: some_future_config (null)" in said.out
+    document = loray(*words, "--json").document
+    assert document["left_out"] == [".gitattributes", "optimizer.pt", "tokenizer.json"]
+    assert document["notes"] == ["left out of adapter_config.json: some_future_config (null)"]
+    assert loray("registry", "export", "bot@1", "out").code == 0
+    assert sorted(path.name for path in (workplace / "out").iterdir()) == [
+        "adapter_config.json", "adapter_model.safetensors",
+    ]  # fmt: skip
+
+
+def test_an_import_for_the_same_base_by_another_name(loray, workplace: Path):
+    write_adapter(workplace / "adapter", base="unsloth/narrow-bnb-4bit")
+    words = ("registry", "import", "bot", "adapter", "--base-model", "narrow")
+    said = loray(*words)
+    assert (said.code, "--base-is-the-same" in said.err) == (1, True)
+    said = loray(*words, "--base-is-the-same")
+    assert said.code == 0
+    assert "names the base unsloth/narrow-bnb-4bit" in said.out
+    assert loray("registry", "export", "bot@1", "out").code == 0
+    again = loray("registry", "import", "again", "out", "--base-model", "narrow")
+    assert again.code == 0
+
+
+def test_the_rank_that_a_slot_holds_is_that_of_the_spec(loray, workplace: Path):
+    write_adapter(workplace / "adapter", base="narrow")
+    text = (workplace / "spec.yaml").read_text()
+    small = "serve: {max_rank: 2}\nmethod: {kind: lora, rank: 2}\n"
+    (workplace / "small.yaml").write_text(text + small)
+    words = ("import", "bot", "adapter", "--base-model", "narrow")
+    said = loray("registry", "--spec", "small.yaml", *words)
+    assert said.code == 1
+    assert "rank 4 at model.layers.0.self_attn.q_proj, and a serving slot holds at most 2" in (
+        said.err
+    )
+    assert loray("registry", "--spec", "small.yaml", *words, "--max-rank", "4").code == 0
+
+
+def test_an_adapter_of_another_width_is_refused_by_its_module(loray, workplace: Path):
+    write_adapter(workplace / "adapter", base="base")
+    said = loray("registry", "import", "bot", "adapter", "--base-model", "base")
+    assert said.code == 1
+    assert "lora_A.weight (4, 8) at model.layers.0.self_attn.q_proj, which has 64 inputs" in (
+        said.err
+    )

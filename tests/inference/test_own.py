@@ -9,7 +9,7 @@ from torch import nn
 
 from loray.errors import AdapterError
 from loray.inference import GenerateRequest, SamplingParams
-from loray.inference.own import SlottedTable
+from loray.inference.own import SlottedTable, TableUpdate
 from loray.inference.rows import BASE, RowSlots
 from tests.inference.worlds import build_base, plain_generate, prompt
 
@@ -53,6 +53,35 @@ def test_every_row_gets_its_own_slots_matrix(kind: str, is_prefill: bool, slots:
         assert torch.allclose(y[row], wanted, atol=1e-5)
     made.set_rows(None)
     assert torch.equal(made(x), made.base(x))
+
+
+@pytest.mark.parametrize("kind", ["embedding", "head"])
+@pytest.mark.parametrize("is_prefill", [True, False])
+@pytest.mark.parametrize("slots", [[1, 1], [BASE, BASE], [BASE, 0, 1, 1, 2], [BASE, 1]])
+def test_a_slots_update_is_added_to_its_own_rows(
+    kind: str, is_prefill: bool, slots: list[int]
+) -> None:
+    made, weights = table(kind)
+    sides = (VOCAB, HIDDEN) if kind == "embedding" else (HIDDEN, VOCAB)
+    a, b = torch.randn(sides[0], 3), torch.randn(3, sides[1])
+    made.fill(1, None, TableUpdate(a, b))
+    if not is_prefill:
+        slots = slots[::-1]
+    made.set_rows(RowSlots.of(slots, torch.device("cpu"), is_prefill=is_prefill))
+    n = len(slots)
+    x = torch.arange(3 * n).view(n, 3) % VOCAB if kind == "embedding" else torch.randn(n, HIDDEN)
+    with torch.inference_mode():
+        y = made(x)
+    for row, slot in enumerate(slots):
+        own = weights[slot].detach()
+        wanted = own[x[row]] if kind == "embedding" else own @ x[row]
+        if slot == 1:
+            wanted = wanted + (a[x[row]] @ b if kind == "embedding" else x[row] @ a @ b)
+        assert torch.allclose(y[row], wanted, atol=1e-5)
+    made.fill(1, None)
+    made.set_rows(RowSlots.of([1], torch.device("cpu"), is_prefill=True))
+    with torch.inference_mode():
+        assert torch.equal(made(x[:1]), made.base(x[:1]))
 
 
 def test_a_slot_that_is_filled_anew_keeps_no_matrix() -> None:

@@ -73,7 +73,7 @@ def test_row_11_every_fault_is_named_at_once(folder: Path) -> None:
 @pytest.mark.parametrize("text", ['{"r": 4, "r": 8}', '{"lora_alpha": NaN}', "[" * 100_000, "\xff"])
 def test_row_11_a_config_that_is_wild_json_is_refused(folder: Path, text: str) -> None:
     (folder / "adapter_config.json").write_text(text, encoding="latin-1")
-    refused(folder, "adapter_config.json is no JSON to trust")
+    refused(folder, "adapter_config.json cannot be read as JSON")
 
 
 @pytest.mark.parametrize(

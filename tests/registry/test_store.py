@@ -124,7 +124,7 @@ def test_row_10_weights_that_are_not_finite_are_not_registered(
         registry.register("bot", folder, idempotency_key="k", lineage=lineage(), scores={})
 
 
-@pytest.mark.parametrize("base", ["models/other", "https://hub/x", "models/tiny/", "/models/tiny"])
+@pytest.mark.parametrize("base", ["models/other", "https://hub/x", "/models/tiny"])
 def test_row_12_an_adapter_of_another_base_is_refused(
     registry: Registry, tmp_path: Path, base: str
 ) -> None:
@@ -133,6 +133,15 @@ def test_row_12_an_adapter_of_another_base_is_refused(
         registry.register("bot", folder, idempotency_key="k", lineage=lineage(), scores={})
     with pytest.raises(AdapterError, match="names the base model"):
         registry.import_folder("bot", folder, base_model="models/tiny", base_digest=BASE_DIGEST)
+
+
+@pytest.mark.parametrize("base", ["models/tiny/", "./models/tiny"])
+def test_another_spelling_of_the_same_place_is_the_same_base(
+    registry: Registry, tmp_path: Path, base: str
+) -> None:
+    folder = write_adapter(tmp_path / "adapter", base=base)
+    registry.import_folder("bot", folder, base_model="models/tiny", base_digest=BASE_DIGEST)
+    assert registry.resolve("bot@1").lineage.base_model == "models/tiny"
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), "1.0", True])

@@ -5,6 +5,7 @@
 2    the spec or the command line is wrong, or asks what its base model cannot; nothing was started
 3    another live process works on the same stage; wait for it, or stop it
 4    a gate refused the adapter: it is registered, and the alias stayed where it was
+5    `loray plan`: a worker does not fit the device that was asked about
 130  interrupted from the keyboard (SIGINT)
 143  told to end (SIGTERM)
 """
@@ -22,6 +23,7 @@ class Exit(IntEnum):
     WRONG_SPEC = 2
     LEASE_HELD = 3
     REFUSED_BY_GATE = 4
+    DOES_NOT_FIT = 5
     INTERRUPTED = 130
     TERMINATED = 143
 

@@ -1,4 +1,4 @@
-"""A spec whose sources were looked into: their first rows are such as it says."""
+"""A spec whose base model and sources were looked into before anything starts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def load_looked_into(spec: Path, overrides: Sequence[str]) -> "tuple[RunSpec, list[str]]":
-    """The spec, and what of its sources would be left out; a sentence each.
+    """The spec, and what to know of its base model and its sources; a sentence each.
 
     Raises:
         SpecError: lists every fault of the spec, or of what it names on this machine's disk.
@@ -18,8 +18,10 @@ def load_looked_into(spec: Path, overrides: Sequence[str]) -> "tuple[RunSpec, li
 
     run = load_checked(spec, overrides)
     from loray.data.sources.peek import look_into
+    from loray.pipeline.probe import look_at_base
 
-    looked = look_into(run.data)
-    if looked.findings:
-        raise refusal_of(spec, overrides, looked.findings)
-    return run, looked.notes
+    base, looked = look_at_base(run), look_into(run.data)
+    findings = [*base.findings, *looked.findings]
+    if findings:
+        raise refusal_of(spec, overrides, findings)
+    return run, [*base.notes, *looked.notes]

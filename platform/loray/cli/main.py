@@ -56,7 +56,8 @@ def cli(*, verbose: bool) -> None:
 
     Exit codes: 0 done; 1 something failed, apply again to continue; 2 the spec or the command is
     wrong, nothing was started; 3 another process works on the same stage; 4 a gate refused the
-    adapter; 130 interrupted (SIGINT); 143 told to end (SIGTERM).
+    adapter; 5 the plan does not fit the device; 130 interrupted (SIGINT); 143 told to end
+    (SIGTERM).
     """
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from loray.cli.exits import Exit
 from loray.cli.looked_into import load_looked_into
 from loray.cli.options import json_option, set_option, spec_argument
 from loray.cli.output import emit_json, say, show_table
@@ -42,25 +43,39 @@ def plan(
     as_json: bool,
     device_gib: float | None,
     device: str | None,
-) -> None:
-    """Say what would run and why, and what it takes; starts nothing."""
-    if device is not None:
-        _what_if(spec, overrides, device, as_json=as_json, device_gib=device_gib)
-        return
-    from loray.pipeline.plan import make_plan
+) -> Exit:
+    """Say what would run and why, and what it takes; starts nothing.
 
-    run, _ = load_looked_into(spec, overrides)
+    Ends with 5 when a worker does not fit the device that was asked about.
+    """
+    if device is not None:
+        return _what_if(spec, overrides, device, as_json=as_json, device_gib=device_gib)
+    from loray.pipeline.plan import make_plan, passes_over
+    from loray.planner.notes import passes_words
+
+    run, looked = load_looked_into(spec, overrides)
     made = make_plan(run)
     taken = forecast_or_reason(run, device_gib)
+    passes = passes_over(made.stages[0].statistics, run)
     if as_json:
-        emit_json({"name": run.name, "stages": _stages(made), "forecast": _document(taken)})
-        return
+        document = {"stages": _stages(made), "forecast": _document(taken), "looked_into": looked}
+        emit_json({"name": run.name, **document, "passes_over_data": passes})
+        return _exit_of(taken)
     show_table(
         ("stage", "state", "artifact", "why"),
         [(s.stage.kind, _in_a_word(s), s.stage.folder, s.why) for s in made.stages],
     )
     say()
     _show(run, taken)
+    told = [passes_words(passes)] if passes is not None else []
+    for note in [*told, *looked]:
+        say(f"note: {note}")
+    return _exit_of(taken)
+
+
+def _exit_of(taken: "Forecast | str") -> Exit:
+    does_fit = isinstance(taken, str) or taken.fits is not False
+    return Exit.DONE if does_fit else Exit.DOES_NOT_FIT
 
 
 def _in_a_word(state: "StageState") -> str:
@@ -76,9 +91,9 @@ def _what_if(
     *,
     as_json: bool,
     device_gib: float | None,
-) -> None:
+) -> Exit:
     """What the spec would take on other devices than these, from its text alone."""
-    from loray.planner.devices import UTILIZATION, parse_devices
+    from loray.planner.devices import UTILIZATION, name_of, parse_devices
     from loray.planner.legal import check_runnable
     from loray.planner.stages import busy_share
     from loray.spec.load import load_run_spec
@@ -100,12 +115,15 @@ def _what_if(
         hours = None if hours is None else hours / busy_share(run)
     if as_json:
         emit_json({"name": run.name, "forecast": _document(taken), "hours": hours})
-        return
+        return _exit_of(taken)
     _show(run, taken)
+    if (full := name_of(kind)) not in (None, device.partition(":")[0]):
+        say(f"device       {full}, {kind.gib:.1f} GiB: what {device.partition(':')[0]} stands for")
     if hours is None:
         say("time         not known but for base_model.dtype: bfloat16 on Ampere and later")
     else:
         say(f"time         about {hours:.2g} hours at {UTILIZATION:.0%} of the devices' peak")
+    return _exit_of(taken)
 
 
 def _show(run: RunSpec, taken: "Forecast | str") -> None:
@@ -139,6 +157,9 @@ def _tell(run: RunSpec, taken: "Forecast") -> None:
     )
     disk = in_units(taken.checkpoint_bytes)
     say(f"checkpoints  {taken.num_checkpoints}, {disk} until the run ends")
+    if taken.adapter_bytes is not None:
+        size = in_units(taken.adapter_bytes)
+        say(f"adapter      a file of {taken.adapter_bytes:,} bytes ({size})")
     say()
     where = "its GPU" if run.resources.gpus_per_worker else "a CPU"
     _show_memory(f"one worker, on {where}", [(m.name, m.device) for m in taken.moments])
@@ -148,6 +169,9 @@ def _tell(run: RunSpec, taken: "Forecast") -> None:
             say("mapped files are pages that the kernel takes back when memory is short")
     else:
         say("kept is an estimate: what glibc does not give back of memory that was freed")
+    if run.resources.workers > 1:
+        when, size = taken.node
+        say(f"a node of {run.resources.workers} workers: {in_units(size)} of memory, at {when}")
     say(f"serving replica: {in_units(sum(taken.serving.values()))}")
     if taken.fits is not None and taken.device_bytes is not None:
         verdict = "fits" if taken.fits else "does not fit"
@@ -204,6 +228,7 @@ def _document(taken: "Forecast | str") -> dict[str, object]:
         "tokens_per_step": taken.tokens_per_step,
         "tokens_in_all": taken.tokens_in_all,
         "flops": taken.flops,
+        "adapter_bytes": taken.adapter_bytes,
         "num_checkpoints": taken.num_checkpoints,
         "checkpoint_bytes": taken.checkpoint_bytes,
         "worker_bytes": taken.memory.components | {"total": taken.memory.total},
@@ -211,6 +236,7 @@ def _document(taken: "Forecast | str") -> dict[str, object]:
             m.name: {"device_bytes": m.device, "host_bytes": m.host} for m in taken.moments
         },
         "serving_bytes": taken.serving,
+        "node_bytes": {"at": taken.node[0], "total": taken.node[1]},
         "device_bytes": taken.device_bytes,
         "fits": taken.fits,
         "notes": list(taken.notes),

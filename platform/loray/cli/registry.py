@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from loray.cli import upkeep
+from loray.cli.imports import import_adapter
 from loray.cli.options import json_option
 from loray.cli.output import complain, emit_json, say, show_table
 from loray.cli.rank import rank
@@ -48,6 +49,7 @@ def registry(context: click.Context, spec: Path | None, url: str | None, root: s
 
 for command in (rank, upkeep.fsck, upkeep.gc, upkeep.backup, upkeep.restore, upkeep.rebuild):
     registry.add_command(command)
+registry.add_command(import_adapter)
 
 
 @registry.command("ls")
@@ -173,28 +175,6 @@ def export_version(place: Place, ref: str, folder: Path, *, layout: str) -> None
         ref, folder, layout="ray-serve-llm" if layout == "ray-serve-llm" else "peft"
     )
     say(f"wrote {opened.resolve(ref).ref} to {written}")
-
-
-@registry.command("import")
-@click.argument("name")
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--base-model", required=True, metavar="FOLDER_OR_ID", help="What it was trained on.")
-@click.option("--revision", help="Commit of a hub id.")
-@json_option
-@click.pass_obj
-def import_adapter(
-    place: Place, name: str, folder: Path, *, base_model: str, revision: str | None, as_json: bool
-) -> None:
-    """Take in an adapter that PEFT saved in FOLDER, as the next version of NAME."""
-    from loray.models.identity import base_digest
-
-    version = place.open().import_folder(
-        name, folder, base_model=base_model, base_digest=base_digest(base_model, revision)
-    )
-    if as_json:
-        emit_json(version.model_dump(mode="json"))
-    else:
-        say(f"{version.ref} holds the adapter; it is {version.state}")
 
 
 def _scores(version: "Version") -> str:

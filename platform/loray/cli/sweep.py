@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from loray.cli.exits import Exit
+from loray.cli.looked_into import load_looked_into
 from loray.cli.options import json_option, set_option, spec_argument
 from loray.cli.output import complain, emit_json, say, show_table
 from loray.errors import SpecError
@@ -53,7 +54,6 @@ def sweep(
     """
     from loray.pipeline.sweep import Trial, plan_sweep, run_sweep
     from loray.spec.grid import combinations, parse_axes
-    from loray.spec.load import load_checked
 
     room = _gib(device, device_gib)
     axes = parse_axes(lists)
@@ -63,7 +63,7 @@ def sweep(
             f"--set-list: found {len(chosen)} combinations; wanted at most {MAX_TRIALS}; "
             "sweep fewer values at a time"
         )
-    trials = [Trial(each, load_checked(spec, [*overrides, *each])) for each in chosen]
+    trials = [Trial(each, load_looked_into(spec, [*overrides, *each])[0]) for each in chosen]
     planned = plan_sweep(trials, device_gib=room)
     results = run_sweep(planned, report=complain if as_json else say)
     advice = _advice(results, axes, str(spec), overrides)

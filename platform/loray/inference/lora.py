@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from loray.inference.gains import Gains, Update
-from loray.inference.own import SlottedTable
+from loray.inference.own import SlottedTable, TableUpdate
 from loray.inference.rows import RowSlots, Run
 
 ELEMENTS_PER_ADAPTER = 80_000
@@ -61,6 +61,8 @@ class AdapterWeights:
     layers: Mapping[str, LayerWeights]
     in_full: Mapping[str, Tensor] = field(default_factory=dict)
     """(V, H) of an embedding or output projection."""
+    table_updates: Mapping[str, TableUpdate] = field(default_factory=dict)
+    """Of an embedding or output projection, too."""
 
 
 class SlottedLinear(nn.Module):
@@ -166,7 +168,7 @@ class LoraStack:
         for name, layer in self.layers.items():
             layer.fill(slot, weights.layers.get(name))
         for name, table in self.tables.items():
-            table.fill(slot, weights.in_full.get(name))
+            table.fill(slot, weights.in_full.get(name), weights.table_updates.get(name))
         self._current = None
 
     def _copied_bytes(self, rows: RowSlots) -> int:

@@ -1,9 +1,12 @@
-"""An embedding or output projection that an adapter brings in full, slot for slot.
+"""An embedding or output projection that an adapter brings in full or updates, slot for slot.
 
-`N` rows, `V` vocabulary, `H` hidden size. A slot holds a matrix (V, H) only if its adapter brings
-one, from the moment that it is loaded until the slot is filled anew. Rows of such adapters are
-computed with it, each run of equal slots by itself; all others with the base's own.
+`N` rows, `V` vocabulary, `H` hidden size, `r` rank. A slot holds a matrix (V, H), or the two of an
+update, only if its adapter brings them, from the moment that it is loaded until the slot is filled
+anew. Rows of such adapters are computed with them, each run of equal slots by itself; all others
+with the base's own.
 """
+
+from typing import NamedTuple
 
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -14,15 +17,26 @@ from loray.inference.rows import RowSlots, Run
 Table = nn.Embedding | nn.Linear
 
 
+class TableUpdate(NamedTuple):
+    """A LoRA on an embedding or output projection."""
+
+    a: Tensor
+    """(V, r) of an embedding, (H, r) of an output projection."""
+    b: Tensor
+    """(r, H) or (r, V), scaled."""
+
+
 class SlottedTable(nn.Module):
-    """`base(x)`, but with a slot's own matrix where it has one."""
+    """`base(x)`, but with a slot's own matrix or update where it has one."""
 
     def __init__(self, base: Table) -> None:
         super().__init__()
         self.base = base
         self._own: dict[int, Tensor] = {}
+        self._updates: dict[int, TableUpdate] = {}
         self._runs: list[Run] = []
-        self._only: Tensor | None = None
+        self._updated: list[Run] = []
+        self._only: Tensor | TableUpdate | None = None
 
     @property
     def weight(self) -> Tensor:
@@ -31,25 +45,35 @@ class SlottedTable(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Token ids (N, T), or hidden states (N, ..., H), to the same of the other."""
-        if self._only is not None:
+        if isinstance(self._only, Tensor):
             return self._with(self._only, x)
         y: Tensor = self.base(x)
+        if self._only is not None:
+            return y.add_(self._delta(self._only, x))
         for run in self._runs:
             y[run.rows] = self._with(self._own[run.slot], x[run.rows])
+        for run in self._updated:
+            y[run.rows] += self._delta(self._updates[run.slot], x[run.rows])
         return y
 
-    def fill(self, slot: int, weight: Tensor | None) -> None:
-        """Give a slot a matrix (V, H), or take it back."""
-        if weight is None:
-            self._own.pop(slot, None)
-        else:
+    def fill(self, slot: int, weight: Tensor | None, update: TableUpdate | None = None) -> None:
+        """Give a slot a matrix (V, H) or an update, or take them back."""
+        self._own.pop(slot, None)
+        self._updates.pop(slot, None)
+        if weight is not None:
             self._own[slot] = weight
+        if update is not None:
+            self._updates[slot] = update
 
     def set_rows(self, rows: RowSlots | None) -> None:
         """Choose the matrices for a batch; None is the bare base model."""
-        self._runs = [] if rows is None else [run for run in rows.runs if run.slot in self._own]
-        is_only = rows is not None and rows.only_slot in self._own
-        self._only = self._own[self._runs[0].slot] if is_only else None
+        runs = () if rows is None else rows.runs
+        self._runs = [run for run in runs if run.slot in self._own]
+        self._updated = [run for run in runs if run.slot in self._updates]
+        only = None if rows is None else rows.only_slot
+        self._only = None
+        if only is not None:
+            self._only = self._own.get(only, self._updates.get(only))
 
     def _with(self, weight: Tensor, x: Tensor) -> Tensor:
         if type(self.base) is nn.Embedding:
@@ -59,3 +83,10 @@ class SlottedTable(nn.Module):
         # One that does more than look up: Gemma's scales what it finds.
         found: Tensor = functional_call(self.base, {"weight": weight}, (x,))
         return found
+
+    def _delta(self, update: TableUpdate, x: Tensor) -> Tensor:
+        if isinstance(self.base, nn.Linear):
+            return x.to(update.a.dtype) @ update.a @ update.b
+        found = functional.embedding(x, update.a) @ update.b
+        scale = getattr(self.base, "embed_scale", None)  # Gemma's, as PEFT applies it
+        return found if scale is None else found * scale.to(found)

@@ -12,8 +12,17 @@ from torch import Tensor, nn
 
 from loray.errors import AdapterError
 from loray.inference.lora import AdapterWeights, LayerWeights
+from loray.inference.own import TableUpdate
 from loray.models.adapter import MAGNITUDE, PREFIX, AdapterFiles, read_adapter
-from loray.models.adapter_tensors import A_PART, B_PART, BIASES, WEIGHT_PART, module_and_part
+from loray.models.adapter_tensors import (
+    A_PART,
+    B_PART,
+    BIASES,
+    EMBEDDING_A,
+    EMBEDDING_B,
+    WEIGHT_PART,
+    module_and_part,
+)
 from loray.models.dora import dense_weight, row_norms
 
 
@@ -62,8 +71,11 @@ def read_weights(folder: Path, stack: Stack) -> AdapterWeights:
     for tensor in files.tensors:
         module, part = module_and_part(tensor)
         parts.setdefault(module, set()).add(part)
-    found, in_full, like = {}, {}, stack.like
+    found, in_full, updates, like = {}, {}, {}, stack.like
     for name in sorted(parts):
+        if name in stack.tables and WEIGHT_PART not in parts[name]:
+            updates[name] = _table_update(name, parts[name], files, stack)
+            continue
         if parts[name] == {WEIGHT_PART}:
             in_full[name] = _in_full(name, files.tensors[f"{PREFIX}{name}.{WEIGHT_PART}"], stack)
             continue
@@ -75,7 +87,31 @@ def read_weights(folder: Path, stack: Stack) -> AdapterWeights:
                 bias=_bias(name, files.tensors[f"{PREFIX}{name}.{bias}"], layer)
             )
         found[name] = update
-    return AdapterWeights(found, in_full)
+    return AdapterWeights(found, in_full, updates)
+
+
+def _table_update(name: str, parts: set[str], files: AdapterFiles, stack: Stack) -> TableUpdate:
+    """Of a LoRA on the embedding, whose A PEFT keeps as (r, V), or on the output projection."""
+    rows, columns = stack.tables[name].weight.shape
+    of_embedding = {EMBEDDING_A, EMBEDDING_B}
+    if parts not in ({A_PART, B_PART}, of_embedding):
+        raise AdapterError(
+            f"the adapter brings {', '.join(sorted(parts))} for {name!a:.120}; an embedding or "
+            "output projection is served with a plain LoRA or in full; leave it out of the targets"
+        )
+    is_embedding = parts == of_embedding
+    inputs, outputs = (rows, columns) if is_embedding else (columns, rows)
+    names = (EMBEDDING_A, EMBEDDING_B) if is_embedding else (A_PART, B_PART)
+    a, b = (files.tensors[f"{PREFIX}{name}.{part}"] for part in names)
+    rank = files.config.rank(name)
+    if (tuple(a.shape), tuple(b.shape)) != ((rank, inputs), (outputs, rank)):
+        raise AdapterError(
+            f"the adapter has A {tuple(a.shape)} and B {tuple(b.shape)} at {name}, which is "
+            f"{(rows, columns)} in this base model; load it over the base that it was trained on"
+        )
+    scaled = b.float() * files.config.scaling(name)
+    like = stack.like
+    return TableUpdate(a.T.to(like).contiguous(), scaled.T.to(like).contiguous())
 
 
 def _in_full(name: str, weight: Tensor, stack: Stack) -> Tensor:

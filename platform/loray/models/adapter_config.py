@@ -24,7 +24,8 @@ DEFAULT_MAX_RANK = 1024
 
 _DOTTED = r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*"
 ModuleName = Annotated[str, Field(pattern=rf"^{_DOTTED}$", max_length=256)]
-ModulePattern = Annotated[str, Field(pattern=rf"^\^?{_DOTTED}$", max_length=256)]
+PATTERN_KEY = rf"\^?{_DOTTED}"
+ModulePattern = Annotated[str, Field(pattern=rf"^{PATTERN_KEY}$", max_length=256)]
 """A module's dotted name, or the end of one; PEFT's leading `^` asks for the whole name."""
 
 
@@ -126,7 +127,7 @@ class AdapterConfig(StrictModel):
         if not _ends_with(module, self.target_modules) or self.is_excluded(module):
             return False
         layers = self.layers_to_transform
-        if layers is None or layers == ():
+        if layers is None or layers == () or module in self.target_modules:
             return True
         return _layer(module) in ((layers,) if isinstance(layers, int) else layers)
 
@@ -169,11 +170,13 @@ def parse_config(text: bytes) -> AdapterConfig:
     except ValidationError as error:
         faults = "; ".join(_fault(detail) for detail in error.errors())
         raise AdapterError(
-            f"{CONFIG_NAME} is no plain LoRA: {faults}; "
-            "save the adapter with PEFT as LoRA with default options"
+            f"{CONFIG_NAME} is not a plain LoRA: {faults}; train it without these, or merge it "
+            "with PEFT's merge_and_unload and use the result as the base"
         ) from None
     except (ValueError, RecursionError) as error:
-        raise AdapterError(f"{CONFIG_NAME} is no JSON to trust: {error}; save it again") from None
+        raise AdapterError(
+            f"{CONFIG_NAME} cannot be read as JSON: {error}; save it again"
+        ) from None
 
 
 def parse_json(text: bytes) -> object:
@@ -208,7 +211,22 @@ def _fault(detail: "ErrorDetails") -> str:
         return f"{place!a} is a key that PEFT 0.21 does not write"
     if detail["type"] == "missing":
         return f"{place!a} is missing"
-    return f"{place!a} is {ascii(detail['input'])[:80]}: {detail['msg']}"
+    found = f"{place!a} is {ascii(detail['input'])[:80]}: {detail['msg']}"
+    why = _WHY_NOT.get(str(detail["loc"][0]) if detail["loc"] else "")
+    return f"{found} ({why})" if why else found
+
+
+_WHY_NOT = {
+    "init_lora_weights": "PiSSA, OLoRA, CorDA, LoRA-GA and LoftQ change the base's weights: "
+    "convert it with PEFT's save_pretrained(..., path_initial_model_for_weight_conversion=...)",
+    "target_parameters": "LoRA on parameters, such as experts, is not served",
+    "layer_replication": "it makes layers that the base has not",
+    "lora_bias": "a bias of B is not served; if it stayed zero, save the adapter without it",
+    "modules_to_save": "only embed_tokens and lm_head are served in full",
+    "task_type": "only causal language models are served",
+    "peft_type": "only LoRA is served",
+}
+"""Why a key is refused, where its fault alone does not say it."""
 
 
 def _pattern_of(patterns: dict[str, Any], module: str) -> str:

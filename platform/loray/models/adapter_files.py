@@ -12,6 +12,7 @@ import io
 import os
 import shutil
 import stat
+from collections.abc import Collection
 from pathlib import Path
 
 from loray.errors import AdapterError
@@ -25,6 +26,8 @@ from loray.models.adapter_tensors import (
     A_PART,
     B_PART,
     BIASES,
+    EMBEDDING_A,
+    EMBEDDING_B,
     EXPONENT_BITS,
     MAGNITUDE_PART,
     WEIGHT_PART,
@@ -46,6 +49,7 @@ MAX_CONFIG_BYTES = 1 << 20
 MAX_README_BYTES = 1 << 20
 MAX_WEIGHTS_BYTES = 64 << 30
 _CHUNK_BYTES = 8 << 20
+_A_PARTS, _B_PARTS = (A_PART, EMBEDDING_A), (B_PART, EMBEDDING_B)
 
 
 def check_adapter_folder(folder: Path, *, max_rank: int = DEFAULT_MAX_RANK) -> AdapterConfig:
@@ -93,26 +97,29 @@ def adapter_digest(folder: Path) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def copy_adapter_folder(folder: Path, target: Path) -> None:
+def copy_adapter_folder(folder: Path, target: Path, *, left_out: Collection[str] = ()) -> None:
     """Copy the files that an adapter folder may hold, into an empty folder of one's own.
 
     What is checked and kept is then the copy: nobody can change it in between.
 
+    Args:
+        left_out: names in `folder` that are neither opened nor copied.
+
     Raises:
         AdapterError: `folder` holds another file, a link, or a file over its size.
     """
-    _check_file_names(folder)
+    _check_file_names(folder, left_out)
     sizes = {CONFIG_NAME: MAX_CONFIG_BYTES, WEIGHTS_NAME: MAX_WEIGHTS_BYTES}
-    for name in sorted(path.name for path in folder.iterdir()):
+    for name in sorted({path.name for path in folder.iterdir()} - set(left_out)):
         limit = sizes.get(name, MAX_README_BYTES)
         with _open_plain(folder / name, limit) as reader, (target / name).open("xb") as writer:
             shutil.copyfileobj(reader, writer, _CHUNK_BYTES)
 
 
-def _check_file_names(folder: Path) -> None:
+def _check_file_names(folder: Path, left_out: Collection[str] = ()) -> None:
     if not folder.is_dir():
         raise AdapterError(f"{folder} is no folder; give the folder that PEFT saved")
-    found = sorted(entry.name for entry in os.scandir(folder))
+    found = sorted({entry.name for entry in os.scandir(folder)} - set(left_out))
     unknown = [name for name in found if name not in ADAPTER_FILES]
     if unknown:
         raise AdapterError(
@@ -195,20 +202,18 @@ def _check_module(config: AdapterConfig, module: str, parts: dict[str, TensorEnt
     if config.is_in_full(module):
         _check_in_full(module, parts)
         return
-    wanted = {A_PART, B_PART} if config.is_target(module) else set()
-    if wanted and config.use_dora:
-        wanted.add(MAGNITUDE_PART)
+    wanted = _factors(config, module, parts)
     if parts.keys() - BIASES != wanted:
         raise AdapterError(
             f"module {module!a} has {sorted(parts)}, wanted {sorted(wanted)}; "
             "save the adapter again with PEFT"
         )
     rank = config.rank(module)
-    num_in = parts[A_PART].shape[-1:] if wanted else ()
-    num_out = next(parts[part].shape[:1] for part in (B_PART, *BIASES) if part in parts)
+    num_in = next((parts[part].shape[-1:] for part in _A_PARTS if part in parts), ())
+    num_out = next(parts[part].shape[:1] for part in (*_B_PARTS, *BIASES) if part in parts)
     shapes = {
-        A_PART: (rank, *num_in),
-        B_PART: (*num_out, rank),
+        **dict.fromkeys(_A_PARTS, (rank, *num_in)),
+        **dict.fromkeys(_B_PARTS, (*num_out, rank)),
         MAGNITUDE_PART: num_out,
         **dict.fromkeys(BIASES, num_out),
     }
@@ -219,6 +224,15 @@ def _check_module(config: AdapterConfig, module: str, parts: dict[str, TensorEnt
                 "(rank, inputs) for A, (outputs, rank) for B and (outputs,) for others, none of "
                 "them 0; save the adapter again with PEFT"
             )
+
+
+def _factors(config: AdapterConfig, module: str, parts: dict[str, TensorEntry]) -> set[str]:
+    """What the file must hold of a module, biases left out."""
+    if not config.is_target(module):
+        return set()
+    if parts.keys() & {EMBEDDING_A, EMBEDDING_B} and not config.use_dora:
+        return {EMBEDDING_A, EMBEDDING_B}
+    return {A_PART, B_PART, *({MAGNITUDE_PART} if config.use_dora else ())}
 
 
 def _check_in_full(module: str, parts: dict[str, TensorEntry]) -> None:

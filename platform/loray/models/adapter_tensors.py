@@ -17,6 +17,8 @@ MAX_HEADER_BYTES = 16 << 20
 MAX_TENSORS = 100_000
 
 A_PART, B_PART = "lora_A.weight", "lora_B.weight"
+EMBEDDING_A, EMBEDDING_B = "lora_embedding_A", "lora_embedding_B"
+"""A (r, vocabulary) and B (hidden, r) of a LoRA on the embedding."""
 MAGNITUDE_PART = "lora_magnitude_vector"
 BIASES = ("base_layer.bias", "bias")
 """A bias of the base: of a targeted module, and of another one."""
@@ -28,7 +30,8 @@ EXPONENT_BITS = {"F32": (4, 0x7F800000), "F16": (2, 0x7C00), "BF16": (2, 0x7F80)
 
 _TENSOR_NAME = re.compile(
     r"base_model\.model\.(?P<module>[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*?)"  # the shortest that fits
-    r"\.(?P<part>lora_A\.weight|lora_B\.weight|lora_magnitude_vector|(?:base_layer\.)?bias|weight)"
+    r"\.(?P<part>lora_A\.weight|lora_B\.weight|lora_magnitude_vector"
+    r"|lora_embedding_A|lora_embedding_B|(?:base_layer\.)?bias|weight)"
 )
 
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from loray.errors import AdapterError
 from loray.models.adapter_config import AdapterConfig
-from loray.models.adapter_files import check_adapter_folder
+from loray.models.adapter_files import check_adapter_folder, tensor_entries
+from loray.models.adapter_tensors import EMBEDDING_A
 from loray.models.factors import (
     SMALLEST_STEP,
     UNIT_ROUNDOFF,
@@ -106,7 +107,7 @@ def truncate_adapter(folder: Path, target: Path, ranks: Mapping[str, int]) -> Tr
     """Write the adapter of `folder` with `ranks` into `target`, and measure what was written.
 
     A module whose rank stays is copied bit for bit; so is what the adapter
-    brings beside its updates.
+    brings beside its updates, a LoRA on the embedding included.
 
     Args:
         ranks: the new rank of every module, at most the one it has.
@@ -121,7 +122,10 @@ def truncate_adapter(folder: Path, target: Path, ranks: Mapping[str, int]) -> Tr
             "alone would not be the closest adapter; train it again with a lower rank"
         )
     made = {found.module: _cut(found, ranks[found.module]) for found in read_factors(folder)}
-    new = cut_config(config, {module: cut.rank for module, cut in made.items()})
+    kept = {
+        e.module: config.rank(e.module) for e in tensor_entries(folder) if e.part == EMBEDDING_A
+    }
+    new = cut_config(config, {module: cut.rank for module, cut in made.items()} | kept)
     write_factors(target, new, made, read_others(folder))
     return measure(folder, target)
 

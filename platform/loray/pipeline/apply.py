@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from loray.artifacts.describe import describe
-from loray.artifacts.manifest import StageKind
+from loray.artifacts.manifest import Manifest, StageKind
 from loray.artifacts.store import Store
 from loray.errors import ArtifactError
 from loray.machines.disk import refuse_unwritable
@@ -23,9 +23,11 @@ from loray.machines.room import (
     workers_wanted,
 )
 from loray.pipeline.inputs import InputWatch
-from loray.pipeline.plan import Plan, StageState, make_plan
+from loray.pipeline.plan import Plan, StageState, make_plan, passes_over
 from loray.pipeline.publish import Published, publish
 from loray.pipeline.stages import MAKERS, Making
+from loray.planner.notes import passes_words
+from loray.planner.probe import check_base
 from loray.registry import Registry, RunLedger
 from loray.spec.run import RunSpec
 from loray.train.trackers import check_trackers
@@ -63,6 +65,7 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
         report: hears a line whenever something starts, goes on or ends.
 
     Raises:
+        ModelError: the base model's files are damaged, or cannot be used.
         SpecError: a tracker that the training is to be told to cannot be started.
         ClusterError: Ray does not start, or has no room for the workers.
         LeaseError: another live process works on a stage of this spec.
@@ -88,6 +91,8 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
                 await_place(spec.resources, report)
         for state in wanted:
             if store.read_manifest(state.stage) is None:
+                if state.stage.kind == "training":
+                    _tell_passes(spec, store.read_manifest(plan.stages[0].stage), report)
                 make_stage(
                     spec, state, store=store, dataset=dataset, outcome=outcome, report=report
                 )
@@ -97,6 +102,13 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
     if publishes:
         outcome.published = publish(spec, plan, outcome.stages, report=report)
     return outcome
+
+
+def _tell_passes(spec: RunSpec, dataset: Manifest | None, report: Report) -> None:
+    """How often the training will see its data, now that this is made."""
+    passes = passes_over(dataset.statistics, spec) if dataset is not None else None
+    if passes is not None:
+        report(f"training: {passes_words(passes)}")
 
 
 def stale_kinds(plan: Plan) -> list[StageKind]:
@@ -120,6 +132,8 @@ def _check_before_start(spec: RunSpec, wanted: tuple[StageState, ...], *, publis
     for state in wanted:
         if state.damage is not None:
             raise ArtifactError(state.damage)
+    if not all(state.is_fresh for state in wanted):
+        check_base(spec.base_model)
     if any(s.stage.kind == "training" and not s.is_fresh for s in wanted):
         check_trackers(spec.tracking)
         if wanted[0].is_fresh:  # its tokens too, which training reads in place

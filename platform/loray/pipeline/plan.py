@@ -23,6 +23,8 @@ class StageState:
     """In words: why it is fresh, or what changed since the newest artifact of that name."""
     damage: str | None = None
     """Where it was committed and files are missing or cut since: what is wrong and what to do."""
+    statistics: Mapping[str, Any] | None = None
+    """What its manifest says of what was made; None where it is not fresh."""
 
     @property
     def stage(self) -> Stage:
@@ -54,12 +56,19 @@ def make_plan(spec: RunSpec) -> Plan:
     return Plan(tuple(_state(store, recipe) for recipe in recipes(spec)))
 
 
+def passes_over(statistics: Mapping[str, Any] | None, spec: RunSpec) -> float | None:
+    """How often the training sees every sequence of a dataset; None where it is not made yet."""
+    packs = (statistics or {}).get("packs")
+    return spec.train.steps * spec.train.batch.global_size / packs if packs else None
+
+
 def _state(store: Store, recipe: Recipe) -> StageState:
     try:
         manifest = store.read_manifest(recipe.stage)
         if manifest is not None:
             store.check_sizes(manifest)
-            return StageState(recipe, is_fresh=True, why=f"made {manifest.created}")
+            why = f"made {manifest.created}"
+            return StageState(recipe, is_fresh=True, why=why, statistics=manifest.statistics)
     except ArtifactError as error:
         return StageState(recipe, is_fresh=False, why=str(error), damage=str(error))
     others = store.committed(recipe.stage.kind, recipe.stage.name)

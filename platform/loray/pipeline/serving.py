@@ -7,6 +7,7 @@ from collections.abc import Callable
 from loray.machines.room import refuse_impossible, replicas_wanted
 from loray.pipeline.catalog import catalog_of
 from loray.pipeline.cluster import cluster
+from loray.planner.probe import check_base
 from loray.serve.run import check_context, proxy_environment, serve_spec
 from loray.serve.starting import drain
 from loray.spec.run import RunSpec
@@ -25,8 +26,10 @@ def serve_until_stopped(
 
     Raises:
         KeyboardInterrupt: a signal came.
+        ModelError: the base model's files are damaged, or cannot be used.
     """
     check_context(spec)  # before Ray starts, which takes its time
+    check_base(spec.base_model)
     is_ours = not os.environ.get("RAY_ADDRESS")
     with cluster(spec.resources, environment=proxy_environment()):
         refuse_impossible(replicas_wanted(spec.resources, spec.serve.replicas))

@@ -1,21 +1,18 @@
 """What a run will take, told before it starts: parameters, memory, tokens, whether it fits."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
+from loray.planner.adapter_file import adapter_file_bytes
 from loray.planner.architecture import Architecture
 from loray.planner.families import architecture_for
 from loray.planner.forms import checkpoint_bytes
 from loray.planner.memory import GIB, WorkerMemory, count_learned, train_memory
 from loray.planner.moments import Moment, largest, worker_moments
+from loray.planner.notes import node_memory, notes_of
 from loray.planner.parameters import count_base
-from loray.planner.savings import nearest_that_fits
 from loray.planner.serving import serve_memory
 from loray.planner.widths import WIDTH
 from loray.spec.run import RunSpec
-
-FULL_TRAINING_LIMIT = 1_000_000_000
-"""Parameters above which training every weight is rarely what one wants."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +37,10 @@ class Forecast:
     """Of all checkpoints together."""
     device_bytes: float | None
     """Of the device that was asked about."""
+    node: tuple[str, float]
+    """When a node with all workers on it holds most in its memory, beside GPUs, and bytes."""
+    adapter_bytes: int | None
+    """Of the file with an adapter's weights; None for a full training."""
     notes: tuple[str, ...]
     """What to know or change."""
 
@@ -88,7 +89,9 @@ def forecast_for(
         checkpoint_bytes=checkpoints
         * checkpoint_bytes(spec, shape, learned, WIDTH[spec.base_model.dtype]),
         device_bytes=device,
-        notes=tuple(_notes(spec, shape, moments, device)),
+        node=node_memory(spec.resources.workers, moments),
+        adapter_bytes=adapter_file_bytes(spec, shape),
+        notes=tuple(notes_of(spec, shape, moments, device)),
     )
 
 
@@ -104,36 +107,3 @@ def flops_per_token(spec: RunSpec, shape: Architecture) -> float:
     passes = 2 + (spec.method.kind == "full") + spec.train.gradient_checkpointing
     learns_head = spec.method.kind == "lora" and "lm_head" in spec.method.modules_to_save
     return 2.0 * (passes * weights + (head if learns_head else 0))
-
-
-def _notes(
-    spec: RunSpec, shape: Architecture, moments: tuple[Moment, ...], device: float | None
-) -> Iterator[str]:
-    count, resources = count_base(shape).total, spec.resources
-    if shape.listed is not None:
-        yield (
-            "the base model's type is not in the tested list: it is tried on a random small copy "
-            "before anything is trained or served; its parameters are counted by its files, and "
-            "its activations are an estimate"
-        )
-    if resources.fewest_workers < resources.workers:
-        yield (
-            f"memory is planned for whichever number of workers, {resources.fewest_workers} to "
-            f"{resources.workers}, takes most"
-        )
-    if spec.method.kind == "full" and count > FULL_TRAINING_LIMIT:
-        yield (
-            f"method.kind is full on {count / 1e9:.1f}B parameters; above 1B an adapter learns "
-            "about as well for a hundredth of the memory; use method.kind: lora"
-        )
-    peak, step = largest(moments), next(m for m in moments if m.name == "step")
-    if peak is not step:
-        yield (
-            f"memory peaks at {peak.name}: {peak.device_total / GIB:.1f} GiB against "
-            f"{step.device_total / GIB:.1f} GiB of a step"
-        )
-    missing = 0.0 if device is None else peak.device_total - device
-    if missing > 0:
-        remedy = nearest_that_fits(spec, shape, device or 0.0)
-        needs = f"a worker needs {missing / GIB:.1f} GiB more than its device has"
-        yield f"{needs}; {remedy or 'no setting of this spec fits; use a smaller base model'}"

@@ -15,6 +15,7 @@ from loray.models.adapter_files import (
     check_adapter_folder,
     copy_adapter_folder,
 )
+from loray.models.adapter_import import is_same_place
 from loray.registry.blobs import Blobs, copy_blob, put_bytes, read_bytes, scratch_folder
 from loray.registry.names import check_name
 from loray.registry.private import make_private, private_folder
@@ -57,7 +58,7 @@ def check_base(named: str | None, wanted: str) -> None:
     Raises:
         AdapterError: they differ, or the adapter names a URL.
     """
-    if named is not None and ("://" in named or named != wanted):
+    if named is not None and not is_same_place(named, wanted):
         raise AdapterError(
             f"adapter_config.json names the base model {ascii(named)[:200]}, the registry was told "
             f"{ascii(wanted)[:200]}; register it for the base it was trained on, "

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from loray.models.adapter_files import adapter_digest, check_adapter_folder
+from loray.models.adapter_import import ImportTerms
 from loray.registry import audit, exchange, lookup
 from loray.registry.aliases import Move, check_adapter, move_alias, previous_version
 from loray.registry.blobs import Blobs, open_blobs, scratch_folder
@@ -19,6 +19,7 @@ from loray.registry.commit import commit
 from loray.registry.database import Database
 from loray.registry.events import new_operation
 from loray.registry.exchange import Layout
+from loray.registry.imports import base_on_disk, import_adapter
 from loray.registry.ledger import Lease
 from loray.registry.names import CHAMPION, check_alias, check_key, check_name
 from loray.registry.queries import Queries
@@ -121,6 +122,8 @@ class Registry(Queries):
     ) -> Version:
         """Add an adapter that PEFT saved elsewhere, in state `registered`, after the closed check.
 
+        Its modules are compared with the base's where that is on this disk.
+
         Args:
             base_model: what the adapter's config names; its word is not taken for it.
             base_digest: SHA-256 over the files of the base model that it was trained on.
@@ -131,9 +134,10 @@ class Registry(Queries):
             NameRefusedError: the name is of a form that the registry cannot hold.
         """
         lineage = Lineage(base_model=base_model, base_digest=base_digest)
-        check_adapter_folder(folder)
-        key = idempotency_key or f"import:{name}:{base_digest}:{adapter_digest(folder)}"[:200]
-        return self.register(name, folder, idempotency_key=key, lineage=lineage, scores={})
+        terms = ImportTerms(base_model=base_model, base=base_on_disk(base_model, base_digest))
+        return import_adapter(
+            self.add, name, folder, lineage=lineage, terms=terms, idempotency_key=idempotency_key
+        ).version
 
     def set_state(
         self, version: Version, state: State, *, reason: str = "", who: str | None = None

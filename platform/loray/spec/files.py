@@ -49,11 +49,7 @@ def _check_base_model(base_model: BaseModelSpec) -> Iterator[Finding]:
                 "identity; remove the revision",
             )
         if not (folder / "config.json").is_file():
-            yield Finding(
-                "base_model.path",
-                f"found the folder {base_model.path} without a config.json; wanted a model as "
-                "transformers saves it; correct the path",
-            )
+            yield Finding("base_model.path", _what_instead(folder))
     elif base_model.revision is None or not _HUB_ID.fullmatch(base_model.path):
         yield Finding(
             "base_model.path",
@@ -66,6 +62,23 @@ def _check_base_model(base_model: BaseModelSpec) -> Iterator[Finding]:
             f"found {base_model.revision[:60]!r}; wanted a full commit of 40 hex digits, since "
             "branches and tags move; copy it from the model's history on the hub",
         )
+
+
+def _what_instead(folder: Path) -> str:
+    """What a folder without a config.json holds, and what to do."""
+    found = f"found the folder {folder} without a config.json"
+    wanted = "wanted a model as transformers saves it"
+    if (folder / "adapter_config.json").is_file():
+        return (
+            f"{found}: it holds an adapter (adapter_config.json); {wanted}; name the base that it "
+            "was trained on, and take the adapter in with `loray registry import`"
+        )
+    inner = sorted(path.parent.name for path in folder.glob("*/config.json"))
+    if inner:
+        return f"{found}, but its folders {', '.join(inner[:3])} have one; {wanted}; name that one"
+    if any(folder.glob("*.gguf")):
+        return f"{found}, only GGUF files; {wanted}; fetch the model that they were made from"
+    return f"{found}; {wanted}; correct the path"
 
 
 def _check_source(at: str, source: Source) -> Iterator[Finding]:

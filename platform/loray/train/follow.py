@@ -18,6 +18,7 @@ from loray.machines.room import (
     workers_wanted,
 )
 from loray.spec.run import ResourceSpec
+from loray.train.pace import Pace
 
 PROGRESS_SECONDS = 2.0
 Report = Callable[[str], None]
@@ -147,6 +148,7 @@ class _Teller:
         self._steps = steps
         self._wanted = self._workers = workers
         self._seen = self._told = self._groups = 0
+        self._pace = Pace(steps)
 
     def tell_groups(self) -> None:
         """How many workers there are, where that changed."""
@@ -167,4 +169,6 @@ class _Teller:
         latest = ray.get(self._progress.latest.remote())
         if latest is not None and latest[0] != self._seen:
             self._seen, loss, speed = latest
-            self._report(f"step {self._seen}/{self._steps}  loss {loss:.3f}  {speed:,.0f} tokens/s")
+            left = self._pace.left(self._seen, time.monotonic())
+            line = f"step {self._seen}/{self._steps}  loss {loss:.3f}  {speed:,.0f} tokens/s"
+            self._report(f"{line}  {left}".rstrip())

@@ -1,0 +1,136 @@
+"""What is wrong with a base model's `config.json`, all of it at once."""
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from loray.errors import ModelError
+from loray.models.support import TESTED, support_of
+from loray.planner.architecture import Architecture
+from loray.planner.configs import architecture_of
+
+Config = Mapping[str, Any]
+
+LARGEST = 1 << 24
+"""No model has a size, or a number of layers or tokens, beyond it."""
+_SIZES = (
+    "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size",
+)  # fmt: skip
+_MAY_LACK = ("num_key_value_heads", "head_dim", "max_position_embeddings")
+_STORED = ("float32", "float16", "bfloat16", "float64")
+_CAUSAL = ("ForCausalLM", "LMHeadModel", "Model")
+"""Ends of names of classes whose files are a decoder, with a head or without."""
+
+
+def config_faults(config: Config, folder: Path) -> Iterator[str]:
+    """Why a base cannot be used, from its config alone: found; wanted; what to do."""
+    support = support_of(config)
+    if not (support.trainable and support.servable):
+        yield (
+            f"found a base model of type {config.get('model_type')!a}, which loray can neither "
+            f"train nor serve: {'; '.join(support.reasons)}; use one of {', '.join(TESTED)}"
+        )
+        return  # its other numbers have names of their own
+    yield from _class_faults(config)
+    yield from _quantization_faults(config)
+    sizes = list(_size_faults(config))
+    yield from sizes
+    if not sizes:
+        yield from _relation_faults(config)
+    yield from _token_faults(config)
+    stored = config.get("dtype", config.get("torch_dtype"))
+    if stored is not None and stored not in _STORED:
+        yield (
+            f"{folder}/config.json says dtype {stored!a}; wanted one of {', '.join(_STORED)}; "
+            "fetch the model again"
+        )
+
+
+def shape_of(config: Config) -> Architecture | None:
+    """The shape of a config that `config_faults` found nothing in; None where it is not counted."""
+    try:
+        return architecture_of(config)
+    except (ModelError, KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+
+
+def _class_faults(config: Config) -> Iterator[str]:
+    names = config.get("architectures")
+    if names is None or names == []:
+        return
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        yield "config.json has architectures that are not a list of names; fetch the model again"
+    elif not any(name.endswith(_CAUSAL) for name in names):
+        yield (
+            f"found a {names[0]} (architectures in config.json); wanted a causal language model, "
+            "such as LlamaForCausalLM; a classifier's or embedder's files have no output "
+            "projection to learn text with; use the model that it was made from"
+        )
+
+
+def _quantization_faults(config: Config) -> Iterator[str]:
+    given = config.get("quantization_config")
+    if given is None:
+        return
+    kind = given.get("quant_method", "unknown") if isinstance(given, Mapping) else "unknown"
+    yield (
+        f"its weights are quantized already ({kind!a}, quantization_config in config.json); wanted "
+        "plain ones; name the model that it was quantized from, with base_model.quantization: nf4 "
+        "to hold it in 4 bits"
+    )
+
+
+def _size_faults(config: Config) -> Iterator[str]:
+    for name in (*_SIZES, *_MAY_LACK):
+        value = config.get(name)
+        if value is None:
+            if name in _SIZES:
+                yield f"config.json lacks {name}; fetch the model again"
+        elif type(value) is not int or not 1 <= value <= LARGEST:
+            yield (
+                f"config.json has {name} {value!a:.40}; wanted a whole number from 1 to "
+                f"{LARGEST:,}; fetch the model again"
+            )
+    for name in ("rms_norm_eps", "rope_theta"):
+        value = config.get(name)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if value is not None and not (is_number and math.isfinite(value) and value > 0):
+            yield f"config.json has {name} {value!a:.40}; wanted a number above 0; fetch it again"
+
+
+def _relation_faults(config: Config) -> Iterator[str]:
+    heads, hidden = config["num_attention_heads"], config["hidden_size"]
+    pairs = config.get("num_key_value_heads") or heads
+    if heads % pairs:
+        yield (
+            f"config.json has {heads} num_attention_heads and {pairs} num_key_value_heads; wanted "
+            "a multiple; fetch the model again"
+        )
+    size = config.get("head_dim")
+    if size is None and hidden % heads:
+        yield (
+            f"config.json has hidden_size {hidden}, which {heads} heads do not divide, and no "
+            "head_dim; fetch the model again"
+        )
+    if (size or hidden // heads) % 2:
+        yield (
+            f"config.json has heads of size {size or hidden // heads}; rotary embeddings need an "
+            "even one; fetch the model again"
+        )
+
+
+def _token_faults(config: Config) -> Iterator[str]:
+    vocabulary = config.get("vocab_size")
+    if type(vocabulary) is not int or vocabulary < 1:
+        return
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        given = config.get(name)
+        least = -vocabulary if name == "pad_token_id" else 0  # Llama's first files have a pad of -1
+        for value in given if isinstance(given, list) else [given]:
+            if value is not None and (type(value) is not int or not least <= value < vocabulary):
+                yield (
+                    f"config.json has {name} {value!a:.40}, beyond the {vocabulary} rows of the "
+                    "embedding (vocab_size); wanted an id below; correct it, or fetch the model "
+                    "again"
+                )

@@ -1,0 +1,112 @@
+"""What is wrong with a base model's weights, from the headers of its files alone.
+
+`H` hidden size, `V` vocabulary.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from loray.models.base_modules import EMBEDDING, HEAD, PREFIX, with_prefix
+from loray.models.base_weights import NUMBER_BYTES, BaseTensor
+from loray.planner.architecture import Architecture
+
+_SHOWN = 3
+_LIKE_LLAMA = ("input_layernorm", "post_attention_layernorm")
+_SAMPLE_BYTES = 1 << 20
+_EMBEDDING_NAME, _HEAD_NAME = f"{PREFIX}{EMBEDDING}.weight", f"{HEAD}.weight"
+
+
+def weight_faults(
+    tensors: Mapping[str, BaseTensor], shape: Architecture, *, norms: bool
+) -> Iterator[str]:
+    """Weights that are missing, of another shape or type, or beyond what the config says.
+
+    Args:
+        norms: whether the norms of the layers have Llama's names.
+    """
+    named = {with_prefix(name, tensors): tensor for name, tensor in tensors.items()}
+    wanted = expected(shape, norms=norms)
+    missing = sorted(wanted.keys() - named.keys())
+    if missing:
+        yield (
+            f"its files lack {_some(missing)}; wanted every weight of the model; fetch or save it "
+            "again"
+        )
+    yield from _shape_faults(named, wanted)
+    yield from _type_faults(named)
+    beyond = [name for name in named if name.startswith(f"{PREFIX}layers.{shape.layers}.")]
+    if beyond:
+        yield (
+            f"its files hold {beyond[0]}, but config.json has {shape.layers} layers "
+            "(num_hidden_layers), 0 to "
+            f"{shape.layers - 1}: the last ones would be left out; correct config.json"
+        )
+    if shape.is_tied:
+        yield from _tie_faults(named)
+
+
+def expected(shape: Architecture, *, norms: bool) -> dict[str, tuple[int, ...]]:
+    """Names and shapes (outputs, inputs) of the weights that a model of this shape must have."""
+    found: dict[str, tuple[int, ...]] = {_EMBEDDING_NAME: (shape.vocabulary, shape.hidden)}
+    if not shape.is_tied:
+        found[_HEAD_NAME] = (shape.vocabulary, shape.hidden)
+    found[f"{PREFIX}norm.weight"] = (shape.hidden,)
+    for layer in shape.layer_numbers:
+        for name, (inputs, outputs) in shape.linear_shapes.items():
+            module = shape.module_name(layer, name)
+            found[f"{module}.weight"] = (outputs, inputs)
+            if name in shape.biased:
+                found[f"{module}.bias"] = (outputs,)
+        if norms:
+            of_layer = f"{PREFIX}layers.{layer}."
+            found |= {f"{of_layer}{norm}.weight": (shape.hidden,) for norm in _LIKE_LLAMA}
+    return found
+
+
+def _shape_faults(
+    named: Mapping[str, BaseTensor], wanted: Mapping[str, tuple[int, ...]]
+) -> Iterator[str]:
+    wrong = [n for n, size in wanted.items() if n in named and named[n].shape != size]
+    if wrong:
+        name = wrong[0]
+        more = f" ({len(wrong) - 1} more are of other shapes, too)" if len(wrong) > 1 else ""
+        yield (
+            f"{named[name].path.name} holds {name} of shape {named[name].shape}; config.json wants "
+            f"{wanted[name]}{more}; fetch both again, or correct config.json"
+        )
+
+
+def _type_faults(named: Mapping[str, BaseTensor]) -> Iterator[str]:
+    odd = sorted(name for name, tensor in named.items() if tensor.dtype not in NUMBER_BYTES)
+    weights = [name for name in odd if not name.endswith(("inv_freq", "masked_bias", ".bias"))]
+    if weights:
+        first = named[weights[0]]
+        yield (
+            f"{first.path.name} holds {weights[0]} as {first.dtype} ({len(weights)} weights are "
+            f"such); wanted {', '.join(NUMBER_BYTES)}; name the model that it was quantized from"
+        )
+
+
+def _tie_faults(named: Mapping[str, BaseTensor]) -> Iterator[str]:
+    """An output projection of its own that transformers would leave out without a word."""
+    head, embedding = named.get(_HEAD_NAME), named.get(_EMBEDDING_NAME)
+    if head is None or embedding is None:
+        return
+    same = (head.shape, head.dtype) == (embedding.shape, embedding.dtype)
+    if not same or _sample(head) != _sample(embedding):
+        yield (
+            f"config.json says tie_word_embeddings, but {head.path.name} holds a {_HEAD_NAME} "
+            "that differs from the embedding: it would be left out; set tie_word_embeddings to "
+            "false in config.json, or fetch the model again"
+        )
+
+
+def _sample(tensor: BaseTensor) -> bytes:
+    with Path(tensor.path).open("rb") as stream:
+        stream.seek(tensor.start)
+        return stream.read(min(_SAMPLE_BYTES, NUMBER_BYTES.get(tensor.dtype, 1) * tensor.shape[0]))
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,83 @@
+"""The one look at a base model before anything starts: its config, weights and tokenizer.
+
+`loray validate`, `plan`, `apply`, `registry import`, `serve` and a training worker ask it. It reads
+JSON files and the headers of weights, and needs neither torch nor Ray.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from loray.errors import ModelError
+from loray.models.base_weights import read_base_weights
+from loray.models.support import support_of
+from loray.planner.base_config import Config, config_faults, shape_of
+from loray.planner.base_shapes import weight_faults
+from loray.planner.base_tokens import token_findings
+from loray.planner.configs import config_path, read_config
+from loray.spec.train import BaseModelSpec
+
+_OTHER_NORMS = ("olmo2", "cohere", "cohere2")
+"""Types whose layers lack one of the norms that Llama's have."""
+
+
+@dataclass
+class BaseProbe:
+    """What was found out about a base model."""
+
+    faults: list[str] = field(default_factory=list)
+    """Why it cannot be used: found; wanted; what to do."""
+    notes: list[str] = field(default_factory=list)
+    """What to know of it."""
+    positions: int | None = None
+    """Positions that it was made for (`max_position_embeddings`); None where it says nothing."""
+
+
+def probe_base(model: BaseModelSpec) -> BaseProbe:
+    """Look at a base model that is on this disk; of another one nothing is said."""
+    path = config_path(model)
+    return probe_folder(path.parent) if path.is_file() else BaseProbe()
+
+
+def probe_folder(folder: Path, *, with_tokenizer: bool = True) -> BaseProbe:
+    """Look at the base model in `folder`, which has a `config.json`.
+
+    Args:
+        with_tokenizer: whether its tokenizer is looked at, which an adapter's import does not need.
+    """
+    found = BaseProbe()
+    config: Config = {}
+    try:
+        config = read_config(folder / "config.json")
+    except ModelError as error:
+        found.faults.append(str(error))
+    else:
+        found.faults += config_faults(config, folder)
+    is_sound = not found.faults
+    weights = read_base_weights(folder)
+    found.faults += weights.faults
+    shape = shape_of(config) if is_sound and support_of(config).is_tested else None
+    if shape is not None and not weights.faults:
+        norms = config.get("model_type") not in _OTHER_NORMS
+        found.faults += weight_faults(weights.tensors, shape, norms=norms)
+    rows = config.get("vocab_size")
+    if type(rows) is int and rows > 0 and with_tokenizer:
+        tokens = token_findings(folder, rows)
+        found.faults += tokens.faults
+        found.notes += tokens.notes
+    positions = config.get("max_position_embeddings")
+    found.positions = positions if type(positions) is int else None
+    return found
+
+
+def check_base(model: BaseModelSpec, *, with_tokenizer: bool = True) -> None:
+    """The same, for who cannot go on without.
+
+    Raises:
+        ModelError: names every fault.
+    """
+    path = config_path(model)
+    if not path.is_file():
+        return
+    faults = probe_folder(path.parent, with_tokenizer=with_tokenizer).faults
+    if faults:
+        raise ModelError(f"the base model {model.path} cannot be used: {'; '.join(faults)}")
