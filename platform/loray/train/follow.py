@@ -63,7 +63,7 @@ def followed(
                 teller.tell_diagnoses()
                 if not is_over:
                     teller.tell_step()
-                    found.given_up = watch.look()
+                    found.given_up = found.given_up or watch.look()
 
     thread = threading.Thread(target=follow, name="train-progress", daemon=True)
     thread.start()
@@ -101,8 +101,7 @@ class _Watch:
         for why in whys:
             self._restarts += 1
             self._report(
-                f"workers begin again from the last checkpoint, for the {self._restarts}. time "
-                f"(resources.max_failures is {self._most}): {why}"
+                f"restart {self._restarts} of at most {self._most}, from the last checkpoint: {why}"
             )
 
     def look(self) -> str | None:

@@ -76,6 +76,8 @@ def _give_notice(task: WorkerTask, error: Exception) -> None:
         what = "out of memory"
         advice = "`loray plan SPEC` says what takes how much and, with --device, what to change"
         ray.get(task.progress.meet.remote(worker, what, text, what=what, advice=advice))
+    elif is_of_a_peer(error):
+        return  # whoever died may die again, up to `resources.max_failures` times
     elif may_pass(error):
         ray.get(task.progress.meet.remote(worker, mark_of(error), text))
     else:
@@ -107,6 +109,11 @@ def may_pass(error: Exception) -> bool:
     if isinstance(error, (dist.DistError, ConnectionError, TimeoutError, RayError)):
         return not isinstance(error, RayTaskError)
     return isinstance(error, RuntimeError) and _OF_A_PEER.search(str(error)) is not None
+
+
+def is_of_a_peer(error: Exception) -> bool:
+    """Whether it only says that another worker is gone."""
+    return re.search(r"connection (?:closed|reset) by peer", str(error), re.IGNORECASE) is not None
 
 
 def is_out_of_memory(error: Exception) -> bool:
