@@ -86,7 +86,7 @@ def _give_notice(task: WorkerTask, error: Exception) -> None:
 
 def error_in_words(error: Exception) -> str:
     """The error's kind and message, and its cause's; without the frames that torch appends."""
-    if isinstance(error, OSError) and (full := full_disk_words(error)) is not None:
+    if (full := full_disk_words(error)) is not None:
         return full
     own = str(error).split("\nException raised from")[0].strip()[:MAX_CHARS]
     text = f"{type(error).__name__}: {own}" if own else type(error).__name__
