@@ -20,6 +20,7 @@ from loray.machines.room import (
 from loray.spec.run import ResourceSpec
 
 PROGRESS_SECONDS = 2.0
+ABORT_SECONDS = 15.0
 Report = Callable[[str], None]
 
 
@@ -107,7 +108,7 @@ class _Watch:
     def look(self) -> str | None:
         """What to say when the run was ended, because it waited for too long."""
         if ray.get(self._progress.failure.remote()) is not None:
-            self.end_run()  # or Ray would start all workers again, only to see them leave
+            self.end_run(ABORT_SECONDS)  # or Ray would start all workers again, to see them leave
             return None
         now, is_running = time.monotonic(), ray.get(self._progress.control.remote())[1]
         if is_running and not self._is_running:
@@ -123,12 +124,21 @@ class _Watch:
             self._report(waiting_words(self._wanted, now - self._began, self._limit))
         return None
 
-    def end_run(self) -> None:
-        """Kill Ray Train's controller; its workers, and its claims on the cluster, go with it."""
+    def end_run(self, patience: float = 0.0) -> None:
+        """End Ray Train's controller, and its workers with it.
+
+        Args:
+            patience: seconds that it has to give back what it holds in the cluster by itself, for
+                a run that comes after this one; otherwise Ray does so when the driver ends.
+        """
         with contextlib.suppress(ray.exceptions.RayError):
             controller = ray.get(self._progress.control.remote(), timeout=PROGRESS_SECONDS)[0]
-            if controller is not None:
-                ray.kill(controller)
+            if controller is None:
+                return
+            with contextlib.suppress(ray.exceptions.RayError):  # it ends in the middle of this call
+                if patience:
+                    ray.get(controller.abort.remote(), timeout=patience)
+            ray.kill(controller)
 
 
 class _Teller:
