@@ -10,6 +10,7 @@ import ray
 from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.execution.callback import ControllerCallback
 
+from loray.errors import TrainingError
 from loray.pages.visible import one_line
 from loray.train.task import is_of_a_peer
 
@@ -28,6 +29,16 @@ class ToldController(ControllerCallback):
         """Leave the controller's handle: whoever has it can end the run."""
         handle = ray.get_runtime_context().current_actor
         self._progress.controlled_by.remote(handle)
+
+    def before_controller_execute_failure_decision(self, failure_decision: Any) -> None:  # noqa: ANN401, ARG002
+        """End the run where a worker has said that another try would only repeat its error.
+
+        Raises:
+            TrainingError: it has; Ray shuts down in order and starts no workers again.
+        """
+        failure = ray.get(self._progress.failure.remote())
+        if failure is not None:
+            raise TrainingError(failure)
 
     def after_controller_state_update(self, previous_state: Any, current_state: Any) -> None:  # noqa: ANN401, ARG002
         """Say whether there are workers, and why they begin again."""

@@ -20,7 +20,6 @@ from loray.machines.room import (
 from loray.spec.run import ResourceSpec
 
 PROGRESS_SECONDS = 2.0
-ABORT_SECONDS = 15.0
 Report = Callable[[str], None]
 
 
@@ -79,7 +78,7 @@ def followed(
 
 
 class _Watch:
-    """Ends a run that waits too long for its workers, or that a worker gave up."""
+    """Tells why workers start again, and ends a run that waits too long for them."""
 
     def __init__(
         self,
@@ -107,9 +106,6 @@ class _Watch:
 
     def look(self) -> str | None:
         """What to say when the run was ended, because it waited for too long."""
-        if ray.get(self._progress.failure.remote()) is not None:
-            self.end_run(ABORT_SECONDS)  # or Ray would start all workers again, to see them leave
-            return None
         now, is_running = time.monotonic(), ray.get(self._progress.control.remote())[1]
         if is_running and not self._is_running:
             self._report("the workers have started; they load the base")
@@ -124,21 +120,15 @@ class _Watch:
             self._report(waiting_words(self._wanted, now - self._began, self._limit))
         return None
 
-    def end_run(self, patience: float = 0.0) -> None:
-        """End Ray Train's controller, and its workers with it.
+    def end_run(self) -> None:
+        """Kill Ray Train's controller and its workers with it.
 
-        Args:
-            patience: seconds that it has to give back what it holds in the cluster by itself, for
-                a run that comes after this one; otherwise Ray does so when the driver ends.
+        What it holds in the cluster is free when Ray's cleaner comes by, or the driver ends.
         """
         with contextlib.suppress(ray.exceptions.RayError):
             controller = ray.get(self._progress.control.remote(), timeout=PROGRESS_SECONDS)[0]
-            if controller is None:
-                return
-            with contextlib.suppress(ray.exceptions.RayError):  # it ends in the middle of this call
-                if patience:
-                    ray.get(controller.abort.remote(), timeout=patience)
-            ray.kill(controller)
+            if controller is not None:
+                ray.kill(controller)
 
 
 class _Teller:
