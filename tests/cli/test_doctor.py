@@ -15,3 +15,17 @@ def test_rates_that_do_not_rise_are_refused(loray, workplace):
     assert "--lowest 0.1 must be below --highest 0.01" in said.err
     assert loray("doctor", "lr", "spec.yaml", "--steps", "3").code == Exit.WRONG_SPEC
     assert loray("doctor", "lr", "spec.yaml", "--highest", "0").code == Exit.WRONG_SPEC
+
+
+def test_diagnoses_that_were_cut_off_are_named(loray, workplace):
+    from loray.artifacts.diagnosis import DIAGNOSES_NAME
+    from loray.artifacts.store import Store
+    from loray.pipeline.plan import make_plan
+    from loray.spec.load import load_checked
+
+    stage = make_plan(load_checked("spec.yaml")).stages[1].stage
+    torn = Store("workspace").work_folder(stage) / DIAGNOSES_NAME
+    torn.write_text('{"kind": "failed", "st')
+    said = loray("doctor", "run", "spec.yaml")
+    assert said.code == 1
+    assert f"{torn} is damaged (JSONDecodeError); run `loray apply`" in said.err

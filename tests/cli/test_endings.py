@@ -19,12 +19,16 @@ def full() -> OSError:
 @pytest.mark.parametrize(
     ("error", "wanted"),
     [
-        (full(), "No space left on device: /shared/loray/manifest.json; free some space there"),
+        (
+            full(),
+            "the disk is full at /shared/loray/manifest.json (No space left on device); what was",
+        ),
         (OSError(errno.EROFS, "Read-only file system", "w"), "Read-only file system: w; mount it"),
         (PermissionError(errno.EACCES, "Permission denied", "w"), "Permission denied: w; let this"),
         (OSError(errno.ELOOP, "Too many levels of symbolic links"), "Too many levels of symbolic"),
         (RaySystemError("the raylet died"), "Ray failed: System error: the raylet died; run this"),
         (OutOfDiskError("Local disk is full"), "Ray failed: Local disk is full"),
+        (RuntimeError("I/O error: No space left on device"), "the disk is full (I/O error: No"),
         (ClusterError("no room"), "ClusterError: no room"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",

@@ -39,5 +39,10 @@ def test_a_disk_that_runs_full_is_told_from_other_errors() -> None:
     words = full_disk_words(caught.value)
     assert words is not None
     assert words.startswith("the disk is full (No space left on device)")
+    of_rust = RuntimeError(
+        "Error while serializing: I/O error: No space left on device (os error 28)"
+    )
+    assert "the disk is full (Error while serializing" in (full_disk_words(of_rust) or "")
+    assert full_disk_words(RuntimeError("shapes differ")) is None
     assert "at /some/file" in (full_disk_words(OSError(errno.EDQUOT, "x", "/some/file")) or "")
     assert full_disk_words(OSError(errno.EACCES, os.strerror(errno.EACCES))) is None

@@ -178,3 +178,27 @@ def test_a_run_goes_on_with_fewer_workers_and_takes_more_when_they_come(
     counts = [int(count) for count, _ in groupby(found, lambda line: line["workers"])]
     assert counts == [2, 1, 2]
     assert losses_of(found) == pytest.approx(losses_of(undisturbed), rel=TOLERANCE)
+
+
+def test_a_run_that_lost_a_node_for_good_says_so_and_ends(model: Path, tmp_path: Path) -> None:
+    write_tokens(tmp_path, pack(make_rows(640), per_sequence=16))
+    spec = make_spec(
+        model,
+        resources={"workers": 2, "start_seconds": 15},
+        base_model__quantization="none",
+        train__batch={"global_size": 8, "micro_size": 2},
+        train__steps=10 * STEPS,
+        train__checkpoint_every=10,
+    )
+    with ExitStack() as stack:
+        head, _ = stack.enter_context(started_head())
+        driver = stack.enter_context(driving(head, spec, tmp_path, tmp_path / "out"))
+        stack.enter_context(started_node(head, 1))
+        lost = stack.enter_context(started_node(head, 1, name="second", alive=3))
+        driver.go()
+        driver.wait_for(lambda: driver.has_committed(10))
+        kill_machine(lost)
+        assert driver.process.wait(DEADLINE_SECONDS) == 1
+    assert driver.has_told("restart 1 of at most 3, from the last checkpoint: ")
+    assert driver.has_told("ClusterError: found no room for 15 s; wanted 2 workers, each of 1 CPU")
+    assert driver.has_told("the cluster has {'CPU': 1.0, 'GPU': 0.0} on 2 node(s)")

@@ -35,10 +35,6 @@ def test_workers_that_never_start_are_waited_for_aloud_and_not_for_ever(
     assert text.startswith("found no room for 10 s; wanted 2 workers, each of 1 CPU(s) and 1 GPU")
     assert "the cluster has {'CPU': 4.0, 'GPU': 0.0} on 1 node(s)" in text
     assert "raise resources.start_seconds" in text
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and ray.available_resources().get("CPU") != 4.0:
-        time.sleep(0.2)
-    assert ray.available_resources()["CPU"] == 4.0, "nothing of it is left in the cluster"
 
 
 def test_weights_of_another_shape_end_the_run_at_once_with_the_cause(
@@ -59,4 +55,30 @@ def test_weights_of_another_shape_end_the_run_at_once_with_the_cause(
             tmp_path / "out", make_spec(cut), f"{tmp_path}/tokens", attempt=1, report=said.append
         )
     assert "Output truncated" not in str(told.value)
-    assert not any("begin again" in line for line in said)
+    assert not any(line.startswith("restart") for line in said)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and ray.available_resources().get("CPU") != 4.0:
+        time.sleep(0.2)
+    assert ray.available_resources()["CPU"] == 4.0, "nothing of it is left in the cluster"
+
+
+def test_a_damaged_checkpoint_costs_some_steps_and_no_result(model: Path, tmp_path: Path) -> None:
+    from loray.train.run import train_to
+
+    def train(attempt: int) -> tuple[bytes, list[str]]:
+        said: list[str] = []
+        found = train_to(
+            out, make_spec(model), f"{tmp_path}/tokens", attempt=attempt, report=said.append
+        )
+        assert found["steps"] == 8
+        return (out / "checkpoints/step-000008/adapter_model.safetensors").read_bytes(), said
+
+    write_tokens(tmp_path, make_rows(8))
+    out = tmp_path / "out"
+    whole, _ = train(attempt=1)
+    (out / "attempts/attempt-0001/step-000008/state.safetensors").write_bytes(b"")
+    again, said = train(attempt=2)
+    assert again == whole
+    (told,) = [line for line in said if "damaged" in line]
+    assert told.startswith("step 4: damaged checkpoint: the checkpoint of step 8 is damaged")
+    assert told.endswith("; went on from step 4")

@@ -8,7 +8,7 @@ import click
 
 from loray.cli.options import json_option, set_option, spec_argument
 from loray.cli.output import complain, emit_json, say, show_table
-from loray.errors import TrainingError
+from loray.errors import ArtifactError, TrainingError
 
 if TYPE_CHECKING:
     from loray.artifacts.diagnosis import Diagnosis
@@ -123,7 +123,13 @@ def _diagnoses_of(run: "RunSpec") -> "list[Diagnosis]":
     checkpoints = CheckpointStore(str(work / "attempts"))
     latest = checkpoints.committed()[-1:]
     if (work / DIAGNOSES_NAME).is_file():  # it failed, and said so
-        return from_lines((work / DIAGNOSES_NAME).read_text(encoding="utf-8"))
+        try:
+            return from_lines((work / DIAGNOSES_NAME).read_text(encoding="utf-8"))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ArtifactError(
+                f"{work / DIAGNOSES_NAME} is damaged ({type(error).__name__}); run `loray apply`, "
+                "which goes on with the training and writes it again"
+            ) from error
     if not latest:
         raise TrainingError(f"no training of {run.name} has left a checkpoint; run: loray apply")
     state = GuardState.from_json(checkpoints.read(latest[0], GUARD_NAME).decode())

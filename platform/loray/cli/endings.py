@@ -9,13 +9,12 @@ import click
 from loray.cli.exits import Exit, exit_for
 from loray.cli.output import complain, emit_json
 from loray.errors import LorayError, SpecError
+from loray.machines.disk import full_disk_words
 from loray.spec.faults import Fault
 
 MAX_CHARS = 600
 """Of a library's own message."""
 REMEDIES = {
-    errno.ENOSPC: "free some space there and run this again",
-    errno.EDQUOT: "free some of the quota and run this again",
     errno.EROFS: "mount it writable, or set storage.root to a place that can be written",
     errno.EACCES: "let this user read and write there, or name another place",
     errno.EPERM: "let this user do that, or name another place",
@@ -57,6 +56,8 @@ def end_with(error: BaseException, *, as_json: bool = False) -> int:
 
 def _of_others(error: BaseException) -> str | None:
     """What to say of what is neither an error of ours nor a fault in the code; else None."""
+    if (full := full_disk_words(error)) is not None:
+        return full
     match error:
         case ModuleNotFoundError(name=str(module)) if module.partition(".")[0] != "loray":
             return f"found no module {module}; this verb needs it; pip install 'loray[all]'"

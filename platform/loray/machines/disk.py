@@ -1,15 +1,18 @@
 """The disk that a run writes to: can it be written, and is anything left of it."""
 
 import errno
+import re
 import shutil
 import tempfile
 from pathlib import Path
 
 from loray.errors import ArtifactError
+from loray.pages.visible import one_line
 
 LEAST_BYTES = 64 * 2**20
 """With less free nothing is started: the smallest run writes some megabytes of logs and state."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL_TEXT = re.compile(r"No space left on device|StorageFull|Disk quota exceeded")
 
 
 def refuse_unwritable(folder: Path) -> None:
@@ -37,12 +40,17 @@ def refuse_unwritable(folder: Path) -> None:
         )
 
 
-def full_disk_words(error: OSError) -> str | None:
-    """What to say of a disk that ran full in the middle of a run; None of other errors."""
-    if error.errno not in FULL:
+def full_disk_words(error: BaseException) -> str | None:
+    """What to say of a disk that ran full in the middle of a run; None of other errors.
+
+    Libraries in other languages raise errors of their own, whose text alone tells.
+    """
+    number, place = getattr(error, "errno", None), getattr(error, "filename", None)
+    if number not in FULL and _FULL_TEXT.search(str(error)) is None:
         return None
-    place = f" at {error.filename}" if error.filename else ""
+    where = f" at {place}" if place else ""
+    what = getattr(error, "strerror", None) or one_line(str(error), longest=200)
     return (
-        f"the disk is full{place} ({error.strerror or error}); what was committed is safe; free "
-        "some space there and apply again to continue"
+        f"the disk is full{where} ({what}); what was committed is safe; free some space there and "
+        "run this again to continue"
     )

@@ -10,7 +10,9 @@ import ray
 from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.execution.callback import ControllerCallback
 
+from loray.errors import TrainingError
 from loray.pages.visible import one_line
+from loray.train.task import is_of_a_peer
 
 RUNNING = "RunningState"
 RESTARTING = "RestartingState"
@@ -28,6 +30,16 @@ class ToldController(ControllerCallback):
         handle = ray.get_runtime_context().current_actor
         self._progress.controlled_by.remote(handle)
 
+    def before_controller_execute_failure_decision(self, failure_decision: Any) -> None:  # noqa: ANN401, ARG002
+        """End the run where a worker has said that another try would only repeat its error.
+
+        Raises:
+            TrainingError: it has; Ray shuts down in order and starts no workers again.
+        """
+        failure = ray.get(self._progress.failure.remote())
+        if failure is not None:
+            raise TrainingError(failure)
+
     def after_controller_state_update(self, previous_state: Any, current_state: Any) -> None:  # noqa: ANN401, ARG002
         """Say whether there are workers, and why they begin again."""
         name = type(current_state).__name__
@@ -44,18 +56,12 @@ class Trainer(TorchTrainer):
         """Do nothing."""
 
 
-def cause_of(error: BaseException) -> str:
+def cause_of(error: Exception) -> str:
     """What the workers died of, in one line, without Ray's frames around it."""
-    failures: dict[int, BaseException] = getattr(error, "worker_failures", None) or {}
+    failures: dict[int, Exception] = getattr(error, "worker_failures", None) or {}
     if not failures:
         inner = getattr(error, "controller_failure", error)
         return one_line(str(inner), longest=MAX_CHARS)
-    worker, first = min(failures.items(), key=lambda each: (_is_of_a_peer(each[1]), each[0]))
+    worker, first = min(failures.items(), key=lambda each: (is_of_a_peer(each[1]), each[0]))
     inner = getattr(first, "_base_exc", first)
     return one_line(f"worker {worker}: {type(inner).__name__}: {inner}", longest=MAX_CHARS)
-
-
-def _is_of_a_peer(error: BaseException) -> bool:
-    """Whether it only says that another worker is gone."""
-    text = str(error).lower()
-    return "connection closed by peer" in text or "connection reset by peer" in text

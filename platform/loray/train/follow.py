@@ -64,7 +64,7 @@ def followed(
                 teller.tell_diagnoses()
                 if not is_over:
                     teller.tell_step()
-                    found.given_up = watch.look()
+                    found.given_up = found.given_up or watch.look()
 
     thread = threading.Thread(target=follow, name="train-progress", daemon=True)
     thread.start()
@@ -79,7 +79,7 @@ def followed(
 
 
 class _Watch:
-    """Ends a run that waits too long for its workers, or that a worker gave up."""
+    """Tells why workers start again, and ends a run that waits too long for them."""
 
     def __init__(
         self,
@@ -102,15 +102,11 @@ class _Watch:
         for why in whys:
             self._restarts += 1
             self._report(
-                f"workers begin again from the last checkpoint, for the {self._restarts}. time "
-                f"(resources.max_failures is {self._most}): {why}"
+                f"restart {self._restarts} of at most {self._most}, from the last checkpoint: {why}"
             )
 
     def look(self) -> str | None:
         """What to say when the run was ended, because it waited for too long."""
-        if ray.get(self._progress.failure.remote()) is not None:
-            self.end_run()  # or Ray would start all workers again, only to see them leave
-            return None
         now, is_running = time.monotonic(), ray.get(self._progress.control.remote())[1]
         if is_running and not self._is_running:
             self._report("the workers have started; they load the base")
@@ -126,7 +122,10 @@ class _Watch:
         return None
 
     def end_run(self) -> None:
-        """Kill Ray Train's controller; its workers, and its claims on the cluster, go with it."""
+        """Kill Ray Train's controller and its workers with it.
+
+        What it holds in the cluster is free when Ray's cleaner comes by, or the driver ends.
+        """
         with contextlib.suppress(ray.exceptions.RayError):
             controller = ray.get(self._progress.control.remote(), timeout=PROGRESS_SECONDS)[0]
             if controller is not None:

@@ -116,9 +116,11 @@ def write_failure(out: Path, progress: Any, failure: str, *, dataset: str) -> No
     latest = ray.get(progress.latest.remote())
     done = "the run ended; apply again once its cause is mended"
     found.append(Diagnosis("failed", 0 if latest is None else latest[0], failure, done))
+    path = out / DIAGNOSES_NAME
     try:
-        (out / DIAGNOSES_NAME).write_text(to_lines(with_places(found, dataset)), encoding="utf-8")
+        path.write_text(to_lines(with_places(found, dataset)), encoding="utf-8")
     except OSError as error:
+        path.unlink(missing_ok=True)
         log.warning("the diagnoses were not kept: %s", error)
 
 

@@ -76,6 +76,8 @@ def _give_notice(task: WorkerTask, error: Exception) -> None:
         what = "out of memory"
         advice = "`loray plan SPEC` says what takes how much and, with --device, what to change"
         ray.get(task.progress.meet.remote(worker, what, text, what=what, advice=advice))
+    elif is_of_a_peer(error):
+        return  # whoever died may die again, up to `resources.max_failures` times
     elif may_pass(error):
         ray.get(task.progress.meet.remote(worker, mark_of(error), text))
     else:
@@ -84,7 +86,7 @@ def _give_notice(task: WorkerTask, error: Exception) -> None:
 
 def error_in_words(error: Exception) -> str:
     """The error's kind and message, and its cause's; without the frames that torch appends."""
-    if isinstance(error, OSError) and (full := full_disk_words(error)) is not None:
+    if (full := full_disk_words(error)) is not None:
         return full
     own = str(error).split("\nException raised from")[0].strip()[:MAX_CHARS]
     text = f"{type(error).__name__}: {own}" if own else type(error).__name__
@@ -107,6 +109,11 @@ def may_pass(error: Exception) -> bool:
     if isinstance(error, (dist.DistError, ConnectionError, TimeoutError, RayError)):
         return not isinstance(error, RayTaskError)
     return isinstance(error, RuntimeError) and _OF_A_PEER.search(str(error)) is not None
+
+
+def is_of_a_peer(error: Exception) -> bool:
+    """Whether it only says that another worker is gone."""
+    return re.search(r"connection (?:closed|reset) by peer", str(error), re.IGNORECASE) is not None
 
 
 def is_out_of_memory(error: Exception) -> bool:
