@@ -8,6 +8,7 @@ from loray.inference import GenerateRequest, SamplingParams
 from tests.families import FAMILIES, NAMES, WINDOW, build
 from tests.inference.worlds import ByteTokenizer, plain_generate, prompt
 
+pytestmark = pytest.mark.slow  # numerics, seconds each: the second half of make test
 NEW = 12
 LENGTHS = (3, WINDOW - 1, WINDOW, 21)
 """Of prompts: shorter and longer than a window, and those that outgrow it."""
@@ -31,7 +32,7 @@ def write_adapter(folder, base, seed: int, **changes):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_tokens_and_scores_of_a_mixed_batch_equal_plain_peft(name: str, tmp_path, monkeypatch):
+def test_tokens_and_scores_of_a_mixed_batch_equal_plain_peft(name: str, tmp_path):
     from loray.inference.engine import Engine
 
     folders = {

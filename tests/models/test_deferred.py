@@ -40,6 +40,10 @@ MODELS: dict[str, dict[str, Any]] = {
     "mistral": {"model_type": "mistral"},
     "qwen2": {"model_type": "qwen2", "tie_word_embeddings": True},
     "qwen3": {"model_type": "qwen3", "head_dim": 16},
+    "gemma3": {"model_type": "gemma3_text", "head_dim": 16, "sliding_window": 8},
+    "phi3": {"model_type": "phi3", "pad_token_id": 0},
+    "granite": {"model_type": "granite", "embedding_multiplier": 6.0, "logits_scaling": 3.0},
+    "cohere2": {"model_type": "cohere2", "sliding_window": 8},
 }
 
 

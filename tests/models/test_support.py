@@ -39,6 +39,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"model_type": "mistral", "layer_types": ["sliding_attention", "full_attention"]},
         "all layers alike",
     ),
+    "GPTQ": (
+        {"model_type": "llama", "quantization_config": {"quant_method": "gptq", "bits": 4}},
+        r"stored quantized \(gptq\)",
+    ),
     "no type": ({}, "names no model_type"),
     "a type that is no text": ({"model_type": 3}, "names no model_type"),
 }
@@ -53,6 +57,11 @@ def test_what_would_be_wrong_is_refused_with_the_reason(name: str) -> None:
     assert not found.is_tested
     with pytest.raises(UnsupportedError, match=reason):
         check_supported(config)
+
+
+def test_four_bits_of_bitsandbytes_are_read_as_they_are() -> None:
+    stored = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    assert support_of({"model_type": "llama", "quantization_config": stored}).is_tested
 
 
 @pytest.mark.parametrize("value", ["8", None, [], {}])

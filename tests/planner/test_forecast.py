@@ -167,7 +167,14 @@ def test_a_base_model_of_another_kind_is_refused_by_name(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("{", "is not JSON"), ('{"model_type": "llama"}', "lacks 'num_attention_heads'")],
+    [
+        ("{", "is not JSON"),
+        ("[]", "is not a JSON object"),
+        ('{"model_type": "llama"}', "lacks 'num_attention_heads'"),
+        (json.dumps(LLAMA_70B | {"num_attention_heads": 0, "head_dim": None}), "something else"),
+        (json.dumps(LLAMA_70B | {"hidden_size": None, "head_dim": None}), "something else"),
+        (json.dumps(LLAMA_70B | {"vocab_size": "many"}), "something else"),
+    ],
 )
 def test_a_damaged_config_is_named(tmp_path: Path, text: str, words: str):
     (tmp_path / "config.json").write_text(text)

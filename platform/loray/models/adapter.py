@@ -18,7 +18,8 @@ from loray.errors import ModelError
 from loray.models import pissa
 from loray.models.adapter_files import AdapterConfig, check_adapter_folder
 from loray.models.deferred import is_unread
-from loray.models.projections import target_names
+from loray.models.projections import projections
+from loray.models.targets import target_names
 from loray.spec.train import LoraMethod
 
 CONFIG_NAME = "adapter_config.json"
@@ -66,7 +67,7 @@ def attach_adapter(model: PreTrainedModel, method: LoraMethod) -> PeftModel:
         r=method.rank,
         lora_alpha=method.alpha,
         lora_dropout=method.dropout,
-        target_modules=target_names(model, method),
+        target_modules=list(target_names(method, *projections(model))),
         rank_pattern={p.modules: p.rank for p in method.patterns if p.rank is not None},
         alpha_pattern={p.modules: p.alpha for p in method.patterns if p.alpha is not None},
         use_rslora=method.rslora,

@@ -56,7 +56,7 @@ def pretrained(spec: BaseModelSpec, *, device: str) -> PreTrainedModel:
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are in the report, by name
         )
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise ModelError(
             f"base_model.path {spec.path!r} cannot be loaded: {error}; wanted a folder with "
             "config.json and safetensors weights, or a hub id that is already in the local cache"

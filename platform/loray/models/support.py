@@ -117,6 +117,12 @@ def _against(config: Config) -> Iterator[str]:
         yield "it has an encoder; loray knows decoders alone"
     if kind not in TESTED and "auto_map" in config:
         yield "it brings code of its own, which loray never runs (trust_remote_code)"
+    stored = config.get("quantization_config")
+    if isinstance(stored, Mapping) and not stored.get("load_in_4bit"):
+        yield (
+            f"its weights are stored quantized ({stored.get('quant_method', 'unknown')}), and no "
+            "linear layer of torch holds them; use the base that they were made from"
+        )
     yield from _against_layers(config)
 
 

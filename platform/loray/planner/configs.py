@@ -18,6 +18,9 @@ from loray.spec.train import BaseModelSpec
 
 Config = Mapping[str, Any]
 
+COUNTS = (
+    "num_attention_heads", "hidden_size", "intermediate_size", "num_hidden_layers", "vocab_size",
+)  # fmt: skip
 TIED = ("gemma", "gemma2", "gemma3_text", "cohere", "cohere2", "smollm3")
 """Types whose output projection is the embedding where the config says nothing of it."""
 HEAD_SIZES = {"gemma": 256, "gemma2": 256, "gemma3_text": 256, "qwen3": 128}
@@ -57,6 +60,10 @@ def read_architecture(model: BaseModelSpec) -> Architecture:
             f"{path} lacks {error}; wanted the config of one of {', '.join(TESTED)}; "
             "correct base_model.path"
         ) from error
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise ModelError(
+            f"{path} has something else where a number is wanted ({error}); fetch the model again"
+        ) from error
 
 
 def read_config(path: Path) -> Config:
@@ -90,6 +97,7 @@ def architecture_of(config: Config) -> Architecture:
     Raises:
         UnsupportedError: another kind of model.
         KeyError: a number is missing.
+        ValueError: one is none.
     """
     kind = config.get("model_type")
     check_supported(config)
@@ -98,6 +106,9 @@ def architecture_of(config: Config) -> Architecture:
             f"found a base model of type {kind!r}, which is counted by its files alone; wanted one "
             f"of {', '.join(TESTED)}; use one of these, or read the model's folder"
         )
+    for name in COUNTS:
+        if type(config[name]) is not int or config[name] < 1:
+            raise ValueError(f"{name} is {config[name]!r}")
     heads = config["num_attention_heads"]
     return Architecture(
         hidden=config["hidden_size"],

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 
-from loray.errors import UnsupportedError
+from loray.models.targets import target_names
 from loray.planner.architecture import Architecture
 from loray.spec.train import LoraMethod
 
@@ -66,17 +65,7 @@ def targets_of(shape: Architecture, method: LoraMethod) -> tuple[str, ...]:
     Raises:
         UnsupportedError: the base has none of that name.
     """
-    known = shape.linear_shapes
-    found = method.target_modules(shape.attention_shapes, shape.mlp_shapes)
-    for name in found:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            meant = f"did you mean {near[0]}? " if near else ""
-            raise UnsupportedError(
-                f"method.targets names {name!r}, which no linear layer of the base model is "
-                f"called; {meant}its are {', '.join(known)}; correct it, or use all-linear"
-            )
-    return found
+    return target_names(method, shape.attention_shapes, shape.mlp_shapes)
 
 
 def count_adapter(shape: Architecture, targets: Iterable[str], rank: int) -> int:

@@ -1,6 +1,5 @@
 """The `base_model`, `method` and `train` blocks."""
 
-from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -80,24 +79,6 @@ class LoraMethod(StrictModel):
     `pissa`: A and B are the principal part of the weights; saved as a LoRA of twice the rank.
     Source: arXiv:2404.02948, sec. 3.
     """
-
-    def target_modules(self, attention: Iterable[str], mlp: Iterable[str]) -> tuple[str, ...]:
-        """The targeted projections by name, sorted.
-
-        Args:
-            attention: names of the linear layers of the base's attention.
-            mlp: the same of its MLP.
-        """
-        match self.targets:
-            case "all-linear":
-                names: Iterable[str] = (*attention, *mlp)
-            case "attention":
-                names = attention
-            case "mlp":
-                names = mlp
-            case _:
-                names = self.targets
-        return tuple(sorted(set(names)))
 
     @property
     def max_rank(self) -> int:
