@@ -203,3 +203,14 @@ def test_the_storage_of_a_spec_is_used_when_one_is_named(imported, workplace: Pa
     elsewhere = "storage: {root: other, registry: 'sqlite:///other/registry.db'}\n"
     (workplace / "spec.yaml").write_text(text + elsewhere)
     assert imported("registry", "--spec", "spec.yaml", "ls", "--json").document == []
+
+
+def test_apply_says_before_it_starts_that_the_registry_is_lost(imported, workplace: Path):
+    for path in (workplace / "workspace").glob("registry.db*"):
+        path.unlink()
+    said = imported("apply", "spec.yaml")
+    assert said.code == 1
+    assert "RegistryMismatchError" in said.err
+    assert "loray registry rebuild" in said.err
+    assert not (workplace / "workspace" / ".work").exists()
+    assert not list((workplace / "workspace").glob("registry.db*"))

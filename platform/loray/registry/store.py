@@ -69,6 +69,7 @@ class Registry(Queries):
             RegistryError: it could not, and why.
         """
         with telling_storage_failures(), scratch_folder(self._blobs):
+            self._database.prepare()
             self._database.write(lambda _: None)
 
     def register(
