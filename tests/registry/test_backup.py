@@ -16,7 +16,7 @@ from loray.registry.backup import back_up, check_backup, restore
 from loray.registry.leases import read_holder
 from loray.registry.ledger import RunLedger
 from tests.registry import versions
-from tests.registry.test_rebuild import live, rows
+from tests.registry.histories import live, rows
 from tests.registry.versions import register, start
 
 

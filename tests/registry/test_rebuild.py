@@ -2,7 +2,6 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -11,27 +10,8 @@ from loray.errors import RegistryError
 from loray.registry import Registry
 from loray.registry.database import Database
 from loray.registry.rebuild import rebuild
-from loray.registry.tables import dump_tables
-from tests.registry.versions import promotable, register
-
-
-def rows(url: str) -> list[Any]:
-    """Everything but leases."""
-    found = Database(url).read(lambda connection: list(dump_tables(connection)))
-    return [(table, row) for table, row in found if table != "lease"]
-
-
-def live(registry: Registry) -> None:
-    """A history with every kind of event and every state."""
-    for seed in range(3):
-        registry.promote(promotable(registry, seed=seed), reason="good")
-    registry.rollback("bot", who="ann@desk")
-    registry.set_state(registry.resolve("bot@3"), "withdrawn", reason="no good")
-    child = register(registry, seed=4, parents=("bot@1",), dataset="d1", checkpoint_step=7)
-    registry.set_state(child, "rejected", reason="a gate")
-    register(registry, name="other", seed=5)
-    registry.move_alias("other", "canary", 1, expected_generation=0)
-    registry.move_alias("other", "canary", None, expected_generation=1)
+from tests.registry.histories import live, rows
+from tests.registry.versions import register
 
 
 def test_a_rebuilt_database_is_the_lost_one_and_goes_on(url: str, tmp_path: Path) -> None:

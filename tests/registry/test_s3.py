@@ -13,7 +13,7 @@ from loray.registry import Registry
 from loray.registry.backup import back_up, restore
 from loray.registry.blobs import S3Blobs, open_blobs, put_bytes
 from loray.registry.rebuild import rebuild
-from tests.registry.test_rebuild import live, rows
+from tests.registry.histories import live, rows
 from tests.registry.versions import promotable, register
 
 pytestmark = pytest.mark.slow

@@ -68,8 +68,8 @@ class Registry(Queries):
         Raises:
             RegistryError: it could not, and why.
         """
-        with telling_storage_failures(), scratch_folder(self._blobs):
-            self._database.prepare()
+        self._database.prepare()
+        with scratch_folder(self._blobs):
             self._database.write(lambda _: None)
 
     def register(
