@@ -149,7 +149,11 @@ def test_gc_with_another_database_deletes_nothing_and_makes_none(imported, workp
 def test_a_backup_is_verified_and_restored(imported, workplace: Path):
     assert "2 versions" in imported("registry", "backup", "kept").out
     place = ("registry", "--url", "sqlite:///new.db", "--root", "new")
-    assert "--yes restores it" in imported(*place, "restore", "kept").out
+    said = imported("registry", "restore", "kept")
+    assert said.code == 0
+    assert "every byte is sound" in said.out
+    assert "never written over" in said.err
+    assert "--yes restores it" in imported(*place, "restore", "kept").err
     assert not (workplace / "new.db").exists()
     assert imported(*place, "restore", "kept", "--yes").code == 0
     assert imported(*place, "fsck").out == "nothing is wrong\n"

@@ -108,7 +108,7 @@ def test_a_backup_of_s3_is_restored_on_s3_and_on_disk(
     back_up(local_url, root, tmp_path / "backup")
     for place in (f"{root}/second", str(tmp_path / "local")):
         new = f"sqlite:///{tmp_path}/{len(place)}.db"
-        restore(tmp_path / "backup", new, place, dry_run=False)
+        restore(tmp_path / "backup", new, place)
         assert rows(new) == rows(local_url)
         assert Registry(new, place).fsck() == ()
 

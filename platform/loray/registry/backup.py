@@ -32,7 +32,7 @@ from loray.registry.blobs import (
 from loray.registry.database import Database
 from loray.registry.event_files import all_recorded
 from loray.registry.events import timestamp
-from loray.registry.identity import as_manifest, read_identity, read_root_identity
+from loray.registry.identity import as_manifest, new_identity, read_identity, read_root_identity
 from loray.registry.private import FILE_MODE, make_private, private_folder, write_private
 from loray.registry.root_files import open_root_files
 from loray.registry.storage_failures import telling_storage_failures
@@ -51,7 +51,7 @@ class Backup(StrictModel):
 
     format: Literal[1] = 1
     identity: str
-    """The registry's; a restored one has it, too."""
+    """The registry's; one that is restored beside its own root has it, too."""
     made: str
     """ISO 8601, UTC."""
     code_version: str
@@ -149,31 +149,24 @@ def check_backup(folder: Path) -> Backup:
     return about
 
 
-def restore(folder: Path, url: str, root: str, *, dry_run: bool = True) -> Backup:
-    """Put a backup into an empty database and a storage root that is empty or the backup's own.
-
-    Blobs that are there already stay. The database is filled in one transaction, after the blobs.
-
-    Args:
-        dry_run: only verify the backup and say whether it could be restored.
+def check_restorable(about: Backup, folder: Path, url: str, root: str) -> None:
+    """Whether a backup can be put into a database and a storage root.
 
     Raises:
-        RegistryError: the backup is damaged, the database is in use, or the root is another
-            registry's or knows of later events.
+        RegistryError: the database is in use, or the root is another registry's, knows of later
+            events, or lacks blobs that the backup has not either.
     """
-    about = check_backup(folder)
-    rows = _read_tables(folder / _TABLES)
+    blobs, files = open_blobs(root), open_root_files(root)
     with telling_storage_failures():
-        blobs, files = open_blobs(root), open_root_files(root)
-        database = Database(url)
-        database.read(partial(check_empty, identity=about.identity))
+        Database(url).read(partial(check_empty, identity=about.identity))
         found = read_root_identity(files)
         if found not in (None, about.identity):
             raise RegistryError(
                 f"the storage root {files.place} is that of registry {found[:8]}, the backup is "
                 f"of {about.identity[:8]}; name the root of the backup, or a new one"
             )
-        known = {f"{row['id']:012d}-{row['operation']}.json" for row in rows["event"]}
+        events = _read_tables(folder / _TABLES)["event"]
+        known = {f"{row['id']:012d}-{row['operation']}.json" for row in events}
         if later := all_recorded(files).names - known:
             raise RegistryError(
                 f"the storage root {files.place} has {len(later)} events that the backup does not "
@@ -182,10 +175,27 @@ def restore(folder: Path, url: str, root: str, *, dry_run: bool = True) -> Backu
             )
         if not about.has_blobs:
             _check_blobs(about, blobs)
-        if not dry_run:
-            _put_blobs(about, folder, blobs)
-            database.write(partial(load_tables, identity=about.identity, rows=rows))
-            TiedDatabase(database, files, blobs).tie()
+
+
+def restore(folder: Path, url: str, root: str) -> Backup:
+    """Put a backup into an empty database and a storage root that is empty or the backup's own.
+
+    Blobs that are there already stay. The database is filled in one transaction, after the blobs.
+    In a new root the registry gets a new identity: it is not the one that the backup is of, and
+    may go another way.
+
+    Raises:
+        RegistryError: the backup is damaged, or as in `check_restorable`.
+    """
+    about = check_backup(folder)
+    check_restorable(about, folder, url, root)
+    database, blobs, files = Database(url), open_blobs(root), open_root_files(root)
+    with telling_storage_failures():
+        identity = read_root_identity(files) or new_identity()
+        rows = _read_tables(folder / _TABLES)
+        _put_blobs(about, folder, blobs)
+        database.write(partial(load_tables, identity=identity, rows=rows))
+        TiedDatabase(database, files, blobs).tie()
     return about
 
 
