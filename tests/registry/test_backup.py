@@ -109,7 +109,7 @@ def test_a_damaged_backup_is_refused(
         case _:
             path.unlink()
     new = f"sqlite:///{tmp_path}/new.db"
-    with pytest.raises(RegistryError, match=r"is damaged|is missing|is no backup"):
+    with pytest.raises(RegistryError, match=r"is damaged|is missing|is not a backup"):
         restore(folder, new, str(tmp_path / "new"))
     assert not (tmp_path / "new.db").exists()
     assert not (tmp_path / "new").exists()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from loray.errors import RegistryError
+from loray.errors import RegistryError, RegistryMismatchError
 from loray.registry import Registry
 from loray.registry.database import Database
 from loray.registry.rebuild import rebuild
@@ -131,3 +131,25 @@ def test_a_record_that_a_killed_process_left_out_is_written_by_the_next_write(
         path.unlink()
     assert registry.fsck() == ()
     assert len(list(events.rglob("*.json"))) == 2
+
+
+def test_a_log_over_many_folders_is_checked_and_rebuilt(
+    registry: Registry, local_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each write looks at the newest folder of records only."""
+    monkeypatch.setattr("loray.registry.event_files.IDS_A_SHARD", 4)
+    register(registry, seed=9)
+    shutil.copy(tmp_path / "registry.db", tmp_path / "older.db")
+    live(registry)
+    events = Path(registry.root) / "registry" / "events"
+    assert len(list(events.iterdir())) == 6
+    assert registry.fsck() == ()
+    with pytest.raises(RegistryMismatchError, match="older copy"):
+        Registry(f"sqlite:///{tmp_path}/older.db", registry.root).adapters()
+    shutil.rmtree(events / "000001")  # not the newest: only fsck looks there
+    register(registry, seed=10)
+    assert not (events / "000001").exists()
+    assert registry.fsck() == ()
+    assert len(list((events / "000001").iterdir())) == 4
+    rebuild(f"sqlite:///{tmp_path}/new.db", registry.root, dry_run=False)
+    assert rows(f"sqlite:///{tmp_path}/new.db") == rows(local_url)

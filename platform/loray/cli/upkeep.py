@@ -81,7 +81,7 @@ def gc(place: "Place", *, delete: bool, yes: bool, grace_hours: float, as_json: 
 @json_option
 @click.pass_obj
 def backup(place: "Place", folder: Path, *, without_blobs: bool, as_json: bool) -> None:
-    """Write a backup into the new FOLDER; others may go on using the registry."""
+    """Write a backup into the new FOLDER; others may keep using the registry."""
     from loray.registry.backup import back_up
 
     made = back_up(place.url, place.root, folder, with_blobs=not without_blobs)

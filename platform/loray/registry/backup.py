@@ -35,7 +35,7 @@ from loray.registry.events import timestamp
 from loray.registry.identity import as_manifest, new_identity, read_identity, read_root_identity
 from loray.registry.private import FILE_MODE, make_private, private_folder, write_private
 from loray.registry.root_files import open_root_files
-from loray.registry.storage_failures import telling_storage_failures
+from loray.registry.storage_failures import explaining_storage_failures
 from loray.registry.tables import Row, check_empty, check_rows, dump_tables, load_tables
 from loray.registry.tied import TiedDatabase
 from loray.spec.base import StrictModel
@@ -72,7 +72,7 @@ class Backup(StrictModel):
 
 
 def back_up(url: str, root: str, folder: Path, *, with_blobs: bool = True) -> Backup:
-    """Write a backup into a new folder; others may go on writing to the registry.
+    """Write a backup into a new folder; others may keep writing to the registry.
 
     Args:
         with_blobs: copy the blobs, too; without them keep the storage root by other means.
@@ -84,7 +84,7 @@ def back_up(url: str, root: str, folder: Path, *, with_blobs: bool = True) -> Ba
     """
     if folder.exists():
         raise RegistryError(f"{folder} is there already; name a new folder for each backup")
-    with telling_storage_failures():
+    with explaining_storage_failures():
         blobs, files = open_blobs(root), open_root_files(root)
         tied = TiedDatabase(Database(url), files, blobs)
         folder.absolute().parent.mkdir(parents=True, exist_ok=True)
@@ -123,14 +123,14 @@ def check_backup(folder: Path) -> Backup:
     """What a backup holds, every byte verified.
 
     Raises:
-        RegistryError: it is no backup, was not finished, or is damaged.
+        RegistryError: it is not a backup, was not finished, or is damaged.
     """
-    with telling_storage_failures():
+    with explaining_storage_failures():
         try:
             about = Backup.model_validate_json((folder / _ABOUT).read_bytes())
         except (FileNotFoundError, NotADirectoryError):
             raise RegistryError(
-                f"{folder} is no backup: it has no {_ABOUT}; name a folder that `loray registry "
+                f"{folder} is not a backup: it has no {_ABOUT}; name a folder that `loray registry "
                 "backup` wrote"
             ) from None
         except ValidationError as error:
@@ -157,7 +157,7 @@ def check_restorable(about: Backup, folder: Path, url: str, root: str) -> None:
             events, or lacks blobs that the backup has not either.
     """
     blobs, files = open_blobs(root), open_root_files(root)
-    with telling_storage_failures():
+    with explaining_storage_failures():
         Database(url).read(partial(check_empty, identity=about.identity))
         found = read_root_identity(files)
         if found not in (None, about.identity):
@@ -190,7 +190,7 @@ def restore(folder: Path, url: str, root: str) -> Backup:
     about = check_backup(folder)
     check_restorable(about, folder, url, root)
     database, blobs, files = Database(url), open_blobs(root), open_root_files(root)
-    with telling_storage_failures():
+    with explaining_storage_failures():
         identity = read_root_identity(files) or new_identity()
         rows = _read_tables(folder / _TABLES)
         _put_blobs(about, folder, blobs)

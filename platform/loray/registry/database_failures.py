@@ -84,7 +84,7 @@ def _explain_sqlite(error: DBAPIError) -> DatabaseFailure | None:
     if kind in _SQLITE:
         return DatabaseFailure(_SQLITE[kind], kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED))
     if kind == sqlite3.SQLITE_ERROR and "no such" in str(error.orig):
-        text = "has not the tables that it should have, or others; "
+        text = "lacks tables or columns that it should have; "
         return DatabaseFailure(text + _RECOVER, may_pass=False)
     return DatabaseFailure("failed; try again", may_pass=False) if _is_trouble(error) else None
 
@@ -97,7 +97,7 @@ def _explain_postgresql(error: DBAPIError) -> DatabaseFailure | None:
         return DatabaseFailure(_POSTGRESQL[code], may_pass=code == "53300")
     if code in ("42P01", "42703"):
         return DatabaseFailure(
-            "has not the tables that it should have, or others; name another database or schema, "
+            "lacks tables or columns that it should have; name another database or schema, "
             "or restore it from a backup (`loray registry restore`)",
             may_pass=False,
         )

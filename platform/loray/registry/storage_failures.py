@@ -77,7 +77,7 @@ def storage_failure(error: OSError) -> RegistryError:
 
 
 @contextmanager
-def telling_storage_failures() -> Iterator[None]:
+def explaining_storage_failures() -> Iterator[None]:
     """Turn what the disk or S3 raises within the block into an error of ours.
 
     Raises:

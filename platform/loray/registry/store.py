@@ -32,7 +32,7 @@ from loray.registry.records import (
     Version,
 )
 from loray.registry.root_files import open_root_files
-from loray.registry.storage_failures import telling_storage_failures
+from loray.registry.storage_failures import explaining_storage_failures
 from loray.registry.tied import TiedDatabase
 from loray.registry.versions import NewVersion, change_state
 
@@ -54,7 +54,7 @@ class Registry(Queries):
             RegistryError: the database cannot be reached or is of an unknown schema.
         """
         self.root = root if "://" in root else str(Path(root).absolute())
-        with telling_storage_failures():
+        with explaining_storage_failures():
             self._blobs = open_blobs(self.root)
             files = open_root_files(self.root)
         super().__init__(TiedDatabase(Database(url), files, self._blobs))
@@ -108,7 +108,7 @@ class Registry(Queries):
             LeaseError: another attempt has taken over.
             RegistryError: the key was used for another adapter, or a parent does not exist.
         """
-        with telling_storage_failures():
+        with explaining_storage_failures():
             return commit(self._database, self._blobs, take_in, lease)
 
     def import_folder(
@@ -160,7 +160,7 @@ class Registry(Queries):
             AdapterError: a file is missing or damaged.
         """
         self._database.read(partial(lookup.check_in_use, version=version))
-        with telling_storage_failures():
+        with explaining_storage_failures():
             return exchange.fetch(self._blobs, version)
 
     def export(self, ref: str, folder: Path, *, layout: Layout = "peft") -> Path:
@@ -177,7 +177,7 @@ class Registry(Queries):
         """
         version = self.resolve(ref)
         self._database.read(partial(lookup.check_in_use, version=version))
-        with telling_storage_failures():
+        with explaining_storage_failures():
             return exchange.export(self._blobs, version, folder, layout)
 
     def move_alias(
@@ -245,7 +245,7 @@ class Registry(Queries):
 
     def fsck(self, *, repair: bool = False) -> tuple[Fault, ...]:
         """Everything wrong in database and blobs; reads every byte. See `audit.find_faults`."""
-        with telling_storage_failures():
+        with explaining_storage_failures():
             return audit.find_faults(self._database, self._blobs, repair=repair)
 
     def gc(
@@ -257,7 +257,7 @@ class Registry(Queries):
     ) -> Sweep:
         """Delete what no version needs and is older than the grace. See `audit.sweep`."""
         sweep = partial(audit.sweep, self._database, self._blobs, dry_run=dry_run, only=only)
-        with telling_storage_failures():
+        with explaining_storage_failures():
             return sweep(grace_seconds=grace_seconds)
 
     def _move(self, move: Move) -> Alias:

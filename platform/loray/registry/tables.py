@@ -27,7 +27,7 @@ def dump_tables(connection: sa.Connection) -> Iterator[tuple[str, Row]]:
 
 
 def load_tables(connection: sa.Connection, identity: str, rows: Rows) -> None:
-    """Fill an empty database; leases are there as released, so that attempts go on counting.
+    """Fill an empty database; leases are there as released, so that attempt numbers keep rising.
 
     Raises:
         RegistryError: the database is not empty.
