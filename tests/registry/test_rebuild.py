@@ -138,11 +138,12 @@ def test_a_log_over_many_folders_is_checked_and_rebuilt(
 ) -> None:
     """Each write looks at the newest folder of records only."""
     monkeypatch.setattr("loray.registry.event_files.IDS_A_SHARD", 4)
-    register(registry, seed=9)
-    shutil.copy(tmp_path / "registry.db", tmp_path / "older.db")
     live(registry)
+    shutil.copy(tmp_path / "registry.db", tmp_path / "older.db")
+    for seed in range(20, 26):
+        register(registry, seed=seed)
     events = Path(registry.root) / "registry" / "events"
-    assert len(list(events.iterdir())) == 6
+    assert len(list(events.iterdir())) == 7
     assert registry.fsck() == ()
     with pytest.raises(RegistryMismatchError, match="older copy"):
         Registry(f"sqlite:///{tmp_path}/older.db", registry.root).adapters()
