@@ -6,11 +6,13 @@ after it leaves a whole version.
 """
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from loray.errors import AdapterError
 from loray.models.adapter_files import adapter_digest, check_adapter_folder
 from loray.registry import audit, exchange, lookup
 from loray.registry.aliases import Move, check_adapter, move_alias, previous_version
@@ -160,7 +162,7 @@ class Registry(Queries):
             AdapterError: a file is missing or damaged.
         """
         self._database.read(partial(lookup.check_in_use, version=version))
-        with explaining_storage_failures():
+        with self._reading_files():
             return exchange.fetch(self._blobs, version)
 
     def export(self, ref: str, folder: Path, *, layout: Layout = "peft") -> Path:
@@ -177,7 +179,7 @@ class Registry(Queries):
         """
         version = self.resolve(ref)
         self._database.read(partial(lookup.check_in_use, version=version))
-        with explaining_storage_failures():
+        with self._reading_files():
             return exchange.export(self._blobs, version, folder, layout)
 
     def move_alias(
@@ -259,6 +261,16 @@ class Registry(Queries):
         sweep = partial(audit.sweep, self._database, self._blobs, dry_run=dry_run, only=only)
         with explaining_storage_failures():
             return sweep(grace_seconds=grace_seconds)
+
+    @contextmanager
+    def _reading_files(self) -> Iterator[None]:
+        """Before files are called damaged, look whether the root is still the registry's."""
+        with explaining_storage_failures():
+            try:
+                yield
+            except AdapterError:
+                self._database.check_again()
+                raise
 
     def _move(self, move: Move) -> Alias:
         self._database.read(partial(check_adapter, name=move.name))  # before a registry is made

@@ -33,7 +33,8 @@ def load_tables(connection: sa.Connection, identity: str, rows: Rows) -> None:
         RegistryError: the database is not empty.
     """
     check_empty(connection)
-    connection.execute(lease.delete())
+    if rows.get(lease.name):
+        connection.execute(lease.delete())
     if read_identity(connection) is None:
         connection.execute(meta.insert().values(key="identity", value=identity))
     for table in _TABLES:

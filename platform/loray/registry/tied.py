@@ -101,6 +101,15 @@ class TiedDatabase:
         look = self._tied()
         self.database.read(partial(self._within, look=look, work=lambda _: None, is_new=True))
 
+    def check_again(self) -> None:
+        """Look at the root afresh, as when something is missing there that should not be.
+
+        Raises:
+            RegistryMismatchError: it is not the root that it was.
+        """
+        self._checked = None
+        self.read(lambda _: None)
+
     def is_tied(self) -> bool:
         """Whether the root has an identity, which every use checks against the database's."""
         with explaining_storage_failures():
