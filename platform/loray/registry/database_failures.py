@@ -16,8 +16,8 @@ _SQLITE = {
     sqlite3.SQLITE_CORRUPT: f"is damaged; {_RECOVER}",
     sqlite3.SQLITE_READONLY: "is read-only for this user, so it can be read and not written; "
     "check the modes of the file and its folder, and how the disk is mounted",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened; check that its folder is there and that this "
-    "user may read and write the folder and the file",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened; check that its folder is there, that this user "
+    "may read and write the folder and the file, and that the disk is not mounted read-only",
     sqlite3.SQLITE_PERM: "may not be opened by this user; check the file's mode and owner",
     sqlite3.SQLITE_FULL: "could not be written, the disk is full; free some space, then run the "
     "command again",
