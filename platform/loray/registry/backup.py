@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from pydantic import Field, ValidationError
 
 import loray
-from loray.artifacts.store import file_digest
+from loray.artifacts.digests import file_digest
 from loray.errors import AdapterError, RegistryError
 from loray.registry.blobs import (
     Blobs,
