@@ -67,7 +67,9 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
     wanted = stages_until(plan, until)
     dataset = store.location(plan.stages[0].stage)
     publishes = until is None and spec.method.kind == "lora"
-    _check_before_start(spec, wanted, publishes=publishes)
+    if publishes:  # hours before anything is registered
+        Registry(spec.storage.registry, spec.storage.root).check_writable()
+    _check_before_start(spec, wanted)
     with ExitStack() as stack:
         if not all(state.is_fresh for state in wanted):
             from loray.pipeline.cluster import cluster  # noqa: PLC0415 (Ray takes 1 s to import)
