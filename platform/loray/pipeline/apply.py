@@ -88,10 +88,8 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
     return outcome
 
 
-def _check_before_start(spec: RunSpec, wanted: tuple[StageState, ...], *, publishes: bool) -> None:
+def _check_before_start(spec: RunSpec, wanted: tuple[StageState, ...]) -> None:
     """Refuse what would fail later, before Ray starts."""
-    if publishes:
-        Registry(spec.storage.registry, spec.storage.root).check_writable()
     for state in wanted:
         if state.damage is not None:
             raise ArtifactError(state.damage)
