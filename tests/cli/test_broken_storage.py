@@ -72,7 +72,7 @@ CASES: dict[str, Case] = {
     ),
     "a table dropped": (
         broken.sql("DROP TABLE alias"),
-        everywhere("has not the tables that it should", ("ls", "promote", "fsck")),
+        everywhere("lacks tables or columns that it should", ("ls", "promote", "fsck")),
     ),
     "alias that dangles": (
         broken.sql("PRAGMA foreign_keys = OFF", "UPDATE alias SET version = 9"),

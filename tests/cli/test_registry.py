@@ -149,7 +149,11 @@ def test_gc_with_another_database_deletes_nothing_and_makes_none(imported, workp
 def test_a_backup_is_verified_and_restored(imported, workplace: Path):
     assert "2 versions" in imported("registry", "backup", "kept").out
     place = ("registry", "--url", "sqlite:///new.db", "--root", "new")
-    assert "--yes restores it" in imported(*place, "restore", "kept").out
+    said = imported("registry", "restore", "kept")
+    assert said.code == 0
+    assert "every byte is sound" in said.out
+    assert "never written over" in said.err
+    assert "--yes restores it" in imported(*place, "restore", "kept").err
     assert not (workplace / "new.db").exists()
     assert imported(*place, "restore", "kept", "--yes").code == 0
     assert imported(*place, "fsck").out == "nothing is wrong\n"
@@ -259,3 +263,14 @@ def test_an_adapter_of_another_width_is_refused_by_its_module(loray, workplace: 
     assert "lora_A.weight (4, 8) at model.layers.0.self_attn.q_proj, which has 64 inputs" in (
         said.err
     )
+
+
+def test_apply_says_before_it_starts_that_the_registry_is_lost(imported, workplace: Path):
+    for path in (workplace / "workspace").glob("registry.db*"):
+        path.unlink()
+    said = imported("apply", "spec.yaml")
+    assert said.code == 1
+    assert "RegistryMismatchError" in said.err
+    assert "loray registry rebuild" in said.err
+    assert not (workplace / "workspace" / ".work").exists()
+    assert not list((workplace / "workspace").glob("registry.db*"))

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from loray.errors import AdapterError, RegistryError
+from loray.errors import AdapterError, RegistryError, RegistryMismatchError
 from loray.registry import Registry
-from loray.registry.backup import back_up, check_backup, restore
+from loray.registry.backup import back_up, check_backup, check_restorable, restore
 from loray.registry.leases import read_holder
 from loray.registry.ledger import RunLedger
 from tests.registry import versions
-from tests.registry.test_rebuild import live, rows
+from tests.registry.histories import live, rows
 from tests.registry.versions import register, start
 
 
@@ -29,26 +29,29 @@ def test_a_backup_comes_back_as_it_was(url: str, tmp_path: Path) -> None:
     assert about.rows == {"adapter": 2, "version": 5, "alias": 2, "event": 19, "lease": 2}
     assert check_backup(tmp_path / "backup") == about
     new = f"sqlite:///{tmp_path}/new.db"
-    assert restore(tmp_path / "backup", new, str(tmp_path / "new")) == about
+    check_restorable(about, tmp_path / "backup", new, str(tmp_path / "new"))
     assert not (tmp_path / "new.db").exists()
     assert not (tmp_path / "new").exists()
-    restore(tmp_path / "backup", new, str(tmp_path / "new"), dry_run=False)
+    restore(tmp_path / "backup", new, str(tmp_path / "new"))
     assert rows(new) == rows(url)
     again = Registry(new, str(tmp_path / "new"))
     assert again.fsck() == ()
     assert again.versions("bot") == registry.versions("bot")
+    for mixed in (Registry(new, registry.root), Registry(url, str(tmp_path / "new"))):
+        with pytest.raises(RegistryMismatchError, match="do not belong together"):
+            mixed.adapters()
     assert register(again, seed=6).number == 5
     assert RunLedger(new).acquire("run").attempt == 2  # the fence goes on counting
     assert again._database.read(lambda c: read_holder(c, "other"))[0].is_released  # type: ignore[index]
     with pytest.raises(RegistryError, match="never written over"):
-        restore(tmp_path / "backup", new, str(tmp_path / "new"), dry_run=False)
+        restore(tmp_path / "backup", new, str(tmp_path / "new"))
 
 
 def test_a_backup_is_restored_into_either_kind_of_database(url: str, tmp_path: Path) -> None:
     registry = Registry(f"sqlite:///{tmp_path}/old.db", str(tmp_path / "root"))
     live(registry)
     back_up(f"sqlite:///{tmp_path}/old.db", registry.root, tmp_path / "backup")
-    restore(tmp_path / "backup", url, str(tmp_path / "new"), dry_run=False)
+    restore(tmp_path / "backup", url, str(tmp_path / "new"))
     assert rows(url) == rows(f"sqlite:///{tmp_path}/old.db")
     again = Registry(url, str(tmp_path / "new"))
     assert register(again, seed=6).number == 5  # its event's id follows the restored ones
@@ -63,15 +66,15 @@ def test_a_lost_database_is_restored_beside_its_own_root(
     assert not (tmp_path / "backup" / "sha256").exists()
     new = f"sqlite:///{tmp_path}/new.db"
     with pytest.raises(RegistryError, match="the storage root lacks 3 of 3"):
-        restore(tmp_path / "backup", new, str(tmp_path / "elsewhere"), dry_run=False)
-    restore(tmp_path / "backup", new, registry.root, dry_run=False)
+        restore(tmp_path / "backup", new, str(tmp_path / "elsewhere"))
+    restore(tmp_path / "backup", new, registry.root)
     again = Registry(new, registry.root)
     assert again.fsck() == ()
     register(again, seed=1)
     for path in tmp_path.glob("new.db*"):
         path.unlink()
     with pytest.raises(RegistryError, match=r"1 events that the backup does not.*rebuild"):
-        restore(tmp_path / "backup", new, registry.root, dry_run=False)
+        restore(tmp_path / "backup", new, registry.root)
     assert not (tmp_path / "new.db").exists()
 
 
@@ -83,7 +86,7 @@ def test_a_backup_is_not_restored_into_anothers_root(
     other = Registry(f"sqlite:///{tmp_path}/other.db", str(tmp_path / "other"))
     register(other, seed=1)
     with pytest.raises(RegistryError, match="is that of registry"):
-        restore(tmp_path / "backup", f"sqlite:///{tmp_path}/n.db", other.root, dry_run=False)
+        restore(tmp_path / "backup", f"sqlite:///{tmp_path}/n.db", other.root)
     assert other.fsck() == ()
 
 
@@ -106,8 +109,8 @@ def test_a_damaged_backup_is_refused(
         case _:
             path.unlink()
     new = f"sqlite:///{tmp_path}/new.db"
-    with pytest.raises(RegistryError, match=r"is damaged|is missing|is no backup"):
-        restore(folder, new, str(tmp_path / "new"), dry_run=False)
+    with pytest.raises(RegistryError, match=r"is damaged|is missing|is not a backup"):
+        restore(folder, new, str(tmp_path / "new"))
     assert not (tmp_path / "new.db").exists()
     assert not (tmp_path / "new").exists()
 
@@ -177,7 +180,7 @@ def test_backups_under_two_writers_are_each_whole(url: str, tmp_path: Path) -> N
     assert counts == sorted(counts)
     for turn, count in enumerate(counts):
         new, place = f"sqlite:///{tmp_path}/new{turn}.db", str(tmp_path / f"new{turn}")
-        restore(tmp_path / f"backup{turn}", new, place, dry_run=False)
+        restore(tmp_path / f"backup{turn}", new, place)
         again = Registry(new, place)
         assert [v.number for v in again.versions("bot")] == list(range(1, count + 1))
         assert again.fsck() == ()

@@ -163,6 +163,21 @@ def test_two_copies_of_a_database_cannot_both_write(
     assert registry.fsck() == ()
 
 
+def test_a_root_that_is_exchanged_under_a_server_is_not_called_damaged(
+    registry: Registry, tmp_path: Path
+) -> None:
+    version = register(registry)
+    registry.fetch(version)
+    other = Registry(f"sqlite:///{tmp_path}/other.db", str(tmp_path / "other"))
+    register(other, seed=1)
+    shutil.rmtree(registry.root)
+    shutil.copytree(other.root, registry.root)
+    with pytest.raises(RegistryMismatchError, match="do not belong together"):
+        registry.fetch(version)
+    with pytest.raises(RegistryMismatchError, match="do not belong together"):
+        registry.export("bot@1", tmp_path / "out")
+
+
 def test_what_a_registry_keeps_is_its_owners_alone(registry: Registry, tmp_path: Path) -> None:
     version = promotable(registry)
     registry.fetch(version)

@@ -2,36 +2,16 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from loray.errors import RegistryError
+from loray.errors import RegistryError, RegistryMismatchError
 from loray.registry import Registry
 from loray.registry.database import Database
 from loray.registry.rebuild import rebuild
-from loray.registry.tables import dump_tables
-from tests.registry.versions import promotable, register
-
-
-def rows(url: str) -> list[Any]:
-    """Everything but leases."""
-    found = Database(url).read(lambda connection: list(dump_tables(connection)))
-    return [(table, row) for table, row in found if table != "lease"]
-
-
-def live(registry: Registry) -> None:
-    """A history with every kind of event and every state."""
-    for seed in range(3):
-        registry.promote(promotable(registry, seed=seed), reason="good")
-    registry.rollback("bot", who="ann@desk")
-    registry.set_state(registry.resolve("bot@3"), "withdrawn", reason="no good")
-    child = register(registry, seed=4, parents=("bot@1",), dataset="d1", checkpoint_step=7)
-    registry.set_state(child, "rejected", reason="a gate")
-    register(registry, name="other", seed=5)
-    registry.move_alias("other", "canary", 1, expected_generation=0)
-    registry.move_alias("other", "canary", None, expected_generation=1)
+from tests.registry.histories import live, rows
+from tests.registry.versions import register
 
 
 def test_a_rebuilt_database_is_the_lost_one_and_goes_on(url: str, tmp_path: Path) -> None:
@@ -151,3 +131,26 @@ def test_a_record_that_a_killed_process_left_out_is_written_by_the_next_write(
         path.unlink()
     assert registry.fsck() == ()
     assert len(list(events.rglob("*.json"))) == 2
+
+
+def test_a_log_over_many_folders_is_checked_and_rebuilt(
+    registry: Registry, local_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each write looks at the newest folder of records only."""
+    monkeypatch.setattr("loray.registry.event_files.IDS_A_SHARD", 4)
+    live(registry)
+    shutil.copy(tmp_path / "registry.db", tmp_path / "older.db")
+    for seed in range(20, 26):
+        register(registry, seed=seed)
+    events = Path(registry.root) / "registry" / "events"
+    assert len(list(events.iterdir())) == 7
+    assert registry.fsck() == ()
+    with pytest.raises(RegistryMismatchError, match="older copy"):
+        Registry(f"sqlite:///{tmp_path}/older.db", registry.root).adapters()
+    shutil.rmtree(events / "000001")  # not the newest: only fsck looks there
+    register(registry, seed=10)
+    assert not (events / "000001").exists()
+    assert registry.fsck() == ()
+    assert len(list((events / "000001").iterdir())) == 4
+    rebuild(f"sqlite:///{tmp_path}/new.db", registry.root, dry_run=False)
+    assert rows(f"sqlite:///{tmp_path}/new.db") == rows(local_url)

@@ -13,7 +13,7 @@ from loray.registry import Registry
 from loray.registry.backup import back_up, restore
 from loray.registry.blobs import S3Blobs, open_blobs, put_bytes
 from loray.registry.rebuild import rebuild
-from tests.registry.test_rebuild import live, rows
+from tests.registry.histories import live, rows
 from tests.registry.versions import promotable, register
 
 pytestmark = pytest.mark.slow
@@ -108,7 +108,7 @@ def test_a_backup_of_s3_is_restored_on_s3_and_on_disk(
     back_up(local_url, root, tmp_path / "backup")
     for place in (f"{root}/second", str(tmp_path / "local")):
         new = f"sqlite:///{tmp_path}/{len(place)}.db"
-        restore(tmp_path / "backup", new, place, dry_run=False)
+        restore(tmp_path / "backup", new, place)
         assert rows(new) == rows(local_url)
         assert Registry(new, place).fsck() == ()
 

@@ -9,6 +9,7 @@ import click
 from loray.cli.exits import Exit
 from loray.cli.options import json_option
 from loray.cli.output import complain, emit_json, say, show_table
+from loray.errors import RegistryError
 
 if TYPE_CHECKING:
     from loray.cli.registry import Place
@@ -80,7 +81,7 @@ def gc(place: "Place", *, delete: bool, yes: bool, grace_hours: float, as_json: 
 @json_option
 @click.pass_obj
 def backup(place: "Place", folder: Path, *, without_blobs: bool, as_json: bool) -> None:
-    """Write a backup into the new FOLDER; others may go on using the registry."""
+    """Write a backup into the new FOLDER; others may keep using the registry."""
     from loray.registry.backup import back_up
 
     made = back_up(place.url, place.root, folder, with_blobs=not without_blobs)
@@ -94,11 +95,20 @@ def backup(place: "Place", folder: Path, *, without_blobs: bool, as_json: bool) 
 @click.pass_obj
 def restore(place: "Place", folder: Path, *, yes: bool, as_json: bool) -> None:
     """Verify the backup in FOLDER; with --yes, put it into an empty database and a storage root."""
-    from loray.registry.backup import restore as restore_backup
+    from loray.registry import backup as backups
 
-    found = restore_backup(folder, place.url, place.root, dry_run=not yes)
-    done = f"restored into {place.url} and {place.root}"
-    _tell_backup(found, done if yes else "sound; --yes restores it", as_json=as_json)
+    if yes:
+        found = backups.restore(folder, place.url, place.root)
+        _tell_backup(found, f"restored into {place.url} and {place.root}", as_json=as_json)
+        return
+    found = backups.check_backup(folder)
+    _tell_backup(found, "every byte is sound", as_json=as_json)
+    try:
+        backups.check_restorable(found, folder, place.url, place.root)
+    except RegistryError as error:
+        complain(f"it cannot be restored into {place.url} and {place.root}: {error}")
+    else:
+        complain(f"--yes restores it into {place.url} and {place.root}")
 
 
 @click.command()

@@ -79,7 +79,9 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
     wanted = stages_until(plan, until)
     dataset = store.location(plan.stages[0].stage)
     publishes = until is None and spec.method.kind == "lora"
-    _check_before_start(spec, wanted, publishes=publishes)
+    if publishes:  # hours before anything is registered
+        Registry(spec.storage.registry, spec.storage.root).check_writable()
+    _check_before_start(spec, wanted)
     with ExitStack() as stack:
         if stale := stale_kinds(Plan(wanted)):
             refuse_unwritable(store.scratch)
@@ -125,10 +127,8 @@ def needs(spec: RunSpec, stages: Sequence[StageKind]) -> list[Wanted]:
     return [wanted[stage] for stage in stages if stage in wanted]
 
 
-def _check_before_start(spec: RunSpec, wanted: tuple[StageState, ...], *, publishes: bool) -> None:
+def _check_before_start(spec: RunSpec, wanted: tuple[StageState, ...]) -> None:
     """Refuse what would fail later, before Ray starts."""
-    if publishes:
-        Registry(spec.storage.registry, spec.storage.root).check_writable()
     for state in wanted:
         if state.damage is not None:
             raise ArtifactError(state.damage)

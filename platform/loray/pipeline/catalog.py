@@ -78,7 +78,7 @@ def catalog_of(spec: RunSpec) -> RegistryCatalog:
         RegistryError: the registry cannot be read, or its database and root do not belong together.
     """
     registry = Registry(spec.storage.registry, spec.storage.root)
-    registry.adapters()  # tells at the start what is wrong, not at the first request
+    registry.adapters()  # fail at the start, not at the first request
     return RegistryCatalog(
         registry,
         base=base_digest(spec.base_model.path, spec.base_model.revision),

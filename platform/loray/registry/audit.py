@@ -128,8 +128,8 @@ def sweep(
     transaction: a version can never lose one, however short the grace.
 
     Args:
-        only: spare what is not among these digests and names of partial work, as a dry run told
-            them; everything may go when it is not given.
+        only: spare what is not among these digests and names of partial work, as a dry run
+            listed them; everything may go when it is not given.
 
     Raises:
         AdapterError: a manifest is damaged, so nobody knows what may go; nothing was deleted.

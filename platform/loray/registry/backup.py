@@ -32,10 +32,10 @@ from loray.registry.blobs import (
 from loray.registry.database import Database
 from loray.registry.event_files import all_recorded
 from loray.registry.events import timestamp
-from loray.registry.identity import as_manifest, read_identity, read_root_identity
+from loray.registry.identity import as_manifest, new_identity, read_identity, read_root_identity
 from loray.registry.private import FILE_MODE, make_private, private_folder, write_private
 from loray.registry.root_files import open_root_files
-from loray.registry.storage_failures import telling_storage_failures
+from loray.registry.storage_failures import explaining_storage_failures
 from loray.registry.tables import Row, check_empty, check_rows, dump_tables, load_tables
 from loray.registry.tied import TiedDatabase
 from loray.spec.base import StrictModel
@@ -51,7 +51,7 @@ class Backup(StrictModel):
 
     format: Literal[1] = 1
     identity: str
-    """The registry's; a restored one has it, too."""
+    """The registry's; one that is restored beside its own root has it, too."""
     made: str
     """ISO 8601, UTC."""
     code_version: str
@@ -72,7 +72,7 @@ class Backup(StrictModel):
 
 
 def back_up(url: str, root: str, folder: Path, *, with_blobs: bool = True) -> Backup:
-    """Write a backup into a new folder; others may go on writing to the registry.
+    """Write a backup into a new folder; others may keep writing to the registry.
 
     Args:
         with_blobs: copy the blobs, too; without them keep the storage root by other means.
@@ -84,7 +84,7 @@ def back_up(url: str, root: str, folder: Path, *, with_blobs: bool = True) -> Ba
     """
     if folder.exists():
         raise RegistryError(f"{folder} is there already; name a new folder for each backup")
-    with telling_storage_failures():
+    with explaining_storage_failures():
         blobs, files = open_blobs(root), open_root_files(root)
         tied = TiedDatabase(Database(url), files, blobs)
         folder.absolute().parent.mkdir(parents=True, exist_ok=True)
@@ -123,14 +123,14 @@ def check_backup(folder: Path) -> Backup:
     """What a backup holds, every byte verified.
 
     Raises:
-        RegistryError: it is no backup, was not finished, or is damaged.
+        RegistryError: it is not a backup, was not finished, or is damaged.
     """
-    with telling_storage_failures():
+    with explaining_storage_failures():
         try:
             about = Backup.model_validate_json((folder / _ABOUT).read_bytes())
         except (FileNotFoundError, NotADirectoryError):
             raise RegistryError(
-                f"{folder} is no backup: it has no {_ABOUT}; name a folder that `loray registry "
+                f"{folder} is not a backup: it has no {_ABOUT}; name a folder that `loray registry "
                 "backup` wrote"
             ) from None
         except ValidationError as error:
@@ -149,31 +149,24 @@ def check_backup(folder: Path) -> Backup:
     return about
 
 
-def restore(folder: Path, url: str, root: str, *, dry_run: bool = True) -> Backup:
-    """Put a backup into an empty database and a storage root that is empty or the backup's own.
-
-    Blobs that are there already stay. The database is filled in one transaction, after the blobs.
-
-    Args:
-        dry_run: only verify the backup and say whether it could be restored.
+def check_restorable(about: Backup, folder: Path, url: str, root: str) -> None:
+    """Whether a backup can be put into a database and a storage root.
 
     Raises:
-        RegistryError: the backup is damaged, the database is in use, or the root is another
-            registry's or knows of later events.
+        RegistryError: the database is in use, or the root is another registry's, knows of later
+            events, or lacks blobs that the backup has not either.
     """
-    about = check_backup(folder)
-    rows = _read_tables(folder / _TABLES)
-    with telling_storage_failures():
-        blobs, files = open_blobs(root), open_root_files(root)
-        database = Database(url)
-        database.read(partial(check_empty, identity=about.identity))
+    blobs, files = open_blobs(root), open_root_files(root)
+    with explaining_storage_failures():
+        Database(url).read(partial(check_empty, identity=about.identity))
         found = read_root_identity(files)
         if found not in (None, about.identity):
             raise RegistryError(
                 f"the storage root {files.place} is that of registry {found[:8]}, the backup is "
                 f"of {about.identity[:8]}; name the root of the backup, or a new one"
             )
-        known = {f"{row['id']:012d}-{row['operation']}.json" for row in rows["event"]}
+        events = _read_tables(folder / _TABLES)["event"]
+        known = {f"{row['id']:012d}-{row['operation']}.json" for row in events}
         if later := all_recorded(files).names - known:
             raise RegistryError(
                 f"the storage root {files.place} has {len(later)} events that the backup does not "
@@ -182,10 +175,27 @@ def restore(folder: Path, url: str, root: str, *, dry_run: bool = True) -> Backu
             )
         if not about.has_blobs:
             _check_blobs(about, blobs)
-        if not dry_run:
-            _put_blobs(about, folder, blobs)
-            database.write(partial(load_tables, identity=about.identity, rows=rows))
-            TiedDatabase(database, files, blobs).tie()
+
+
+def restore(folder: Path, url: str, root: str) -> Backup:
+    """Put a backup into an empty database and a storage root that is empty or the backup's own.
+
+    Blobs that are there already stay. The database is filled in one transaction, after the blobs.
+    In a new root the registry gets a new identity: it is not the one that the backup is of, and
+    may go another way.
+
+    Raises:
+        RegistryError: the backup is damaged, or as in `check_restorable`.
+    """
+    about = check_backup(folder)
+    check_restorable(about, folder, url, root)
+    database, blobs, files = Database(url), open_blobs(root), open_root_files(root)
+    with explaining_storage_failures():
+        identity = read_root_identity(files) or new_identity()
+        rows = _read_tables(folder / _TABLES)
+        _put_blobs(about, folder, blobs)
+        database.write(partial(load_tables, identity=identity, rows=rows))
+        TiedDatabase(database, files, blobs).tie()
     return about
 
 

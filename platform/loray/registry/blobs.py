@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from loray.artifacts.digests import file_digest
 from loray.errors import AdapterError
 from loray.registry.private import private_folder, sync_folder
-from loray.registry.storage_failures import telling_storage_failures
+from loray.registry.storage_failures import explaining_storage_failures
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -53,7 +53,7 @@ class Blobs(Protocol):
         """Whether there is a blob of that name and size; its bytes are not read."""
 
     def entries(self) -> Iterator[BlobEntry]:
-        """All blobs; files of other names are left out, since they are none of ours."""
+        """All blobs; files of other names are left out, since they are not ours."""
 
     def delete(self, digest: str) -> None:
         """Drop a blob, if it is there."""
@@ -175,7 +175,7 @@ def scratch_folder(blobs: Blobs) -> Iterator[Path]:
     Raises:
         RegistryError: the disk or S3 failed, here or within the block.
     """
-    with telling_storage_failures():
+    with explaining_storage_failures():
         private_folder(blobs.scratch)
         parent = private_folder(blobs.scratch / "partial")
         with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as name:

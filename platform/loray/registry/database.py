@@ -19,7 +19,7 @@ from loray.errors import RegistryError, SpecError
 from loray.registry.database_failures import explain, failure_error
 from loray.registry.schema import create_tables, read_schema_version
 from loray.registry.sqlite import empty_engine, reader_engine, sqlite_path, writer_engine
-from loray.registry.storage_failures import telling_storage_failures
+from loray.registry.storage_failures import explaining_storage_failures
 from loray.spec.database_url import check_database_url
 
 RETRY_SECONDS = 30
@@ -49,7 +49,7 @@ class Database:
         self.url = parsed.render_as_string(hide_password=True)
         self._reader, self._writer = _engines(parsed, self.path)
         self._has_tables = False
-        # A wrong address should not take long to be told.
+        # A wrong address should fail soon.
         self._read(read_schema_version, retry_seconds=OPEN_SECONDS)
 
     def __reduce__(self) -> tuple[type["Database"], tuple[str]]:
@@ -124,7 +124,7 @@ class Database:
         pause = 0.05
         while True:
             try:
-                with telling_storage_failures():
+                with explaining_storage_failures():
                     return attempt()
             except DBAPIError as error:
                 failure = explain(error)
@@ -157,7 +157,7 @@ def _parse_url(url: str) -> URL:
         raise SpecError(str(error)) from None
     except ArgumentError:
         raise SpecError(
-            "the registry's URL is none that SQLAlchemy reads; "
+            "SQLAlchemy cannot read the registry's URL; "
             "use sqlite:///path/registry.db or postgresql://host/database"
         ) from None
     kind = parsed.get_backend_name()

@@ -16,8 +16,8 @@ _SQLITE = {
     sqlite3.SQLITE_CORRUPT: f"is damaged; {_RECOVER}",
     sqlite3.SQLITE_READONLY: "is read-only for this user, so it can be read and not written; "
     "check the modes of the file and its folder, and how the disk is mounted",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened; check that its folder is there and that this "
-    "user may read and write the folder and the file",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened; check that its folder is there, that this user "
+    "may read and write the folder and the file, and that the disk is not mounted read-only",
     sqlite3.SQLITE_PERM: "may not be opened by this user; check the file's mode and owner",
     sqlite3.SQLITE_FULL: "could not be written, the disk is full; free some space, then run the "
     "command again",
@@ -84,7 +84,7 @@ def _explain_sqlite(error: DBAPIError) -> DatabaseFailure | None:
     if kind in _SQLITE:
         return DatabaseFailure(_SQLITE[kind], kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED))
     if kind == sqlite3.SQLITE_ERROR and "no such" in str(error.orig):
-        text = "has not the tables that it should have, or others; "
+        text = "lacks tables or columns that it should have; "
         return DatabaseFailure(text + _RECOVER, may_pass=False)
     return DatabaseFailure("failed; try again", may_pass=False) if _is_trouble(error) else None
 
@@ -97,7 +97,7 @@ def _explain_postgresql(error: DBAPIError) -> DatabaseFailure | None:
         return DatabaseFailure(_POSTGRESQL[code], may_pass=code == "53300")
     if code in ("42P01", "42703"):
         return DatabaseFailure(
-            "has not the tables that it should have, or others; name another database or schema, "
+            "lacks tables or columns that it should have; name another database or schema, "
             "or restore it from a backup (`loray registry restore`)",
             may_pass=False,
         )

@@ -146,7 +146,7 @@ def as_manifest(data: bytes) -> VersionManifest:
     """A manifest from a blob's bytes.
 
     Raises:
-        ValidationError: it is none.
+        ValidationError: it is not a manifest.
     """
     return VersionManifest.model_validate_json(data)
 

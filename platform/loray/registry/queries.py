@@ -21,7 +21,7 @@ class Queries:
         """The version that `name`, `name@3` or `name@alias` stands for; a bare name's is champion.
 
         Raises:
-            NameRefusedError: it is no reference.
+            NameRefusedError: it is not a reference.
             AdapterNotFoundError: there is no such version or alias.
         """
         return self._database.read(partial(lookup.resolve, ref=ref))
@@ -49,7 +49,7 @@ class Queries:
         """A version, then everything it was made from, each once, nearest first.
 
         Raises:
-            NameRefusedError: it is no reference.
+            NameRefusedError: it is not a reference.
             AdapterNotFoundError: there is no such version or alias.
         """
         return self._database.read(partial(lookup.trace, ref=ref))

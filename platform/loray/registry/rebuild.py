@@ -20,7 +20,7 @@ from loray.registry.events import current_user, new_operation, timestamp
 from loray.registry.identity import new_identity, read_root_identity, root_manifests
 from loray.registry.records import Version, VersionManifest
 from loray.registry.root_files import RootFiles, open_root_files
-from loray.registry.storage_failures import telling_storage_failures
+from loray.registry.storage_failures import explaining_storage_failures
 from loray.registry.tables import Row, check_empty, load_tables
 from loray.registry.tied import TiedDatabase
 
@@ -60,7 +60,7 @@ def rebuild(url: str, root: str, *, unrecorded: bool = False, dry_run: bool = Tr
         RegistryError: the database holds something, or the root holds nothing to restore.
     """
     database = Database(url)
-    with telling_storage_failures():
+    with explaining_storage_failures():
         blobs, files = open_blobs(root), open_root_files(root)
         found = _look(files, blobs, unrecorded=unrecorded)
         database.read(partial(check_empty, identity=found.identity))
@@ -81,7 +81,7 @@ def _look(files: RootFiles, blobs: Blobs, *, unrecorded: bool) -> Rebuild:
         else:
             records.append(record)
     for name in sorted({*found.damaged, *files.names(SET_ASIDE)}):
-        found.lost.append(f"the record {name} is damaged, what it told is lost")
+        found.lost.append(f"the record {name} is damaged and its event is lost")
     _check_one_writer(records)
     known = {record.version.digest for record in records if record.version}
     age = {entry.digest: entry.age_seconds for entry in blobs.entries()}

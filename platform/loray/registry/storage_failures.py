@@ -10,19 +10,21 @@ _LOCAL = {
     errno.ENOSPC: "the disk is full; free some space, then run the command again",
     errno.EDQUOT: "the disk quota is used up; free some space, then run the command again",
     errno.EFBIG: "the file would exceed the limit on its size; raise it (ulimit -f)",
-    errno.EROFS: "the file system is mounted read-only; mount it for writing, or name another root",
+    errno.EROFS: "the file system is mounted read-only; mount it for writing, or name another "
+    "place",
     errno.EACCES: "this user may not do that; give it the right to (chmod, chown), or run as "
     "the user who owns the registry",
     errno.EPERM: "this user may not do that; give it the right to (chmod, chown, chattr), or run "
     "as the user who owns the registry",
-    errno.ENOTDIR: "a part of the path is a file, wanted a folder; name another root, or move the "
-    "file away",
-    errno.EEXIST: "there is a file or a broken link, wanted a folder; name another root, or move "
+    errno.ENOENT: "it is not there and cannot be made; check the path, or name another place",
+    errno.ENOTDIR: "a part of the path is a file, wanted a folder; name another place, or move "
+    "the file away",
+    errno.EEXIST: "there is a file or a broken link, wanted a folder; name another place, or move "
     "it away",
     errno.EISDIR: "there is a folder, wanted a file; move it away",
     errno.EIO: "the disk failed to read or write; check it (dmesg), then run `loray registry fsck`",
     errno.ELOOP: "a link leads back to itself; remove it",
-    errno.ENAMETOOLONG: "the path is too long; name a shorter root",
+    errno.ENAMETOOLONG: "the path is too long; name a shorter one",
     errno.EMFILE: "too many files are open; raise the limit (ulimit -n)",
     errno.ESTALE: "the network file system lost the folder; mount it again",
 }
@@ -75,7 +77,7 @@ def storage_failure(error: OSError) -> RegistryError:
 
 
 @contextmanager
-def telling_storage_failures() -> Iterator[None]:
+def explaining_storage_failures() -> Iterator[None]:
     """Turn what the disk or S3 raises within the block into an error of ours.
 
     Raises:

@@ -6,11 +6,13 @@ after it leaves a whole version.
 """
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from loray.errors import AdapterError
 from loray.models.adapter_import import ImportTerms
 from loray.registry import audit, exchange, lookup
 from loray.registry.aliases import Move, check_adapter, move_alias, previous_version
@@ -33,7 +35,7 @@ from loray.registry.records import (
     Version,
 )
 from loray.registry.root_files import open_root_files
-from loray.registry.storage_failures import telling_storage_failures
+from loray.registry.storage_failures import explaining_storage_failures
 from loray.registry.tied import TiedDatabase
 from loray.registry.versions import NewVersion, change_state
 
@@ -55,7 +57,7 @@ class Registry(Queries):
             RegistryError: the database cannot be reached or is of an unknown schema.
         """
         self.root = root if "://" in root else str(Path(root).absolute())
-        with telling_storage_failures():
+        with explaining_storage_failures():
             self._blobs = open_blobs(self.root)
             files = open_root_files(self.root)
         super().__init__(TiedDatabase(Database(url), files, self._blobs))
@@ -69,7 +71,8 @@ class Registry(Queries):
         Raises:
             RegistryError: it could not, and why.
         """
-        with telling_storage_failures(), scratch_folder(self._blobs):
+        self._database.prepare()
+        with scratch_folder(self._blobs):
             self._database.write(lambda _: None)
 
     def register(
@@ -108,7 +111,7 @@ class Registry(Queries):
             LeaseError: another attempt has taken over.
             RegistryError: the key was used for another adapter, or a parent does not exist.
         """
-        with telling_storage_failures():
+        with explaining_storage_failures():
             return commit(self._database, self._blobs, take_in, lease)
 
     def import_folder(
@@ -163,7 +166,7 @@ class Registry(Queries):
             AdapterError: a file is missing or damaged.
         """
         self._database.read(partial(lookup.check_in_use, version=version))
-        with telling_storage_failures():
+        with self._reading_files():
             return exchange.fetch(self._blobs, version)
 
     def export(self, ref: str, folder: Path, *, layout: Layout = "peft") -> Path:
@@ -180,7 +183,7 @@ class Registry(Queries):
         """
         version = self.resolve(ref)
         self._database.read(partial(lookup.check_in_use, version=version))
-        with telling_storage_failures():
+        with self._reading_files():
             return exchange.export(self._blobs, version, folder, layout)
 
     def move_alias(
@@ -248,7 +251,7 @@ class Registry(Queries):
 
     def fsck(self, *, repair: bool = False) -> tuple[Fault, ...]:
         """Everything wrong in database and blobs; reads every byte. See `audit.find_faults`."""
-        with telling_storage_failures():
+        with explaining_storage_failures():
             return audit.find_faults(self._database, self._blobs, repair=repair)
 
     def gc(
@@ -260,8 +263,18 @@ class Registry(Queries):
     ) -> Sweep:
         """Delete what no version needs and is older than the grace. See `audit.sweep`."""
         sweep = partial(audit.sweep, self._database, self._blobs, dry_run=dry_run, only=only)
-        with telling_storage_failures():
+        with explaining_storage_failures():
             return sweep(grace_seconds=grace_seconds)
+
+    @contextmanager
+    def _reading_files(self) -> Iterator[None]:
+        """Before files are called damaged, look whether the root is still the registry's."""
+        with explaining_storage_failures():
+            try:
+                yield
+            except AdapterError:
+                self._database.check_again()
+                raise
 
     def _move(self, move: Move) -> Alias:
         self._database.read(partial(check_adapter, name=move.name))  # before a registry is made

@@ -27,13 +27,14 @@ def dump_tables(connection: sa.Connection) -> Iterator[tuple[str, Row]]:
 
 
 def load_tables(connection: sa.Connection, identity: str, rows: Rows) -> None:
-    """Fill an empty database; leases are there as released, so that attempts go on counting.
+    """Fill an empty database; leases are there as released, so that attempt numbers keep rising.
 
     Raises:
         RegistryError: the database is not empty.
     """
     check_empty(connection)
-    connection.execute(lease.delete())
+    if rows.get(lease.name):
+        connection.execute(lease.delete())
     if read_identity(connection) is None:
         connection.execute(meta.insert().values(key="identity", value=identity))
     for table in _TABLES:

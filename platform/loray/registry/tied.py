@@ -31,7 +31,7 @@ from loray.registry.identity import (
     write_root_identity,
 )
 from loray.registry.root_files import RootFiles
-from loray.registry.storage_failures import telling_storage_failures
+from loray.registry.storage_failures import explaining_storage_failures
 
 T = TypeVar("T")
 
@@ -101,9 +101,18 @@ class TiedDatabase:
         look = self._tied()
         self.database.read(partial(self._within, look=look, work=lambda _: None, is_new=True))
 
+    def check_again(self) -> None:
+        """Look at the root afresh, as when something is missing there that should not be.
+
+        Raises:
+            RegistryMismatchError: it is not the root that it was.
+        """
+        self._checked = None
+        self.read(lambda _: None)
+
     def is_tied(self) -> bool:
         """Whether the root has an identity, which every use checks against the database's."""
-        with telling_storage_failures():
+        with explaining_storage_failures():
             return read_root_identity(self.files) is not None
 
     def tie(self) -> int:
@@ -127,7 +136,7 @@ class TiedDatabase:
         """
         recorded = self.require_all_known()
         missing = self.read(partial(unrecorded, recorded=recorded))
-        with telling_storage_failures():
+        with explaining_storage_failures():
             write_records(self.files, missing)
         return len(missing)
 
@@ -137,7 +146,7 @@ class TiedDatabase:
         Raises:
             RegistryMismatchError: there is one that it does not know, or the two are not tied.
         """
-        with telling_storage_failures():
+        with explaining_storage_failures():
             identity, recorded = read_root_identity(self.files), all_recorded(self.files)
         self.read(partial(check_known, recorded=recorded, files=self.files, url=self.url))
         if identity is None:
@@ -148,7 +157,7 @@ class TiedDatabase:
         return recorded
 
     def _look(self) -> Look:
-        with telling_storage_failures():  # before the database is asked: see `check_known`
+        with explaining_storage_failures():  # before the database is asked: see `check_known`
             return Look(read_root_identity(self.files), last_recorded(self.files))
 
     def _within(
@@ -171,15 +180,15 @@ class TiedDatabase:
             return look
         self.read(lambda _: None)  # the two belong together, or it raises
         identity = self.database.write(lambda c: give_identity(c, new_identity()))
-        with telling_storage_failures():
+        with explaining_storage_failures():
             write_root_identity(self.files, identity, self.url)
         logger.info("%s and %s are registry %s", self.url, self.files.place, identity[:8])
         return Look(identity, Recorded(look.recorded.names, 0))
 
     def _record(self, recorded: Recorded) -> None:
-        """Record what was committed; a failure is told, for the change stands."""
+        """Record what was committed; a failure is logged, for the change stands."""
         try:
-            with telling_storage_failures():
+            with explaining_storage_failures():
                 missing = self.database.read(partial(unrecorded, recorded=recorded))
                 write_records(self.files, missing)
         except RegistryError as error:

@@ -29,7 +29,7 @@ def check_database_url(url: str) -> str:
     """`url` itself, when a registry can live there; no message repeats any value in it.
 
     Raises:
-        ValueError: it is of another kind, holds a secret, or is no file that lasts.
+        ValueError: it is of another kind, holds a secret, or would not be kept in a file.
     """
     try:
         parts = urlsplit(url)

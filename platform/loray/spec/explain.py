@@ -142,8 +142,7 @@ def _wrong_block(value: object, node: shape.Node) -> str:
 
 
 def _remedy(value: object, node: shape.Node) -> str:
-    kind = shape.members(node)[0]
-    wanted = kind.get("type")
+    wanted = shape.members(node)[0].get("type")
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if wanted == "string" and isinstance(value, bool | int | float):
         return f'put it in quotes: "{shown(value)}"'

@@ -144,9 +144,7 @@ def _place(
     also: tuple[tuple[Hint, ...], ...] = (),
 ) -> Entity:
     compiled = re.compile(pattern, re.M)
-    return Entity(
-        "assignment", "SECRET_ASSIGNMENT", hints, compiled, is_real=is_real, also=also
-    )
+    return Entity("assignment", "SECRET_ASSIGNMENT", hints, compiled, is_real=is_real, also=also)
 
 
 ASSIGNED = _place(

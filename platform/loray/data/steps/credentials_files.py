@@ -60,7 +60,9 @@ def _place(
 ) -> Entity:
     compiled = re.compile(pattern, re.M)
     kind = "login_file"
-    return Entity(kind, f"SECRET_{kind.upper()}", CORE_WORDS, compiled, is_real, also=(hints, *also))
+    return Entity(
+        kind, f"SECRET_{kind.upper()}", CORE_WORDS, compiled, is_real, also=(hints, *also)
+    )
 
 
 _USER_WORDS = folded("login", "user")
