@@ -15,7 +15,7 @@ from loray.data.sources.decoding import FaultError
 from loray.data.sources.files import SourceFile, find_local_files, left_out
 from loray.data.sources.forms import HEAD_BYTES
 from loray.data.sources.records import Found, group_of, turns_of
-from loray.data.sources.rows import Unread
+from loray.data.sources.rows import NOT_READ, NOT_THERE, Columns
 from loray.data.sources.samples import first_records
 from loray.data.sources.suggest import suggest
 from loray.errors import SourceError
@@ -41,7 +41,7 @@ class Looked:
 class _Seen:
     """What the rows of one source are, as far as they were looked at."""
 
-    unread: Unread
+    columns: Columns
     num_rows: int = 0
     faults: list[str] = field(default_factory=list)
 
@@ -67,7 +67,7 @@ def look_into(data: DataSpec) -> Looked:
 
 def _is_empty(label: str, files: Sequence[SourceFile], looked: Looked) -> bool:
     """Look at a source; whether it holds nothing, as far as a look can tell."""
-    seen = _Seen(Unread(files[0].source.fields))
+    seen = _Seen(Columns(files[0].source.fields))
     for file in files[:: max(-(-len(files) // NUM_FILES), 1)]:
         try:
             if file.size:
@@ -84,7 +84,7 @@ def _is_empty(label: str, files: Sequence[SourceFile], looked: Looked) -> bool:
 
 def _look_at(file: SourceFile, seen: _Seen) -> None:
     if isinstance(file.source, ParquetSource):
-        seen.unread.see(parquet.column_names(file))
+        seen.columns.see(parquet.column_names(file))
     for found in first_records(file):
         _judge(file, found, seen)
 
@@ -103,8 +103,10 @@ def _sum_up(label: str, seen: _Seen, looked: Looked, uri: str) -> None:
             f"{label}: {len(seen.faults)} of {seen.num_rows} rows that were looked at would be put "
             f"aside; the first is {seen.faults[0]}"
         )
-    if seen.unread.names:
-        looked.notes.append(f"{label}: columns that are not read: {', '.join(seen.unread.names)}")
+    if seen.columns.unread:
+        looked.notes.append(f"{label}: {NOT_READ}{', '.join(seen.columns.unread)}")
+    if seen.columns.absent and len(seen.faults) < seen.num_rows:
+        looked.notes.append(f"{label}: {NOT_THERE}{', '.join(seen.columns.absent)}")
 
 
 def _remedy(uri: str) -> str:
@@ -124,7 +126,7 @@ def _judge(file: SourceFile, found: Found, seen: _Seen) -> None:
         if isinstance(found.record, FaultError):
             raise found.record
         if not isinstance(file.source, TextSource):
-            seen.unread.see(found.record)
+            seen.columns.see(found.record)
         turns_of(found.record, fields)
         group_of(found.record, fields)
     except FaultError as fault:
