@@ -91,3 +91,28 @@ def test_sources_without_a_row_are_a_fault_unless_another_has_some(loray, name, 
     said = loray("validate", "spec.yaml", "--set", f"data.sources=[{empty}, {filled}]")
     assert said.code == 0
     assert "sources.0: found no row at all in" in said.out
+
+
+@pytest.mark.parametrize(
+    ("row", "fields"),
+    [
+        ({"question": "a", "answer": "b"}, "{prompt: question, completion: answer}"),
+        (
+            {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
+            "{messages: conversations, format: sharegpt}",
+        ),
+        ({"text": "a"}, "{text: text}"),
+    ],
+)
+def test_a_fault_says_which_fields_the_file_seems_to_have(loray, row, fields):
+    Path("rows.jsonl").write_text(json.dumps(row))
+    said = loray("validate", "spec.yaml")
+    assert said.code == Exit.WRONG_SPEC
+    assert f"the file seems to have fields: {fields}" in said.err
+
+
+def test_a_column_that_may_be_missing_and_always_is_is_told(loray):
+    fields = '{prompt: "{q}{? {contxt}}", completion: a, system: systm}'
+    said = loray("validate", "spec.yaml", "--set", f"data.sources.0.fields={fields}")
+    assert said.code == 0
+    assert "columns that fields names and that no row seems to have: contxt, systm" in said.out

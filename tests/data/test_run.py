@@ -242,3 +242,21 @@ def test_a_file_that_vanishes_while_it_is_read_is_named(tokenizer_dir, tmp_path,
     )
     with pytest.raises(SourceError, match=r"sources\.0/x\.jsonl at .* cannot be read"):
         curate(tmp_path / "out", spec)
+
+
+def test_what_is_not_read_is_told_once_and_kept_in_the_statistics(tokenizer_dir, tmp_path):
+    folder = tmp_path / "in"
+    write_jsonl(folder / "a.jsonl", [{**row, "tag": "x"} for row in pairs(60)])
+    (folder / "rows.json").write_text(json.dumps(pairs(60, 100), indent=2))
+    (folder / "again.jsonl").symlink_to("a.jsonl")
+    lines: list[str] = []
+    (tmp_path / "out").mkdir()
+    found = curate_to(
+        tmp_path / "out", run_spec(tokenizer_dir, source(folder)), report=lines.append
+    )
+    assert found["rows"]["kept"] == 120
+    assert found["sources"]["sources.0"]["columns_not_read"] == ["book", "tag"]
+    assert [line for line in lines if "not read" in line] == [
+        "sources.0: columns that are not read: book, tag"
+    ]
+    assert any("again.jsonl" in line and "read once" in line for line in lines)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from loray.data.totals import check_budget, columns_not_read, statistics_of
+from loray.data.totals import check_budget, odd_columns, statistics_of
 from loray.errors import DatasetError, SourceError
 from tests.data.corpora import data_spec, source
 from tests.data.ledgers import ledger_of
@@ -77,8 +77,13 @@ def test_counts_add_up_for_the_whole_and_for_each_source():
 def test_columns_that_are_not_read_are_told_by_source():
     ledger = ledger_of([[4]] * 10, splits=SPLITS)
     ledger.unread = {"sources.0": ["input", "tag"]}
+    ledger.absent = {"sources.0": ["systm"]}
     found = statistics_of(ledger, num_packs=1, max_tokens=40, held_out={})
     assert found["sources"]["sources.0"]["columns_not_read"] == ["input", "tag"]
-    assert list(columns_not_read(found)) == ["sources.0: columns that are not read: input, tag"]
-    del found["sources"]["sources.0"]["columns_not_read"]  # a dataset of an earlier version
-    assert list(columns_not_read(found)) == []
+    assert list(odd_columns(found)) == [
+        "sources.0: columns that are not read: input, tag",
+        "sources.0: columns that fields names and that no row seems to have: systm",
+    ]
+    for name in ("columns_not_read", "columns_not_there"):  # a dataset of an earlier version
+        del found["sources"]["sources.0"][name]
+    assert list(odd_columns(found)) == []

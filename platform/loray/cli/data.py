@@ -38,7 +38,7 @@ def report(place: Path, overrides: tuple[str, ...], *, as_json: bool, out: Path 
     """Write one HTML page: counts, reasons, lengths, duplicates, samples, times."""
     from loray.data.review.facts import gather_facts
     from loray.data.review.report import quantiles, write_report
-    from loray.data.totals import columns_not_read
+    from loray.data.totals import odd_columns
 
     facts = gather_facts(committed_folder(place, overrides))
     file = out or Path(f"{facts.manifest.stage.name}-data.html")
@@ -49,7 +49,7 @@ def report(place: Path, overrides: tuple[str, ...], *, as_json: bool, out: Path 
         return
     rows = facts.statistics["rows"]
     say(f"{rows['in']:,} rows in, {rows['kept']:,} kept, {rows['quarantined']:,} put aside")
-    for line in columns_not_read(facts.statistics):
+    for line in odd_columns(facts.statistics):
         say(line)
     say(f"report: {file}")
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ import click
 
 from loray.cli.output import say
 from loray.errors import SpecError
+from loray.spec.yaml12 import flow_mapping, written
 
 if TYPE_CHECKING:
     from loray.data.sources.suggest import Suggestion
@@ -19,8 +20,6 @@ STARTER = "starter.yaml"
 MAX_TOKENS = 1024
 """Longest sequences of the starter, for a base that has the positions."""
 UNKNOWN = {"prompt": "COLUMN_OF_THE_QUESTION", "completion": "COLUMN_OF_THE_ANSWER"}
-_WORDS = {"true", "false", "null", "yes", "no", "on", "off"}
-"""What YAML or a reader may take for something else than text."""
 
 
 @click.command()
@@ -79,7 +78,7 @@ def _told(data: str | None, found: "Suggestion | None") -> Iterator[str]:
     if found.fields is None:
         yield "none has a name that says what it is: name them in `fields`"
     else:
-        yield f"fields: {_written(found.fields)}"
+        yield f"fields: {found.written}"
     yield from found.notes
 
 
@@ -99,8 +98,8 @@ def starter(name: str, base_model: str, data: str | None, found: "Suggestion | N
     longest = longest_of(base_model)
     values = {
         "name: my-adapter\n": f"name: {name}\n",
-        "path: models/tiny\n": f"path: {_quoted(base_model)}\n",
-        "uri: data/my-adapter/*.jsonl\n": f"uri: {_quoted(data or f'data/{name}/*.jsonl')}\n",
+        "path: models/tiny\n": f"path: {written(base_model)}\n",
+        "uri: data/my-adapter/*.jsonl\n": f"uri: {written(data or f'data/{name}/*.jsonl')}\n",
         "max_tokens: 512": f"max_tokens: {longest}",
         "max_context: 512": f"max_context: {longest}",
     }
@@ -133,22 +132,9 @@ def _fields_of(found: "Suggestion") -> str:
         lines.append("# None has a name that says what it is; put two of them here:")
     if found.delimiter != ",":
         lines.append(f"delimiter: {json.dumps(found.delimiter)}")
-    lines.append(f"fields: {_written(fields)}")
+    lines.append(f"fields: {flow_mapping(fields)}")
     return "".join(f"      {line}\n" for line in lines)
-
-
-def _written(fields: Mapping[str, str]) -> str:
-    return f"{{{', '.join(f'{key}: {_quoted(value)}' for key, value in fields.items())}}}"
 
 
 def _harmless(name: str) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in name)[:64]
-
-
-def _quoted(text: str) -> str:
-    """`text` as a YAML scalar; in quotes where it could be read as something else."""
-    if re.fullmatch(r"[A-Za-z./][A-Za-z0-9./_-]*(\*[A-Za-z0-9./_-]*)*", text) and (
-        text.lower() not in _WORDS
-    ):
-        return text
-    return json.dumps(text, ensure_ascii=True)

@@ -15,7 +15,8 @@ Columns, one row for each row of the corpus:
     raw: string            the line as it came, where turns could not be read
     seconds: list<struct<name, value>>      time spent on the batch, on its first row
     found: list<struct<name, value>>        values replaced in the batch, on its first row
-    unread: list<string>   on a tally row: columns of the source that no field of the spec names
+    unread: list<string>   on a tally row: columns of the block that no field of the spec names
+    absent: list<string>   on a tally row: columns that a field names and no row of the block has
 
 A step marks, it never drops: row count and order hold, so every rejection can be counted.
 Each block ends with one tally row, whose `line` is the number of lines that the block holds.
@@ -54,6 +55,7 @@ ROWS = pa.schema(
         ("seconds", MEASURES),
         ("found", MEASURES),
         ("unread", pa.list_(pa.string())),
+        ("absent", pa.list_(pa.string())),
     ]
 )
 

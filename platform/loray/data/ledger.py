@@ -5,7 +5,7 @@ are known by their id as a 64-bit number; sequences by their row and their numbe
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
 
@@ -20,9 +20,11 @@ BY_ROW = ("id", "block", "suite", "split", "rejected_by", "num_targets", "length
 """What the account holds of each row."""
 NARROW = (
     "id", "line", "block", "suite", "split", "changed_by", "rejected_by", "seconds", "found",
-    "num_targets", "unread",
+    "num_targets", "unread", "absent",
 )  # fmt: skip
 """Columns that the account is made from; `input_ids` is there by its lengths only."""
+TALLY = ["block", "line", "unread", "absent"]
+"""What a tally row says."""
 COMPARED_BY = ("digest_", "bands_")
 """How columns begin that duplicates are found by; they are no part of the account."""
 
@@ -80,6 +82,8 @@ class Ledger:
     """Values replaced, by step and kind: `pii.email`."""
     unread: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Columns that were there and that no field of the spec names, by label; sorted."""
+    absent: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Columns that a field names and that no row had, by label; sorted."""
 
     @property
     def is_kept(self) -> np.ndarray:
@@ -112,7 +116,7 @@ def make_ledger(tables: Iterable[pa.Table], blocks: list[Block]) -> Ledger:
         for name in ("seconds", "found"):
             sums[name].update(_sums(table[name]))
         is_row = pc.is_valid(table["id"])
-        tallies.append(table.select(["block", "line", "unread"]).filter(pc.invert(is_row)))
+        tallies.append(table.select(TALLY).filter(pc.invert(is_row)))
         rows.append(table.select(BY_ROW).filter(is_row))
     return _ledger_of(pa.concat_tables(rows), sums, pa.concat_tables(tallies), blocks)
 
@@ -132,7 +136,8 @@ def _ledger_of(
         original=np.full(len(ids), -1, dtype=np.int64),
         similarity=np.full(len(ids), np.nan, dtype=np.float32),
         first_line=_first_lines(tallies, blocks),
-        unread=_unread(tallies, blocks),
+        unread=_columns(tallies, blocks, "unread", set.union),
+        absent=_columns(tallies, blocks, "absent", set.intersection),
         sequences=_sequences(rows.select(["lengths", "num_targets"]).take(pa.array(order))),
         **sums,
     )
@@ -162,11 +167,18 @@ def _first_lines(tallies: pa.Table, blocks: list[Block]) -> np.ndarray:
     return first
 
 
-def _unread(tallies: pa.Table, blocks: list[Block]) -> dict[str, list[str]]:
-    names: dict[str, set[str]] = {}
-    for tally in tallies.select(["block", "unread"]).to_pylist():
-        names.setdefault(blocks[tally["block"]].file.label, set()).update(tally["unread"] or ())
-    return {label: sorted(found) for label, found in names.items() if found}
+def _columns(
+    tallies: pa.Table,
+    blocks: list[Block],
+    name: str,
+    join: Callable[[set[str], set[str]], set[str]],
+) -> dict[str, list[str]]:
+    """Names that tallies have under `name`, those of a source's blocks joined."""
+    found: dict[str, set[str]] = {}
+    for tally in tallies.select(["block", name]).to_pylist():
+        label, names = blocks[tally["block"]].file.label, set(tally[name] or ())
+        found[label] = join(found[label], names) if label in found else names
+    return {label: sorted(names) for label, names in found.items() if names}
 
 
 def _sequences(rows: pa.Table) -> Sequences:

@@ -22,8 +22,8 @@ from loray.data.steps.duplicates import mark_duplicates
 from loray.data.steps.similarity import likeness
 from loray.data.totals import (
     check_budget,
-    columns_not_read,
     describe_rejects,
+    odd_columns,
     statistics_of,
 )
 from loray.data.write import Settle, write_rows
@@ -102,7 +102,7 @@ def curate_to(
         ledger, num_packs=num_packs, max_tokens=data.sequence.max_tokens, held_out=held_out
     )
     found["seconds"]["total"] = round(time.perf_counter() - began, 3)
-    for line in columns_not_read(found):
+    for line in odd_columns(found):
         report(line)
     log.info("curated %s", found["rows"])
     return found

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from loray.data.ledger import Ledger
 from loray.data.replay import REASON as NOT_DRAWN
+from loray.data.sources.rows import NOT_READ, NOT_THERE
 from loray.errors import DatasetError, SourceError
 from loray.spec.data import DataSpec
 
@@ -59,11 +60,12 @@ def _described(row: dict[str, Any]) -> str:
     return f"  {row['source']}:{row['line']}: {row['rejected_by']}{note}"
 
 
-def columns_not_read(statistics: Mapping[str, Any]) -> Iterator[str]:
-    """A sentence for each source that has columns which no field of the spec names."""
+def odd_columns(statistics: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence for each source whose columns and fields are not the same."""
     for label, counts in statistics["sources"].items():
-        if names := counts.get("columns_not_read"):  # datasets of before have none
-            yield f"{label}: columns that are not read: {', '.join(names)}"
+        for name, words in (("columns_not_read", NOT_READ), ("columns_not_there", NOT_THERE)):
+            if names := counts.get(name):  # datasets of before have none
+                yield f"{label}: {words}{', '.join(names)}"
 
 
 def statistics_of(
@@ -81,6 +83,7 @@ def statistics_of(
             str(label): {
                 **_counts(ledger, ledger.label == label),
                 "columns_not_read": list(ledger.unread.get(str(label), ())),
+                "columns_not_there": list(ledger.absent.get(str(label), ())),
             }
             for label in np.unique(ledger.label)
         },

@@ -163,3 +163,17 @@ def test_answers_in_a_prompt_are_context_and_not_learned():
     assert [turn["content"] for turn in turns if turn["role"] == "assistant"] == ["b", "d"]
     assert [turn["role"] for turn in turns] == ["user", "about", "assistant", "user", "assistant"]
     assert turns[1]["content"] == '{"weight": 0}'
+
+
+@pytest.mark.parametrize("others", [{}, {"n": 1}, {"n": float("nan")}])
+@pytest.mark.parametrize("kind", ["jsonl", "json"])
+def test_a_column_that_may_be_missing_and_always_is_is_told(tmp_path, kind, others):
+    rows = [{"q": "a", "ctx": "b", "a": "c", **others} for _ in range(1100)]
+    rows[1050]["late"] = "d"
+    path = tmp_path / f"x.{kind}"
+    path.write_text("\n".join(map(json.dumps, rows)) if kind == "jsonl" else json.dumps(rows))
+    fields = {"prompt": "{q}{? {ctxt}}{? {late}}", "completion": "a", "system": "systm"}
+    (block,) = cut_into_blocks(find_files(data_spec(source(path, fields=fields))))
+    *_, last = (row for table in read_block(block) for row in table.to_pylist())
+    assert last["absent"] == ["ctxt", "systm"]
+    assert "ctx" in last["unread"]

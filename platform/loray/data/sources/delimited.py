@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from loray.data.sources.decoding import FaultError
 from loray.data.sources.lines import Line, line_fault, read_lines
 from loray.data.sources.records import Found
-from loray.data.sources.rows import Tally, Unread
+from loray.data.sources.rows import Columns, Tally
 from loray.errors import SourceError
 from loray.spec.sources import CsvSource
 
@@ -70,9 +70,9 @@ def read_records(file: "SourceFile", source: CsvSource) -> Generator[Found, None
             names = fields
             continue
         yield Found(number, offset, _record(fields, names), text.encode("utf-8", "surrogateescape"))
-    unread = Unread(source.fields)
-    unread.see(names or ())
-    return Tally(records.num_lines, unread.names)
+    columns = Columns(source.fields)
+    columns.see(names or ())
+    return columns.tally(records.num_lines)
 
 
 def _record(fields: list[str] | FaultError, names: list[str] | None) -> dict[str, str] | FaultError:

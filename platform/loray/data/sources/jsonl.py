@@ -21,7 +21,7 @@ from loray.data.sources.decoding import FaultError, parse_line
 from loray.data.sources.documents import DamagedError, Element, read_elements
 from loray.data.sources.lines import Run, line_fault, read_runs
 from loray.data.sources.records import Found
-from loray.data.sources.rows import Conversations, Piece, Placed, Tally, Unread
+from loray.data.sources.rows import Columns, Conversations, Piece, Placed, Tally
 from loray.data.sources.streams import read_chunks
 from loray.errors import SourceError
 from loray.spec.fields import OPENAI_KEYS, FieldsSpec
@@ -41,13 +41,13 @@ MAX_BRACKETS = 500
 def read_pieces(file: "SourceFile", start: int, end: int) -> Generator[Piece, None, Tally]:
     """What the lines of a part hold, and in the end its tally."""
     fields = file.source.fields
-    unread = Unread(fields)
+    columns = Columns(fields)
     number = 1
     for run in read_runs(file, start, end):
         for part, starts in _batches(run):
-            yield _columns(part, starts, number, fields, unread) or _records(part, number, unread)
+            yield _columns(part, starts, number, fields, columns) or _records(part, number, columns)
             number += len(starts)
-    return Tally(number - 1, unread.names)
+    return columns.tally(number - 1)
 
 
 def read_document(file: "SourceFile") -> Generator[Piece, None, Tally]:
@@ -57,7 +57,7 @@ def read_document(file: "SourceFile") -> Generator[Piece, None, Tally]:
         SourceError: an array is damaged, and nothing tells where its next element begins.
     """
     fields = file.source.fields
-    unread = Unread(fields)
+    columns = Columns(fields)
     elements = read_elements(read_chunks(file))
     held: list[Element] = []
     num_bytes = 0
@@ -66,14 +66,14 @@ def read_document(file: "SourceFile") -> Generator[Piece, None, Tally]:
             element = next(elements)
         except StopIteration as end:
             if held:
-                yield _piece_of(held, fields, unread)
-            return Tally(end.value, unread.names)
+                yield _piece_of(held, fields, columns)
+            return columns.tally(end.value)
         except DamagedError as error:
             raise damaged(file, error) from error
         held.append(element)
         num_bytes += len(element.data)
         if len(held) == rows.BATCH_ROWS or num_bytes >= rows.BATCH_BYTES or element.fault:
-            yield _piece_of(held, fields, unread)
+            yield _piece_of(held, fields, columns)
             held, num_bytes = [], 0
 
 
@@ -85,17 +85,17 @@ def damaged(file: "SourceFile", error: DamagedError) -> SourceError:
     )
 
 
-def _piece_of(elements: list[Element], fields: FieldsSpec, unread: Unread) -> Piece:
+def _piece_of(elements: list[Element], fields: FieldsSpec, columns: Columns) -> Piece:
     """Elements put on lines, which white space in JSON allows, and read as those are."""
     if all(e.fault is None and e.data[:1] == b"{" for e in elements):
         data = [e.data.replace(b"\n", b" ") for e in elements]
         starts = np.concatenate([[0], np.cumsum([len(line) + 1 for line in data[:-1]])])
-        found = _parsed(b"\n".join(data), starts.astype(np.int64), fields, unread)
+        found = _parsed(b"\n".join(data), starts.astype(np.int64), fields, columns)
         if found is not None:
             numbers, offsets = ([getattr(e, n) for e in elements] for n in ("number", "offset"))
             return Placed(np.array(numbers), np.array(offsets), found)
     return [
-        _found(e.number, e.offset, e.data, e.fault and FaultError(e.fault, e.note), unread)
+        _found(e.number, e.offset, e.data, e.fault and FaultError(e.fault, e.note), columns)
         for e in elements
     ]
 
@@ -119,17 +119,17 @@ def _batches(run: Run) -> Iterator[tuple[Run, np.ndarray]]:
         at = last + 1
 
 
-def _records(part: Run, number: int, unread: Unread) -> list[Found]:
+def _records(part: Run, number: int, columns: Columns) -> list[Found]:
     """Each line by itself; an empty one holds nothing that could be kept."""
     return [
-        _found(at, line.offset, line.data, line.fault and line_fault(line.fault), unread)
+        _found(at, line.offset, line.data, line.fault and line_fault(line.fault), columns)
         for at, line in enumerate(part.lines(), start=number)
         if line.fault or line.data.strip()
     ]
 
 
 def _found(
-    number: int, offset: int, data: bytes, fault: FaultError | Literal[""] | None, unread: Unread
+    number: int, offset: int, data: bytes, fault: FaultError | Literal[""] | None, columns: Columns
 ) -> Found:
     if fault:
         return Found(number, offset, fault, data)
@@ -137,12 +137,12 @@ def _found(
         record = parse_line(data)
     except FaultError as error:
         return Found(number, offset, error, data)
-    unread.see(record)
+    columns.see(record)
     return Found(number, offset, record, data)
 
 
 def _columns(
-    part: Run, starts: np.ndarray, number: int, fields: FieldsSpec, unread: Unread
+    part: Run, starts: np.ndarray, number: int, fields: FieldsSpec, columns: Columns
 ) -> Placed | None:
     """All lines at once, if each is an object from its first byte to its last, and plain."""
     data = _bytes(part.data)
@@ -150,14 +150,14 @@ def _columns(
     is_object = part.fault is None and bool((lasts > starts).all())
     if not is_object or not ((data[starts] == OPEN) & (data[lasts] == CLOSE)).all():
         return None
-    found = _parsed(part.data, starts, fields, unread)
+    found = _parsed(part.data, starts, fields, columns)
     if found is None:
         return None
     return Placed(number + np.arange(len(starts)), part.offset + starts, found)
 
 
 def _parsed(
-    data: bytes, starts: np.ndarray, fields: FieldsSpec, unread: Unread
+    data: bytes, starts: np.ndarray, fields: FieldsSpec, columns: Columns
 ) -> Conversations | None:
     """The rows, if pyarrow finds as many objects as there are lines and reads them as we would."""
     if b"\0" in data:  # it ends there
@@ -168,25 +168,26 @@ def _parsed(
         first = parse_line(data.partition(b"\n")[0])
     except (UnicodeDecodeError, FaultError):
         return None
-    unread.see(first)
+    columns.see(first)
     others = [pa.field(name, pa.string()) for name in _texts_of(first) if name not in named.names]
     table = _parse(data, pa.schema([*named, *others]), others="error")
     if table is None and _is_tame(data, starts):
         # Keys of messages that nobody asked for have to be seen.
         others_are = "ignore" if fields.messages is None else "infer"
         table = _parse(data, named, others=others_are)
-        _see_some(data, starts, unread)
+        _see_some(data, starts, columns)
     if table is None or len(table) != len(starts):
         return None
+    columns.see([name for name in named.names if table[name].null_count < len(table)])
     return conversations_of(table, fields)
 
 
-def _see_some(data: bytes, starts: np.ndarray, unread: Unread) -> None:
+def _see_some(data: bytes, starts: np.ndarray, columns: Columns) -> None:
     """Note the columns of some lines, where parsing leaves out what nobody asked for."""
     for at in starts[:: max(len(starts) // SEEN_LINES, 1)].tolist():
         end = data.find(b"\n", at)
         with suppress(FaultError):
-            unread.see(parse_line(data[at : end if end >= 0 else len(data)]))
+            columns.see(parse_line(data[at : end if end >= 0 else len(data)]))
 
 
 def _schema(fields: FieldsSpec) -> pa.Schema:

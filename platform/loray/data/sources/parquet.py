@@ -16,10 +16,10 @@ from loray.data.sources.records import Found
 from loray.data.sources.rows import (
     BATCH_BYTES,
     BATCH_ROWS,
+    Columns,
     Piece,
     Placed,
     Tally,
-    Unread,
     in_pieces,
 )
 from loray.data.sources.streams import TimedFile, open_arrow_file
@@ -87,9 +87,9 @@ def read_pieces(file: "SourceFile", start: int, end: int) -> Generator[Piece, No
             else:
                 yield from _in_pieces(batch, number, before)
             number += len(batch)
-        unread = Unread(file.source.fields)
-        unread.see(parquet.schema_arrow.names)
-    return Tally(number, unread.names)
+        columns = Columns(file.source.fields)
+        columns.see(parquet.schema_arrow.names)
+    return columns.tally(number)
 
 
 def _bounded(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:

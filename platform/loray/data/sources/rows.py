@@ -1,6 +1,6 @@
 """What readers find to rows of a batch: records one at a time, or turns as whole columns."""
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 BATCH_ROWS = 1024
 BATCH_BYTES = 4 << 20
 """A batch ends at this many rows or bytes, so that long texts do not make it large."""
+NOT_READ = "columns that are not read: "
+NOT_THERE = "columns that fields names and that no row seems to have: "
 MAX_UNREAD, MAX_NAME_CHARS = 64, 64
 RAW_CHARS = 1 << 16
 """Longest raw text that is kept of a row that could not be read."""
@@ -44,25 +46,39 @@ class Tally(NamedTuple):
     num_lines: int
     unread: Sequence[str] = ()
     """Columns that were there and that no field of the spec names."""
+    absent: Sequence[str] = ()
+    """Columns that a field names and no row had."""
 
 
-class Unread:
-    """Gathers the names of columns that are there and are not read."""
+class Columns:
+    """Gathers which columns are there: those that fields name, and those that none does."""
 
     def __init__(self, fields: FieldsSpec) -> None:
         self._read = frozenset(fields.columns)
+        self._absent = set(self._read)
         self._names: set[str] = set()
 
-    def see(self, names: Iterable[str]) -> None:
+    def see(self, names: Collection[str]) -> None:
         """Note the columns of a record or a table."""
+        if self._absent:
+            self._absent.difference_update(names)
         if len(self._names) < MAX_UNREAD:
             self._names.update(names)
 
     @property
-    def names(self) -> list[str]:
+    def unread(self) -> list[str]:
         """Those that no field names, sorted; of very many, some."""
         unread = sorted(self._names - self._read)[:MAX_UNREAD]
         return [name[:MAX_NAME_CHARS].encode("utf-8", "replace").decode() for name in unread]
+
+    @property
+    def absent(self) -> list[str]:
+        """Those that a field names and that were not there, sorted."""
+        return sorted(self._absent)
+
+    def tally(self, num_lines: int) -> Tally:
+        """What a block held."""
+        return Tally(num_lines, self.unread, self.absent)
 
 
 class Conversations(NamedTuple):
@@ -111,7 +127,8 @@ def table_of(block: Block, piece: Piece) -> pa.Table:
 
 def tally_of(block: Block, tally: Tally) -> pa.Table:
     """The row that says what a block holds."""
-    row = {"id": None, "line": tally.num_lines, "block": block.number, "unread": tally.unread}
+    found = {"unread": tally.unread, "absent": tally.absent}
+    row = {"id": None, "line": tally.num_lines, "block": block.number, **found}
     return pa.Table.from_pylist([row], ROWS)
 
 

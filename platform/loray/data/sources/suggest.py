@@ -14,7 +14,7 @@ from loray.data.sources import delimited
 from loray.data.sources.decoding import FaultError, Number, parse_json
 from loray.data.sources.files import SourceFile
 from loray.data.sources.forms import read_head
-from loray.data.sources.peek import NUM_ROWS, first_json_records
+from loray.data.sources.samples import NUM_ROWS, first_json_records
 from loray.data.sources.streams import open_arrow_file
 from loray.spec.fields import OPENAI_KEYS, SHAREGPT_KEYS, FieldsSpec
 from loray.spec.local_files import list_local
@@ -26,6 +26,7 @@ from loray.spec.sources import (
     TextSource,
     is_read_of_folder,
 )
+from loray.spec.yaml12 import flow_mapping
 
 if TYPE_CHECKING:
     from loray.data.sources.records import Found
@@ -57,6 +58,11 @@ class Suggestion:
     delimiter: str = ","
     notes: list[str] = field(default_factory=list)
     """What else was found; a sentence each."""
+
+    @property
+    def written(self) -> str:
+        """The fields as YAML has them, on one line."""
+        return flow_mapping(self.fields or {})
 
 
 def suggest(uri: str) -> Suggestion | None:
