@@ -223,3 +223,23 @@ def test_a_folder_that_is_no_dataset_is_refused(loray, corpus):
     said = loray("data", "report", "base")
     assert said.code == Exit.FAILED
     assert "base holds no manifest.json" in said.err
+
+
+def test_a_preview_says_which_rows_and_columns_it_leaves_out(loray, corpus):
+    lines = [json.dumps({**row, "tag": "x"}) for row in ROWS[:60]]
+    (corpus / "rows.jsonl").write_text("\n".join(lines))
+    said = loray("data", "preview", "spec.yaml", "--rows", "100")
+    assert "sources.0: columns that are not read: tag" in said.out
+    assert "row(s) among these are in the validation split: --split validation shows" in said.out
+    shown = said.out.count("--- sources.0/rows.jsonl:")
+    elsewhere = loray("data", "preview", "spec.yaml", "--rows", "100", "--json").document
+    assert shown + sum(elsewhere["elsewhere"].values()) == 60
+
+
+def test_a_report_names_columns_that_are_not_read(loray, corpus):
+    lines = [json.dumps({**row, "tag": "x"}) for row in ROWS[:60]]
+    (corpus / "rows.jsonl").write_text("\n".join(lines))
+    make_dataset(load_run_spec(corpus / "spec.yaml"))
+    said = loray("data", "report", "spec.yaml")
+    assert "sources.0: columns that are not read: tag" in said.out
+    assert "columns that are not read: tag" in (corpus / "my-bot-data.html").read_text()

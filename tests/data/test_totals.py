@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from loray.data.totals import check_budget, statistics_of
+from loray.data.totals import check_budget, columns_not_read, statistics_of
 from loray.errors import DatasetError, SourceError
 from tests.data.corpora import data_spec, source
 from tests.data.ledgers import ledger_of
@@ -72,3 +72,13 @@ def test_counts_add_up_for_the_whole_and_for_each_source():
     assert (found["tokens"], found["target_tokens"], found["sequences"]) == (24, 18, 6)
     assert found["packing_efficiency"] == 0.75
     assert found["replay_fraction"] == pytest.approx(2 / 6, abs=1e-6)
+
+
+def test_columns_that_are_not_read_are_told_by_source():
+    ledger = ledger_of([[4]] * 10, splits=SPLITS)
+    ledger.unread = {"sources.0": ["input", "tag"]}
+    found = statistics_of(ledger, num_packs=1, max_tokens=40, held_out={})
+    assert found["sources"]["sources.0"]["columns_not_read"] == ["input", "tag"]
+    assert list(columns_not_read(found)) == ["sources.0: columns that are not read: input, tag"]
+    del found["sources"]["sources.0"]["columns_not_read"]  # a dataset of an earlier version
+    assert list(columns_not_read(found)) == []

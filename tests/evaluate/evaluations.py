@@ -10,8 +10,9 @@ from loray.evaluate.assemble import Evaluation
 from loray.evaluate.rows import BASE, Candidate, Row, RowResult
 from loray.spec.data import DataSpec, ReplaySpec, SequenceSpec
 from loray.spec.evaluate import EvalSpec, GateSpec
+from loray.spec.fields import FieldsSpec
 from loray.spec.run import ResourceSpec, RunSpec
-from loray.spec.sources import FieldsSpec, JsonlSource
+from loray.spec.sources import JsonlSource
 from loray.spec.train import BaseModelSpec, BatchSpec, FullMethod, LoraMethod, TrainSpec
 
 SOURCE = JsonlSource(

@@ -10,12 +10,12 @@ from pathlib import Path
 from loray.artifacts.manifest import StageKind
 from loray.artifacts.store import Store
 from loray.cli.exits import Exit, exit_for
+from loray.cli.looked_into import load_looked_into
 from loray.cli.nodes import NodeReport, refuse_unfit, survey
 from loray.cli.output import complain, say, show_table
 from loray.errors import ClusterError, LorayError, SpecError
 from loray.pipeline.apply import Outcome, apply
 from loray.pipeline.cluster import cluster
-from loray.spec.load import load_checked
 from loray.spec.run import RunSpec
 
 
@@ -62,7 +62,7 @@ def read_job_spec() -> RunSpec:
     parser.add_argument("spec", type=Path, help="a run spec, relative to the working directory")
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE")
     arguments = parser.parse_args()
-    spec = load_checked(arguments.spec, tuple(arguments.set))
+    spec, _ = load_looked_into(arguments.spec, tuple(arguments.set))
     check_storage(spec)
     return spec
 

@@ -38,18 +38,12 @@ class Template(NamedTuple):
     """Parts that are joined without anything between them."""
 
     parts: tuple[Part, ...]
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that it reads, in their order."""
-        return tuple(name for part in self.parts for name in part.columns)
-
-    @property
-    def column(self) -> str | None:
-        """The column that it is and nothing else; None where there is more to it."""
-        part, *more = self.parts
-        is_one = not more and not part.is_optional and len(part.pieces) == 1
-        return part.pieces[0].text if is_one else None
+    columns: tuple[str, ...]
+    """The columns that it reads, in their order."""
+    needed: tuple[str, ...]
+    """Those of them that stand outside optional parts."""
+    column: str | None
+    """The column that it is and nothing else; None where there is more to it."""
 
 
 @lru_cache(maxsize=256)
@@ -60,7 +54,7 @@ def template_of(value: str) -> Template:
         ValueError: a brace is never closed or never opened, or no column is named.
     """
     if "{" not in value and "}" not in value:
-        return Template((Part((Piece(value, is_column=True),), is_optional=False),))
+        return _template([Part((Piece(value, is_column=True),), is_optional=False)])
     parts: list[Part] = []
     pieces: list[Piece] = []
     is_inner = False
@@ -76,10 +70,17 @@ def template_of(value: str) -> Template:
     if is_inner:
         raise ValueError(f"found {value!r}, whose optional part {{?...}} is never closed; close it")
     parts.append(_part(pieces, value, is_optional=False))
-    template = Template(tuple(part for part in parts if part.pieces))
+    template = _template([part for part in parts if part.pieces])
     if not template.columns:
         raise ValueError(f"found {value!r}, which names no column; wanted such as {{question}}")
     return template
+
+
+def _template(parts: list[Part]) -> Template:
+    columns = tuple(name for part in parts for name in part.columns)
+    needed = tuple(name for part in parts if not part.is_optional for name in part.columns)
+    is_one = len(parts) == 1 and len(parts[0].pieces) == 1 and bool(needed)
+    return Template(tuple(parts), columns, needed, needed[0] if is_one else None)
 
 
 def _part(pieces: list[Piece], value: str, *, is_optional: bool) -> Part:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from loray.spec import shape
 from loray.spec.base import NAME_PATTERN, Finding, RuleError
 from loray.spec.faults import Path, did_you_mean, quoted, shown
+from loray.spec.fields import INSTEAD
 
 Details = Any
 """One entry of `ValidationError.errors()`; `ctx` holds what its `type` says."""
@@ -80,6 +81,8 @@ def _refusal(path: Path, node: shape.Node, error: Details) -> Refusal:
 
 def _unknown_field(error: Details) -> str:
     known = _fields_around(error)
+    if "completion" in known and error["loc"][-1] in INSTEAD:
+        return f"unknown field; {INSTEAD[error['loc'][-1]]}"
     near = did_you_mean(error["loc"][-1], known)
     remedy = f"did you mean `{near}`?" if near else f"the fields here are {', '.join(known)}"
     return f"unknown field; {remedy}"

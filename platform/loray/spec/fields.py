@@ -24,6 +24,19 @@ SHAREGPT_ROLES = {
 """Names that sets of this format use; `calls` stands for an assistant that calls tools."""
 
 
+_PREFERENCE = (
+    "loray learns answers, it does not compare two; name the better one alone: {prompt: prompt, "
+    "completion: chosen}"
+)
+INSTEAD = {
+    "chosen": _PREFERENCE,
+    "rejected": _PREFERENCE,
+    "input": 'join it to the question: prompt: "{instruction}{?\\n\\n{input}}"',
+    "conversations": "write {messages: conversations, format: sharegpt}",
+}
+"""What to write for names that a user may look for among the fields."""
+
+
 def _is_sound(value: str) -> str:
     template_of(value)
     return value
@@ -73,7 +86,7 @@ class FieldsSpec(StrictModel):
 
     prompt: Filled | None = None
     """Column with what the user asks: text, or a list of messages. Or several columns in braces:
-    `"{instruction}{?\\n\\n{input}}"`; the part in `{?...}` is left out where its column is blank."""
+    `"{instruction}{?\\n\\n{input}}"`; the part in `{?...}` goes where its column is blank."""
     completion: Filled | None = None
     """Column with the answer that is learned: text, or a list of messages; or columns in braces."""
     system: Filled | None = None
@@ -125,16 +138,6 @@ class FieldsSpec(StrictModel):
             raise ValueError(f"`keys` has {role!r} for role and content; wanted two keys")
         return self
 
-    @model_validator(mode="before")
-    @classmethod
-    def _no_preferences(cls, found: object) -> object:
-        if isinstance(found, dict) and found.keys() & {"chosen", "rejected"}:
-            raise ValueError(
-                "found `chosen` or `rejected`; loray learns answers, it does not compare two; name "
-                "the better answer alone: {prompt: prompt, completion: chosen}"
-            )
-        return found
-
     @property
     def is_respelled(self) -> bool:
         """Whether messages are written in another way than `{role, content}`."""
@@ -175,10 +178,9 @@ class FieldsSpec(StrictModel):
     @property
     def optional(self) -> tuple[str, ...]:
         """Columns that stand in optional parts alone, sorted."""
-        filled = [value for value in (self.prompt, self.completion, self.text) if value]
-        parts = [part for value in filled for part in template_of(value).parts]
-        needed = {name for part in parts if not part.is_optional for name in part.columns}
-        return tuple(sorted({name for part in parts for name in part.columns} - needed))
+        filled = [template_of(v) for v in (self.prompt, self.completion, self.text) if v]
+        needed = {name for template in filled for name in template.needed}
+        return tuple(sorted({name for t in filled for name in t.columns} - needed))
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -148,7 +148,9 @@ def _of_glob(pattern: str, source: Source, found: Listing) -> Listing:
 
 def _nothing(found: Listing, source: Source) -> Listing:
     hint = ""
-    if "[" in source.uri:
+    if source.uri.startswith("~"):
+        hint = "; ~ stands for nothing here: write the whole path"
+    elif "[" in source.uri:
         hint = "; in a glob, [...] is a set of characters, and [[] a bracket"
     found.fault = (
         f"found no file {source.uri} under {Path.cwd()}; wanted at least one; correct the path or "

@@ -6,8 +6,10 @@ Tags, anchors, aliases and duplicate keys are refused, as are NaN and infinity: 
 each value in it says what it means where it stands. Source: YAML 1.2.2, section 10.3.
 """
 
+import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import yaml
@@ -24,6 +26,9 @@ _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?(\.inf|\.Inf|\.INF)|\.nan|\.NaN|\.NAN")
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
+_PLAIN = re.compile(r"[A-Za-z./][A-Za-z0-9./_-]*(\*[A-Za-z0-9./_-]*)*")
+_WORDS = {"true", "false", "null", "yes", "no", "on", "off"}
+"""What a reader of YAML may take for something else than text."""
 
 # The C parser does not recurse and is ten times faster; the wheel may have been built without it.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -277,3 +282,14 @@ def _syntax_remedy(text: str, place: Place) -> str:
 def _place_of_mark(mark: object, source: str) -> Place:
     """PyYAML counts lines and columns from 0, and has no mark for some faults."""
     return Place(source, getattr(mark, "line", 0) + 1, getattr(mark, "column", 0) + 1)
+
+
+def written(text: str) -> str:
+    """`text` as it is written in YAML; in quotes where it could be read as something else."""
+    is_plain = _PLAIN.fullmatch(text) and text.lower() not in _WORDS
+    return text if is_plain else json.dumps(text, ensure_ascii=True)
+
+
+def flow_mapping(pairs: Mapping[str, str]) -> str:
+    """Keys and texts as YAML has them on one line."""
+    return f"{{{', '.join(f'{key}: {written(text)}' for key, text in pairs.items())}}}"

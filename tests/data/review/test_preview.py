@@ -1,3 +1,4 @@
+from collections import Counter
 from dataclasses import replace
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ from loray.data.review.preview import (
     preview_split,
     viewer_of,
 )
-from loray.errors import DatasetError
+from loray.errors import DatasetError, SourceError
 from loray.models.chat import encode, load_tokenizer
 from tests.data.corpora import pairs, source, write_jsonl
 from tests.data.review.made import make_dataset, small_spec
@@ -161,3 +162,28 @@ def test_a_row_too_long_is_shown_with_its_reason(tmp_path, tokenizer_dir):
     viewer = replace(viewer, encoder=replace(viewer.encoder, split=spec.data.split))
     shown = preview_sources(spec.data, "train", 1, chain_for(spec), viewer).shown
     assert [sequence.row["rejected_by"] for sequence in shown] == ["too_long"]
+
+
+def test_each_file_of_a_folder_is_shown_and_held_out_rows_are_counted(tmp_path, tokenizer_dir):
+    for number in range(3):
+        write_jsonl(tmp_path / "many" / f"{number}.jsonl", pairs(60, 100 * number))
+    write_jsonl(tmp_path / "many" / "9.jsonl", pairs(1, 900))
+    spec = small_spec(tmp_path, tokenizer_dir)
+    data = spec.data.model_copy(update={"sources": small_data(source(tmp_path / "many")).sources})
+    chain, viewer = chain_for(spec), viewer_of(spec)
+    found = preview_sources(data, "train", 40, chain, viewer)
+    files = Counter(shown.row["source"].rpartition("/")[2] for shown in found.shown)
+    assert set(files) == {"0.jsonl", "1.jsonl", "2.jsonl", "9.jsonl"}
+    assert files.total() >= 31
+    assert found.elsewhere.total() > 0
+    assert set(found.elsewhere) <= {"validation", "test"}
+    whole = preview_sources(data, "train", 1000, chain, viewer)
+    assert len(whole.shown) + whole.elsewhere.total() == 181, "no row is lost without a word"
+
+
+def test_only_empty_files_are_named(tmp_path, tokenizer_dir):
+    write_jsonl(tmp_path / "none" / "empty.jsonl", [])
+    spec = small_spec(tmp_path, tokenizer_dir)
+    data = spec.data.model_copy(update={"sources": small_data(source(tmp_path / "none")).sources})
+    with pytest.raises(SourceError, match=r"no row at all: sources\.0/empty\.jsonl"):
+        preview_sources(data, "train", 5, chain_for(spec), viewer_of(spec))

@@ -15,7 +15,7 @@ from loray.data.sources.decoding import FaultError, is_blank, parse_line
 from loray.data.sources.files import find_files
 from loray.data.sources.records import group_of, turns_of
 from loray.data.sources.rows import Placed
-from loray.spec.sources import FieldsSpec
+from loray.spec.fields import FieldsSpec
 from tests.data.corpora import data_spec, file_at, source
 
 SHAPES = {
@@ -25,6 +25,18 @@ SHAPES = {
         {"prompt": "p", "completion": "c", "system": "s"},
         b'{"p": "a", "c": "b", "s": "be brief"}',
     ),
+    "template": (
+        {"prompt": "{{{p}}}{?: {x}}{?\n{y}, {z}}", "completion": "A: {c}", "system": "s"},
+        b'{"p": "a", "c": "b", "x": "d", "s": "be brief"}',
+    ),
+    "history": (
+        {"prompt": "p", "completion": "c", "history": "h"},
+        b'{"p": "a", "c": "b", "h": []}',
+    ),
+    "sharegpt": (
+        {"messages": "m", "format": "sharegpt", "roles": {"user": ("customer",)}},
+        b'{"m": [{"from": "customer", "value": "a"}, {"from": "gpt", "value": "b"}]}',
+    ),
     "chat": (
         {"messages": "m", "tools": "tools"},
         b'{"m": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}',
@@ -32,6 +44,36 @@ SHAPES = {
 }
 CALL = '{"role": "assistant", "content": "", "tool_calls": [{"a": 1}]}'
 LINES = {
+    "template": [
+        '{"p": "a", "c": "b"}', '{"p": "a", "c": "b", "x": ""}', '{"p": "a", "c": "b", "x": null}',
+        '{"p": "a", "c": "b", "x": " "}', '{"p": "a", "c": "b", "x": 7}', '{"p": " ", "c": "b"}',
+        '{"p": "a", "c": ""}', '{"p": "a"}', '{"p": "a", "c": "b", "y": "e"}', '{"c": "b"}',
+        '{"p": "a", "c": "b", "y": "e", "z": "f"}', '{"p": "a", "c": "b", "y": "e", "z": "\\n"}',
+        '{"p": "a", "c": "b", "x": ["d"]}', '{"p": "{x}", "c": "}{"}', '{"p": 1, "c": "b"}',
+        '{"p": "a", "c": "b", "x": "d", "x": "e"}', '{"p": "a", "c": "b", "n": NaN}',
+        '{"p": "a", "c": "b", "s": ""}', '{"p": "a", "c": "b", "s": " "}', '{"p": null, "c": "b"}',
+        '{"p": "a", "c": "b", "x": "\\ud83d"}', '{"p": "a", "c": "b", "x": NaN}',
+    ],
+    "history": [
+        '{"p": "a", "c": "b"}', '{"p": "a", "c": "b", "h": null}', '{"p": "a", "c": "b", "h": ""}',
+        '{"p": "a", "c": "b", "h": [["d", "e"]]}', '{"p": "a", "c": "b", "h": [["d"]]}',
+        '{"p": "a", "c": "b", "h": [[]]}', '{"p": "a", "c": "b", "h": {"d": "e"}}',
+        '{"p": "a", "c": "b", "h": "[[\\"d\\", \\"e\\"]]"}', '{"p": "a", "c": "b", "h": "x"}',
+        '{"p": [{"role": "user", "content": "a"}], "c": "b"}', '{"p": [], "c": "b"}',
+        '{"p": "a", "c": [{"role": "assistant", "content": "b"}], "h": [["d", null]]}',
+    ],
+    "sharegpt": [
+        '{"m": [{"from": "human", "value": "a"}, {"from": "gpt", "value": ""}]}', '{"m": []}',
+        '{"m": [{"from": "human", "value": "a"}]}', '{"m": [{"from": "x", "value": "a"}]}',
+        '{"m": [{"from": "gpt", "value": null}]}', '{"m": [{"from": "gpt", "content": "a"}]}',
+        '{"m": [{"role": "user", "from": "gpt", "value": "a"}]}', '{"m": "x"}', '{"m": [1]}',
+        '{"m": [{"from": "gpt", "value": "a", "weight": null}]}', '{"m": null}', "{}",
+        '{"m": [{"from": "gpt", "value": "a", "markdown": true}]}',
+        '{"m": [{"from": "gpt", "value": "a", "role": null}]}',
+        '{"m": [{"from": "function_call", "value": "{}"}, {"from": "gpt", "value": "a"}]}',
+        '{"m": [{"from": "tool", "value": "7"}, {"from": "gpt", "value": "a"}]}',
+        '{"m": "[{\\"from\\": \\"gpt\\", \\"value\\": \\"a\\"}]"}',
+    ],
     "text": [
         '{"t": "a"}', '{"t": "", "g": "x"}', '{"t": "\\u3000", "g": "x"}', '{"t": "a", "g": ""}',
         '{"t": "a", "g": 7}', '{"t": "a", "g": 1.0}', '{"t": "a", "g": true}', '{"t": 1, "g": "x"}',

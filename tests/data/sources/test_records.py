@@ -5,7 +5,7 @@ import pytest
 
 from loray.data.sources.decoding import FaultError, parse_line
 from loray.data.sources.records import group_of, turns_of
-from loray.spec.sources import FieldsSpec
+from loray.spec.fields import FieldsSpec
 
 PAIR = FieldsSpec(prompt="p", completion="c")
 CHAT = FieldsSpec(messages="m")

@@ -178,9 +178,8 @@ def _first_of(
 ) -> Iterator[Shown]:
     """The first `count` sequences of a file or more; what is passed over is counted."""
     chain, viewer = using
-    for block in cut_into_blocks([file])[:1]:
-        batch = next(read_block(block)).slice(0, count * READ_PER_ROW)
-        batch, trace = run_traced(batch.filter(pc.is_valid(batch["id"])), chain)
+    for rows in _first_rows(file, count * READ_PER_ROW):
+        batch, trace = run_traced(rows, chain)
         preview.trace.changes |= trace.changes
         preview.trace.rejected_in |= trace.rejected_in
         for row in batch.to_pylist():
@@ -191,6 +190,17 @@ def _first_of(
                 yield Shown(placed)
             else:
                 yield from viewer.encoded([placed])
+
+
+def _first_rows(file: SourceFile, count: int) -> Iterator[pa.Table]:
+    """Up to `count` rows of the first block of a file."""
+    for block in cut_into_blocks([file])[:1]:
+        for table in read_block(block):
+            rows = table.filter(pc.is_valid(table["id"])).slice(0, count)
+            yield rows
+            count -= rows.num_rows
+            if count <= 0:
+                return
 
 
 def _with_split(row: dict[str, Any], encoder: Encoder) -> dict[str, Any]:

@@ -91,7 +91,15 @@ def there_are(record: Mapping[str, Any]) -> str:
     """The names that a record has, in words; of many the first."""
     names = [name[:SHOWN_CHARS] for name in record]
     more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
-    return f"there are {names[:SHOWN_NAMES]}{more}" if names else "there are none"
+    return f"there are {names[:SHOWN_NAMES]}{more}{_rows_within(record)}"
+
+
+def _rows_within(record: Mapping[str, Any]) -> str:
+    """What to do where one key of a record seems to hold all rows."""
+    lists = [name for name, value in record.items() if isinstance(value, list) and value]
+    if len(lists) != 1 or not all(isinstance(item, dict) for item in record[lists[0]]):
+        return ""
+    return f"; if {lists[0][:SHOWN_CHARS]!r} holds the rows, write that list alone, or a row a line"
 
 
 def utf8_note(error: UnicodeDecodeError) -> str:

@@ -45,7 +45,7 @@ class _Damage(NamedTuple):
 
     fault: str
     note: str
-    count: int | None = None
+    size: int | None = None
     """How many characters it has; None where nothing tells."""
 
 
@@ -83,8 +83,8 @@ def _element(text: "_Text") -> Element:
     end = text.end_of_value()
     if isinstance(end, int):
         return Element(number, offset, text.take(end))
-    if end.count is not None:
-        return Element(number, offset, text.take(end.count), end.fault, end.note)
+    if end.size is not None:
+        return Element(number, offset, text.take(end.size), end.fault, end.note)
     if end.fault == "torn_stream":
         text.is_torn = False  # as this element says
         return Element(number, offset, text.take_rest(), end.fault, end.note)
@@ -169,7 +169,8 @@ class _Text:
             return _Damage("malformed_json", f"{error.msg}; wanted one JSON value")
         except (RecursionError, ValueError):
             return _Damage("malformed_json", "it is nested too deep")
-        is_whole = self._text[end - 1] in "}]" or end < len(self._text) or self._is_at_end
+        is_closed = self._text[end - 1] in '}]"'  # a number may go on
+        is_whole = is_closed or end + NEAR_END < len(self._text) or self._is_at_end
         return self._bounded(end - self._at) if is_whole else "cut"
 
     def take_until_next(self, indent: str) -> bytes:

@@ -36,7 +36,9 @@ _FORMATS = {
     b"ARROW1": ("an Arrow file", "write it as Parquet"),
     b"SQLite format 3\0": ("a SQLite database", "write its rows as JSON Lines"),
     b"%PDF-": ("a PDF document", "write its text as UTF-8"),
+    b"version https://git-lfs": ("a pointer of Git LFS", "fetch the file itself: git lfs pull"),
 }
+_PAGES = (b"<!doctype html", b"<html")
 _SCANNER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
 
 
@@ -79,14 +81,20 @@ def _fault_of(file: "SourceFile", head: bytes) -> str | None:
     for mark, name in _ENCODINGS.items():
         if head.startswith(mark):
             return _encoded(name, f"text in {name} (by its byte order mark)")
-    for mark, (name, remedy) in _FORMATS.items():
-        if head.startswith(mark):
-            return f"found {name}; wanted kind: {file.source.kind}; {remedy}"
+    if found := format_of(head):
+        return f"found {found[0]}; wanted kind: {file.source.kind}; {found[1]}"
+    if not isinstance(file.source, TextSource) and head[:20].lower().startswith(_PAGES):
+        return f"found an HTML page; wanted kind: {file.source.kind}; download the file again"
     if head.count(0) > MOST_NULS * max(len(head), 1):
         return _encoded("UTF-16", "NUL bytes, as UTF-16 without a byte order mark has them")
     if not head and file.size and is_compressed(file.path):
         return "found nothing that can be decompressed; wanted what its name says; rename it"
     return None
+
+
+def format_of(head: bytes) -> tuple[str, str] | None:
+    """What a file is that begins so, and what to do; None where that is not known."""
+    return next((found for mark, found in _FORMATS.items() if head.startswith(mark)), None)
 
 
 def _encoded(name: str, found: str) -> str:

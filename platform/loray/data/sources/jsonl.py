@@ -184,8 +184,9 @@ def _parsed(
 def _see_some(data: bytes, starts: np.ndarray, unread: Unread) -> None:
     """Note the columns of some lines, where parsing leaves out what nobody asked for."""
     for at in starts[:: max(len(starts) // SEEN_LINES, 1)].tolist():
+        end = data.find(b"\n", at)
         with suppress(FaultError):
-            unread.see(parse_line(data[at:].partition(b"\n")[0]))
+            unread.see(parse_line(data[at : end if end >= 0 else len(data)]))
 
 
 def _schema(fields: FieldsSpec) -> pa.Schema:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from loray.data.sources.columns import conversations_of
 from loray.data.sources.decoding import FaultError, utf8_note
+from loray.data.sources.forms import format_of, read_head
 from loray.data.sources.messages import without_padding
 from loray.data.sources.records import Found
 from loray.data.sources.rows import (
@@ -27,6 +28,20 @@ from loray.spec.fields import FieldsSpec
 
 if TYPE_CHECKING:
     from loray.data.sources.files import SourceFile
+
+
+def column_names(file: "SourceFile") -> list[str]:
+    """The columns of the file, of whatever type; none of one that is no Parquet file.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    try:
+        with open_arrow_file(file) as stream:
+            names: list[str] = pq.read_schema(stream).names
+    except pa.ArrowInvalid:
+        return []
+    return names
 
 
 def spans(file: "SourceFile") -> list[tuple[int, int]]:
@@ -48,9 +63,11 @@ def spans(file: "SourceFile") -> list[tuple[int, int]]:
     except (pa.ArrowInvalid, OSError) as error:
         if opened.fault is not None:
             raise opened.fault from error
+        what, remedy = format_of(read_head(file)) or ("", "write it again")
+        found = f"found {what}" if what else str(error)
         raise SourceError(
-            f"{file.key} at {file.path} is no readable Parquet file: {error}; write it again, or "
-            "use kind: jsonl for JSON Lines"
+            f"{file.key} at {file.path} is no readable Parquet file: {found}; {remedy}, or use "
+            "kind: jsonl for JSON Lines"
         ) from error
 
 

@@ -13,10 +13,9 @@ it is its spelling in the file ("1.0" and "1" are two groups).
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from loray.data.sources.decoding import FaultError, is_blank, kind_of, there_are
-from loray.data.sources.decoding import value_of as _value
+from loray.data.sources.decoding import FaultError, is_blank, kind_of, there_are, value_of
 from loray.data.sources.messages import turns_of_messages, written
-from loray.data.sources.shapes import AS_MESSAGES, as_messages, filled, filled_or_none
+from loray.data.sources.shapes import as_messages, filled, filled_or_none
 from loray.data.sources.tool_calls import tools_of
 from loray.models.markup import Turn
 from loray.spec.fields import FieldsSpec
@@ -49,12 +48,11 @@ def turns_of(record: Mapping[str, Any], fields: FieldsSpec) -> list[Turn]:
         FaultError: a field is missing, is no text, is empty or stands twice.
     """
     messages = as_messages(record, fields)
-    if messages is not None:
-        turns = _messages(messages, AS_MESSAGES.model_copy(update={"keys": fields.keys}))
-    elif fields.messages is not None:
-        turns = _messages(record, fields)
-    else:
+    if messages is None:
         turns = _filled_turns(record, fields)
+    else:
+        turns = turns_of_messages(messages, left_out=fields.keys.leave_out)
+        turns = [*_tools_turn(record, fields.tools), *turns]
     for turn in turns:
         if is_blank(turn["content"]):
             raise FaultError(EMPTY_REASON[turn["role"]], f"the {turn['role']} turn is blank")
@@ -64,14 +62,18 @@ def turns_of(record: Mapping[str, Any], fields: FieldsSpec) -> list[Turn]:
 def _filled_turns(record: Mapping[str, Any], fields: FieldsSpec) -> list[Turn]:
     """The turns of a record whose columns hold text."""
     if fields.text is not None:
-        return [{"role": "text", "content": written(filled(record, fields.text))}]
+        return [_said("text", filled(record, fields.text))]
+    turns = [] if fields.tools is None else _tools_turn(record, fields.tools)
     system = None if fields.system is None else filled_or_none(record, fields.system)
-    named = {"system": system, "user": fields.prompt, "assistant": fields.completion}
-    said = {role: filled(record, name) for role, name in named.items() if name and role != "system"}
     if system is not None:
-        said = {"system": system, **said}
-    turns: list[Turn] = [{"role": role, "content": written(text)} for role, text in said.items()]
-    return [*_tools_turn(record, fields.tools), *turns]
+        turns.append(_said("system", system))
+    turns.append(_said("user", filled(record, fields.prompt or "")))
+    turns.append(_said("assistant", filled(record, fields.completion or "")))
+    return turns
+
+
+def _said(role: str, text: str) -> Turn:
+    return {"role": role, "content": written(text)}
 
 
 def group_of(record: Mapping[str, Any], fields: FieldsSpec) -> str | None:
@@ -82,7 +84,7 @@ def group_of(record: Mapping[str, Any], fields: FieldsSpec) -> str | None:
     """
     if fields.group is None:
         return None
-    value = _value(record, fields.group)
+    value = value_of(record, fields.group)
     if value is None:
         raise FaultError(
             "missing_field", f"no value in column {fields.group!r}; {there_are(record)}"
@@ -94,17 +96,7 @@ def group_of(record: Mapping[str, Any], fields: FieldsSpec) -> str | None:
     return written(str(value))
 
 
-def _messages(record: Mapping[str, Any], fields: FieldsSpec) -> list[Turn]:
-    messages = _value(record, fields.messages or "")
-    if messages is None:
-        raise FaultError(
-            "missing_field", f"no value in column {fields.messages!r}; {there_are(record)}"
-        )
-    turns = turns_of_messages(messages, left_out=fields.keys.leave_out)
-    return [*_tools_turn(record, fields.tools), *turns]
-
-
 def _tools_turn(record: Mapping[str, Any], column: str | None) -> list[Turn]:
     """The definitions of a row that brings any."""
-    tools = None if column is None else tools_of(_value(record, column))
+    tools = None if column is None else tools_of(value_of(record, column))
     return [] if tools is None else [{"role": "tools", "content": written(tools)}]

@@ -20,8 +20,8 @@ from loray.data.sources.decoding import (
 from loray.spec.column_templates import Part, template_of
 from loray.spec.fields import OPENAI_KEYS, FieldsSpec
 
-AS_MESSAGES = FieldsSpec(messages="messages", tools="tools")
-"""Where `as_messages` puts what it finds."""
+NOT_LEARNED = Number("0")
+"""The weight of an answer that is context."""
 PAIR = 2
 
 Record = Mapping[str, Any]
@@ -39,34 +39,26 @@ def filled(record: Record, value: str) -> str:
     template = template_of(value)
     if template.column is not None:
         return _text(record, template.column)
-    needed = [_text(record, name) for name in _needed(value)]
-    if any(map(is_blank, needed)):
+    if any(is_blank(_text(record, name)) for name in template.needed):
         return ""
     return "".join(_filled_part(record, part) for part in template.parts)
 
 
 def filled_or_none(record: Record, value: str) -> str | None:
     """The same; None where nothing is there, or a column that it needs is missing or empty."""
-    if any(value_of(record, name) in (None, "") for name in _needed(value)):
+    if any(value_of(record, name) in (None, "") for name in template_of(value).needed):
         return None
     return filled(record, value) or None
 
 
-def _needed(value: str) -> list[str]:
-    parts = template_of(value).parts
-    return [name for part in parts if not part.is_optional for name in part.columns]
-
-
-def as_messages(record: Record, fields: FieldsSpec) -> Record | None:
-    """A record of `AS_MESSAGES`; None where its columns are text or messages as they are wanted.
+def as_messages(record: Record, fields: FieldsSpec) -> list[Any] | None:
+    """The messages of a record, under the names that we use; None where its columns hold text.
 
     Raises:
         FaultError: what should be messages is something else.
     """
     if fields.messages is not None:
         listed = value_of(record, fields.messages)
-        if not fields.is_respelled and fields.system is None and not _is_text(listed):
-            return None
         if listed is None:
             raise FaultError(
                 "missing_field", f"no value in column {fields.messages!r}; {there_are(record)}"
@@ -76,8 +68,7 @@ def as_messages(record: Record, fields: FieldsSpec) -> Record | None:
         return None
     else:
         messages = _of_pair(record, fields)
-    tools = None if fields.tools is None else value_of(record, fields.tools)
-    return {"messages": [*_system(record, fields), *messages], "tools": tools}
+    return [*_system(record, fields), *messages] if fields.system is not None else messages
 
 
 def _filled_part(record: Record, part: Part) -> str:
@@ -100,22 +91,22 @@ def _text(record: Record, column: str) -> str:
 
 
 def _system(record: Record, fields: FieldsSpec) -> list[Any]:
-    if fields.system is None:
-        return []
-    column = template_of(fields.system).column
-    value = None if column is None else value_of(record, column)
-    if isinstance(value, list):  # blocks of content
-        return [{"role": "system", "content": value}] if value else []
-    said = filled_or_none(record, fields.system)
+    value = fields.system or ""
+    column = template_of(value).column
+    blocks = None if column is None else value_of(record, column)
+    if isinstance(blocks, list):
+        return [{"role": "system", "content": blocks}] if blocks else []
+    said = filled_or_none(record, value)
     return [] if said is None else [{"role": "system", "content": said}]
 
 
 def _holds_messages(record: Record, fields: FieldsSpec) -> bool:
     """Whether a pair is more than two texts."""
-    if fields.history is not None and value_of(record, fields.history) not in (None, [], ""):
-        return True
-    columns = (template_of(value).column for value in (fields.prompt, fields.completion) if value)
-    return any(_are_messages(value_of(record, name)) for name in columns if name is not None)
+    for value in (fields.prompt, fields.completion):
+        column = template_of(value).column if value else None
+        if column is not None and _are_messages(record.get(column)):
+            return True
+    return fields.history is not None and value_of(record, fields.history) not in (None, [], "")
 
 
 def _are_messages(value: object) -> bool:
@@ -129,7 +120,13 @@ def _of_pair(record: Record, fields: FieldsSpec) -> list[Any]:
         raise FaultError(
             "no_answer", f"{fields.completion!r} holds no message of an assistant; wanted one"
         )
-    return [*_history(record, fields.history), *asked, *answered]
+    return [*_history(record, fields.history), *map(_as_context, asked), *answered]
+
+
+def _as_context(message: Any) -> Any:  # noqa: ANN401 (JSON)
+    """A message of the prompt; an answer among them is not what the row teaches."""
+    is_answer = isinstance(message, dict) and message.get("role") == "assistant"
+    return {"weight": NOT_LEARNED, **message} if is_answer else message
 
 
 def _side(record: Record, value: str, role: str, fields: FieldsSpec) -> list[Any]:
