@@ -58,7 +58,7 @@ def repeated(piece: str) -> Callable[[int], str]:
 
 def random_words(size: int) -> str:
     draw = random.Random(size)
-    return " ".join(f"w{draw.randrange(9999)}" for _ in range(size // 6))
+    return " ".join(f"w{draw.randrange(10**6)}" for _ in range(size // 8))
 
 
 def all_marks(size: int) -> str:

@@ -2,7 +2,8 @@
 
 A text is made four times as long until it takes `LONG_SECONDS`. Then it may take no more than
 `MOST_GROWTH` times what the shorter one took: linear steps take 4 times as much, quadratic ones 16.
-Processor time is measured, so that other processes do not count, and a growth that is seen once is looked for again.
+Processor time is measured, so that other processes do not count, and a growth that is seen once is
+looked for again.
 """
 
 import json

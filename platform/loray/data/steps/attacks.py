@@ -95,17 +95,11 @@ NEAR = 5
 """Words within which one thing is said of another."""
 
 
-def parts_in(written: str) -> tuple[bool, bool]:
-    """Whether what stands between two blanks, in lower case, names a group; is part of an attack.
-
-    A text without one of either holds no attack.
-    """
-    words = WORD.findall(written.replace("\u2019", "'"))
-    return not NAMING.isdisjoint(words), not ATTACKING.isdisjoint(words)
-
-
 def num_attacks(text: str) -> int:
-    """The number of sentences of `text`, in lower case, that attack a group of people."""
+    """The number of sentences of `text`, in lower case, that attack a group of people.
+
+    There is none where no word is in `NAMING`, or none in `ATTACKING`.
+    """
     return sum(map(is_attack, SENTENCE_END.split(text.replace("\u2019", "'"))))
 
 

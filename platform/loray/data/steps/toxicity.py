@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from loray.data.steps.attacks import SENTENCE_END, is_about, num_attacks, parts_in
+from loray.data.steps import attacks
+from loray.data.steps.attacks import SENTENCE_END, is_about, num_attacks
 from loray.data.steps.toxicity_digests import PROFANITY, SLURS
 from loray.errors import SpecError
 from loray.models.markup import Turn
@@ -139,8 +140,10 @@ class _Scores(dict[str, int]):
     def __missing__(self, written: str) -> int:
         parts = PART.findall(written)
         score = sum(max(map(self.words.weight_of, _forms(part))) for part in parts)
-        is_naming, is_attacking = parts_in(written)
-        score += NAMING * is_naming + ATTACKING * is_attacking
+        if not attacks.NAMING.isdisjoint(parts):
+            score += NAMING
+        if not attacks.ATTACKING.isdisjoint(parts):
+            score += ATTACKING
         if len(self) < MOST_KNOWN and len(written) <= 32:
             self[written] = score
         return score
