@@ -3,8 +3,9 @@ import pyarrow.parquet as pq
 
 from loray.data import write
 from loray.data.batch import ROWS, TURNS, put
-from loray.data.write import HELD_OUT, KEPT, QUARANTINED, PartWriter, write_rows
+from loray.data.write import HELD_OUT, KEPT, QUARANTINED, PartWriter, Settle, write_rows
 from tests.data.corpora import batch_of
+from tests.data.ledgers import ledger_of
 
 
 def settled(*records: dict) -> pa.Table:
@@ -45,6 +46,22 @@ def test_kept_quarantined_and_held_out_rows_go_to_their_files(tmp_path):
     (test,) = pq.read_table(tmp_path / "eval" / "test.parquet").to_pylist()
     assert test["prompt"] == [{"role": "user", "content": "c"}]
     assert test["reference"] == "d"
+
+
+def test_the_note_of_a_duplicate_names_the_row_that_is_kept_and_how_like_it_is():
+    ledger = ledger_of([[]] * 3)
+    ledger.original[1:], ledger.rejected_by[1:] = 0, ["near_duplicate", "exact_duplicate"]
+    ledger.similarity[1] = 0.8765
+    batch = batch_of(*[["a", "b"]] * 3)
+    ids = [f"{number:016x}" for number in ledger.ids]
+    batch = put(batch, "id", pa.array([*ids, None], pa.string()))
+    texts = pa.array([[]] * 4, pa.list_(pa.string()))
+    batch = put(put(batch, "split", pa.array(["train"] * 4)), "texts", texts)
+    assert Settle.of(ledger)(batch)["note"].to_pylist() == [
+        None,
+        f"{ids[0]} is kept in its stead; their similarity is 0.877",
+        f"{ids[0]} is kept in its stead",
+    ]
 
 
 def test_a_conversation_is_scored_on_its_last_answer(tmp_path):

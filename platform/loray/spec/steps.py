@@ -72,14 +72,15 @@ class ExactDuplicatesStep(StrictModel):
 
 
 class NearDuplicatesStep(StrictModel):
-    """Reject every row that is nearly the same as a row with a smaller id.
+    """Reject every row that is nearly the same as a row that is kept.
 
-    Steps that change texts belong before it.
+    Rows that share an instruction, a document or long working and differ in what they ask or in the
+    result are kept. Steps that change texts belong before it.
     """
 
     kind: Literal["near_duplicates"]
     threshold: Annotated[float, Field(ge=0.5, le=1.0)] = 0.8
-    """Least Jaccard similarity of two rows' word 3-grams."""
+    """Least Jaccard similarity of the word 3-grams of a row and the row that is kept for it."""
     by_answers: bool = True
     """Compare the answers by themselves too, so that rows with other answers are kept."""
 
@@ -91,7 +92,7 @@ class DecontaminationStep(StrictModel):
     against: Annotated[tuple[Source, ...], Field(min_length=1)]
     """Where the evaluation items are; they are read, never learned."""
     num_words: Literal[8, 13] = 13
-    """Length of the run."""
+    """Length of the run. One changed word hides an item of fewer than twice as many words."""
 
 
 class WhitespaceStep(StrictModel):
@@ -148,7 +149,7 @@ LanguageCode = Annotated[str, Field(examples=["en"]), AfterValidator(_is_told_ap
 
 
 class LanguageStep(StrictModel):
-    """Reject rows whose turns together are in another language."""
+    """Reject rows whose turns together are in another language; short rows are kept."""
 
     kind: Literal["language"]
     keep: Annotated[tuple[LanguageCode, ...], Field(min_length=1)] = ("en",)
@@ -156,15 +157,19 @@ class LanguageStep(StrictModel):
     min_probability: Fraction = 0.05
     """Least probability of these languages together; low, as rejections are to be sure."""
     min_letters: Count = 40
-    """Letters in words of prose below which a row stays; each word counts once."""
+    """Letters in words of prose below which a row stays; each word counts once, and twice if it is
+    in lower case with an accent or an apostrophe."""
 
 
 class ToxicityStep(StrictModel):
-    """Put rows with slurs or much profanity aside, by a list of words; most hatred has none."""
+    """Put rows with slurs, much profanity or attacks on groups aside, by words and rules.
+
+    It misses most hatred: a low score says nothing.
+    """
 
     kind: Literal["toxicity"]
     min_score: Count = 3
-    """Score from which a row is put aside: a profane word counts 1, a slur 3."""
+    """Score from which a row is put aside: a profane word counts 1, a slur or an attack 3."""
     words: Location | None = None
     """A file of more words on local disk, one a line, each counting 3."""
 

@@ -80,7 +80,7 @@ MANUALS = {
             " avonds stopt u 't met `prog stop`."
         ),
         (
-            "De foto's van de auto's staan in `/home/foto` ; kopieer ze met `cp -r` naar de b"
+            "De foto's van de auto's staan in `/srv/foto` ; kopieer ze met `cp -r` naar de b"
             "ack-up-schijf van de gebruiker."
         ),
     ],
@@ -198,7 +198,7 @@ ENGLISH = [
     "List running containers : docker ps ; remove stopped ones : docker rm $(docker ps -aq)",
     "Restart the message broker's node : sudo rabbitmqctl stop_app && sudo rabbitmqctl start_app",
     (
-        "`export PATH=$PATH:/opt/bin` adds a folder; `source ~/.bashrc` re-reads the user"
+        "`export PATH=$PATH:/srv/bin` adds a folder; `source ~/.bashrc` re-reads the user"
         "'s start-up file."
     ),
 ]

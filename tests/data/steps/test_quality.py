@@ -72,6 +72,41 @@ def test_every_rule_is_one_setting_and_no_other_rule_finds_the_row(reason, lenie
     assert rows
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Es tut mir leid, aber dabei kann ich Ihnen nicht helfen.",
+        "Leider kann ich diese Frage nicht beantworten.",
+        "Als KI-Sprachmodell, Ki hin oder her, kann ich keine Meinung haben.",
+        "D\u00e9sol\u00e9, mais je ne peux pas vous aider.",
+        "En tant qu'intelligence artificielle, je ne suis pas capable de sentir.",
+        "Lo siento mucho, pero no puedo ayudarte con eso.",
+        "Como modelo de lenguaje, no tengo la capacidad de opinar.",
+        "Mi dispiace, ma non posso aiutarti.",
+        "Desculpe, mas n\u00e3o posso ajudar com isso.",
+        "Het spijt me, maar daar kan ik je niet mee helpen.",
+    ],
+)
+def test_refusals_in_other_languages_are_found(answer):
+    assert find_damage(row("?", answer), STRICT) == "refusal"
+    assert find_damage(row("?", answer), LENIENT) is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Leider ist der Zug weg, ich kann aber zu Fuss gehen.",
+        "Lo siento por la tardanza; puedo venir ma\u00f1ana.",
+        "Je suis d\u00e9sol\u00e9 du retard. Voici la liste.",
+        "Sorry dat ik te laat ben, ik kan morgen komen.",
+        "Como modelo de lenguaje se usa GPT en el ejemplo.",
+        "Mi dispiace per il ritardo, arrivo subito.",
+    ],
+)
+def test_apologies_that_decline_nothing_are_kept(answer):
+    assert find_damage(row("?", answer), STRICT) is None
+
+
 def test_refusals_are_kept_unless_asked_for():
     assert find_damage(row("Hack", "I cannot assist with this request."), LENIENT) is None
 

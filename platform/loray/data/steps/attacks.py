@@ -9,7 +9,7 @@ aside for its villain.
 
 import re
 from collections.abc import Iterator, Set
-from itertools import pairwise, product
+from itertools import pairwise
 
 SENTENCE_END = re.compile(r"[.!?;\n]+")
 WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
@@ -96,10 +96,10 @@ NEAR = 5
 
 
 def num_attacks(text: str) -> int:
-    """The number of sentences of `text`, in lower case, that attack a group of people."""
-    words = set(WORD.findall(text))
-    if words.isdisjoint(NAMING) or words.isdisjoint(ATTACKING):
-        return 0
+    """The number of sentences of `text`, in lower case, that attack a group of people.
+
+    There is none where no word is in `NAMING`, or none in `ATTACKING`.
+    """
     return sum(map(is_attack, SENTENCE_END.split(text.replace("\u2019", "'"))))
 
 
@@ -111,11 +111,14 @@ def is_attack(sentence: str) -> bool:
         return False
     if not NEGATIONS.isdisjoint(words):
         denied = _followed(words, NEGATIONS, RIGHTS)
-        return any(0 < at - end <= NEAR for (_, end), at in product(groups, denied))
+        return any(not denied.isdisjoint(range(end + 1, end + 1 + NEAR)) for _, end in groups)
+    called = _followed(words, CALLS, HARM)
     return any(
-        _is_hated(words, start) or _is_despised(words, start, end) or _is_threatened(words, start)
+        _is_hated(words, start)
+        or _is_despised(words, start, end)
+        or not called.isdisjoint(range(start - NEAR - 2, start + NEAR + 3))
         for start, end in groups
-    )
+    ) or (words[0] in HARM and groups[0][0] <= 3)
 
 
 def is_about(sentence: str) -> bool:
@@ -147,17 +150,10 @@ def _is_despised(words: list[str], start: int, end: int) -> bool:
     return any(not CONTEMPT.isdisjoint(words[at + 1 : at + NEAR]) for at in copulas)
 
 
-def _is_threatened(words: list[str], start: int) -> bool:
-    if words[0] in HARM and start <= 3:
-        return True
-    called = _followed(words, CALLS, HARM)
-    return any(abs(at - start) <= NEAR + 2 for at in called)
-
-
-def _followed(words: list[str], first: Set[str], then: Set[str]) -> list[int]:
+def _followed(words: list[str], first: Set[str], then: Set[str]) -> set[int]:
     """The places of words of one kind that have one of another kind close behind them."""
-    return [
+    return {
         at
         for at, word in enumerate(words)
         if word in first and not then.isdisjoint(words[at + 1 : at + 1 + NEAR])
-    ]
+    }

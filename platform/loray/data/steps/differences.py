@@ -54,7 +54,7 @@ _SUPERSCRIPT = re.compile("[\u00b2\u00b3\u00b9\u2070-\u2079\u2080-\u2089]")
 _TOKEN = re.compile(
     r"(?P<number>(?<!\w)[-\u2212]?\d+(?:[.,]\d+)*)"
     rf"|(?P<word>[{_UNSPACED}]|[^\W{_UNSPACED}]+)"
-    r"|(?P<end>[.!?:;\u3002]+$)"
+    r"|(?P<end>(?<![.!?:;\u3002])[.!?:;\u3002]+$)"
     r"|(?P<bracket>[()\[\]{}\u2039\u203a\u27e8\u27e9\u3008-\u3011])"
     r"|(?P<unary>(?<![\w)\]])[!~\-](?=[\w(]))"
     r"|(?P<operator>[+*/%<>=!&|^~@$\\\-#]+)"

@@ -41,12 +41,60 @@ CLASS_CHANGE = re.compile("[a-z](?=[A-Z0-9])|[A-Z](?=[a-z0-9])|[0-9](?=[A-Za-z])
 _CANNOT = (
     r"(?:can['\u2019]?t|cannot|can not|won['\u2019]t|am unable|am not able|do not|don['\u2019]t)\b"
 )
+_OTHERS = (
+    (
+        (
+            r"(?:es )?tut mir (?:sehr |wirklich )?leid|entschuldigung|leider|"
+            r"als (?:eine? )?(?:ki|k\u00fcnstliche intelligenz|(?:gro\u00dfes )?sprachmodell)"
+        ),
+        r"(?:kann|darf|werde) (?:ich|ihnen|dir|dabei)|(?:ich|wir) (?:kann|k\u00f6nnen|darf|werde)",
+    ),
+    (
+        (
+            r"(?:je suis )?(?:vraiment )?d\u00e9sol\u00e9e?|je (?:m['\u2019]excuse|regrette)|"
+            r"en tant qu(?:e|['\u2019])\s?(?:ia|intelligence artificielle|mod\u00e8le de langage)"
+        ),
+        r"je ne (?:peux|puis|suis pas)",
+    ),
+    (
+        (
+            r"lo siento(?: mucho)?|lamento|perd\u00f3n|disculp[ae]|"
+            r"como (?:una? )?(?:ia|inteligencia artificial|modelo de lenguaje)"
+        ),
+        r"no (?:puedo|podemos|me es posible|soy capaz|tengo la capacidad)",
+    ),
+    (
+        (
+            r"mi (?:dispiace|scuso)(?: molto)?|spiacente|"
+            r"(?:come|in quanto) (?:una? )?(?:ia|intelligenza artificiale|modello linguistico)"
+        ),
+        r"non (?:posso|possiamo|sono in grado)",
+    ),
+    (
+        (
+            r"sinto muito|(?:me )?desculpe|lamento|"
+            r"como (?:uma? )?(?:ia|intelig\u00eancia artificial|modelo de linguagem)"
+        ),
+        r"n\u00e3o (?:posso|podemos|consigo|sou capaz)",
+    ),
+    (
+        r"(?:het )?spijt me|sorry|helaas|als (?:een )?(?:ai|taalmodel)",
+        r"(?:kan|mag) ik|ik (?:kan|mag)",
+    ),
+)
+"""How refusals open, and how they go on, in German, French, Spanish, Italian, Portuguese, Dutch."""
+_DENIED = r"[^.\n]{0,60}?\b(?:nicht|kein\w*|niet|geen)\b"
 REFUSAL = re.compile(
     r"(?:i['\u2019]m |i am |we are |we['\u2019]re )?(?:very |really |so )?"
     rf"(?:sorry|afraid|apologi[sz]e)\b[^.\n]{{0,60}}?\b(?:i|we) {_CANNOT}"
     r"|as an? (?:ai|artificial intelligence|(?:large )?language model)\b"
     rf"[^.\n]{{0,60}}?\b(?:i|it) {_CANNOT}"
-    rf"|i {_CANNOT}(?: to)? (?:assist|help|comply|fulfill?|do that|provide|engage|answer)\b",
+    rf"|i {_CANNOT}(?: to)? (?:assist|help|comply|fulfill?|do that|provide|engage|answer)\b"
+    + "".join(
+        rf"|(?:{opening})\b[^.\n]{{0,60}}?\b(?:{declined})\b"
+        + (_DENIED if "ik" in declined or "ich" in declined else "")
+        for opening, declined in _OTHERS
+    ),
     re.IGNORECASE,
 )
 """Boilerplate that opens an answer and declines."""

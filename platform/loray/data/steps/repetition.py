@@ -66,7 +66,8 @@ def _has_run(text: str, max_chars: int) -> bool:
         while at >= 0:
             if any(map(str.isalpha, text[at : at + period])):
                 return True
-            at = same.find(run, same.find(b"\x00", at) + 1) if b"\x00" in same[at:] else -1
+            end = same.find(b"\x00", at)
+            at = same.find(run, end) if end >= 0 else -1
     return False
 
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from loray.data.steps import attacks
 from loray.data.steps.attacks import SENTENCE_END, is_about, num_attacks
 from loray.data.steps.toxicity_digests import PROFANITY, SLURS
 from loray.errors import SpecError
@@ -35,6 +36,9 @@ LETTER = re.compile(r"[^\W\d_]")
 DRAWN_OUT = re.compile(r"([^\W\d_])\1{2,}")
 SHORTEST_DISGUISED = 4
 """Characters of a word below which digits are digits: A55 is a road."""
+NAMING, ATTACKING = 1 << 28, 1 << 56
+"""What is added for words that name groups, and for words of attacks, so that one sum counts all
+three; a text has fewer words than that."""
 MOST_KNOWN = 1 << 18
 """Words whose score is remembered in a process, some 25 MB."""
 
@@ -79,15 +83,18 @@ def score_of(turns: Sequence[Turn], words: WordList = OUR_LIST) -> int:
 
 
 def _score_of(text: str, words: WordList) -> int:
-    score = _weigh(text, words)
+    total = _weigh(text, words)
+    score, may_attack = total % NAMING, total >= ATTACKING and total % ATTACKING >= NAMING
     if score >= SLUR_WEIGHT:
         sentences = SENTENCE_END.split(text)
         named = words.spoken_about()
-        score = sum(_weigh(each, named if is_about(each) else words) for each in sentences)
-    return score + SLUR_WEIGHT * num_attacks(text)
+        weights = (_weigh(each, named if is_about(each) else words) for each in sentences)
+        score = sum(weights) % NAMING
+    return score + SLUR_WEIGHT * num_attacks(text) if may_attack else score
 
 
 def _weigh(text: str, words: WordList) -> int:
+    """The sum of the scores of listed words, and how many words may be part of an attack."""
     return sum(map(_scores_by(words).__getitem__, text.split()))
 
 
@@ -133,6 +140,10 @@ class _Scores(dict[str, int]):
     def __missing__(self, written: str) -> int:
         parts = PART.findall(written)
         score = sum(max(map(self.words.weight_of, _forms(part))) for part in parts)
+        if not attacks.NAMING.isdisjoint(parts):
+            score += NAMING
+        if not attacks.ATTACKING.isdisjoint(parts):
+            score += ATTACKING
         if len(self) < MOST_KNOWN and len(written) <= 32:
             self[written] = score
         return score

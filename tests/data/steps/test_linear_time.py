@@ -1,0 +1,84 @@
+"""Every step takes time that is linear in its text, whatever the text.
+
+A text is made four times as long until it takes `LONG_SECONDS`. Then it may take no more than
+`MOST_GROWTH` times what the shorter one took: linear steps take 4 times as much, quadratic ones 16.
+Processor time is measured, so that other processes do not count, and a growth that is seen once is
+looked for again.
+"""
+
+import json
+import time
+from collections.abc import Callable
+
+import pytest
+
+from loray.data.steps.chain import StepSetting, stage_for
+from loray.data.steps.decontamination import build_index
+from loray.data.steps.differences import differ, say
+from tests.data.corpora import batch_of, data_spec, source
+from tests.data.steps.adversarial import KINDS
+
+SHORTEST, LONGEST = 5_000, 320_000
+LONG_SECONDS = 0.04
+MOST_GROWTH = 9
+TRIES = 5
+STEPS = (
+    "unicode", "whitespace", "control_tokens", "credentials", "pii", "quality", "repetition",
+    "language", "toxicity", "length", "exact_duplicates", "near_duplicates", "decontamination",
+)  # fmt: skip
+SETTINGS = {"quality": {"keep_refusals": False}, "decontamination": {"against": [source("x")]}}
+KNOWN = {("credentials", "private key headers")}
+
+
+def runner(kind: str) -> Callable[[str], object]:
+    """What is done with a text."""
+    if kind == "differences":
+        return lambda text: differ([say(text)], [say(f"{text[:-9]} {text[-9:]}?")])
+    document = {"sources": [source("x")], "steps": [{"kind": kind, **SETTINGS.get(kind, {})}]}
+    (step,) = data_spec(source("x"), steps=json.loads(json.dumps(document["steps"]))).steps
+    index = build_index(
+        [("item", "what a model is examined on is this very text and no other one")]
+    )
+    stage = stage_for(step, 0, StepSetting(0, ("<|end|>", "<s>"), {0: index}))
+    return lambda text: stage(batch_of([text, text]))
+
+
+def seconds(run: Callable[[str], object], text: str) -> float:
+    began = time.process_time()
+    run(text)
+    return time.process_time() - began
+
+
+def growth(run: Callable[[str], object], text_of: Callable[[int], str]) -> float:
+    """How many times as long a text of four times the length takes, where it takes long."""
+    size = SHORTEST
+    while size * 4 <= LONGEST:
+        texts = text_of(size), text_of(size * 4)
+        least = [seconds(run, text) for text in texts]
+        if least[1] >= LONG_SECONDS:
+            for _ in range(TRIES):  # noise passes, growth does not
+                if least[1] < MOST_GROWTH * least[0]:
+                    break
+                again = [seconds(run, text) for text in texts]
+                least = [max(least[0], again[0]), min(least[1], again[1])]
+            return least[1] / least[0]
+        size *= 4
+    return 0.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [*STEPS, "differences"])
+@pytest.mark.parametrize("name", KINDS)
+def test_time_is_linear_in_the_text(kind, name, request):
+    if (kind, name) in KNOWN:
+        request.applymarker(pytest.mark.xfail(strict=True, reason="its patterns are rewritten"))
+    run = runner(kind)
+    run("warm up")
+    assert growth(run, KINDS[name]) < MOST_GROWTH
+
+
+def test_quadratic_time_is_noticed():
+    def quadratic(text: str) -> int:
+        return sum(text.count("b", at) for at in range(0, len(text), 100))
+
+    assert growth(quadratic, lambda size: "a" * size) > MOST_GROWTH
