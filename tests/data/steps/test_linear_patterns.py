@@ -14,8 +14,8 @@ from tests.data.steps.pii_rows import FOUND
 PII = pii.entities_named(pii.KINDS)
 CREDENTIALS = credentials.credentials_named(credentials.KINDS)
 MARKED = re.compile("~~(.+?)~~", re.S)
-SMALL, FACTOR = 15_000, 4
-LIMIT_S = 0.04
+SMALL, FACTOR = 4_000, 4
+LIMIT_S = 0.015
 """A linear pattern is through with a large text in a few milliseconds."""
 
 FRAGMENTS = [

@@ -90,7 +90,8 @@ def is_secret(name: str, value: str) -> bool:
     """Whether the value of a name is mixed as a key, or a password where the name says so."""
     if PUBLIC_NAMES.search(name) is not None or is_made_up(value) or is_name(value):
         return False
-    is_key = value.startswith("base64:") or is_dense(value)
+    is_long = len(value) >= 32 and "/" not in value and looks_random(value)
+    is_key = is_long or is_dense(value) or value.startswith("base64:")
     if "://" in value or (NO_KEY if is_key else NO_SECRET).match(value) is not None:
         return False
     text = decoded(value)
