@@ -47,6 +47,8 @@ LINE_END = re.compile(r"[`\"')|\]},;.<?]{0,3}[ \t]*(?:[|,<]|(?://|#|;|--|<!--|/\
 """What may follow a value: marks that close, and a comment."""
 ATTRIBUTE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$|[A-Za-z_][\w.]*[(\[{]")
 """An attribute, or the beginning of a call."""
+PLAIN_PASSWORD = re.compile(r"(?=.*[A-Za-z]{2})(?=.*[0-9].*[0-9])[A-Za-z0-9!@#$%^&*+_.]{8,}")
+"""What no prose holds behind `password:`."""
 _SEGMENT = "(?:[_-][A-Za-z0-9]{1,24}|[A-Z0-9][A-Za-z0-9]{0,24}){0,2}+"
 _KEY_OF = """
     api access auth secret private encryption encrypt signing account shared app application master
@@ -117,6 +119,9 @@ def _is_bare_value(found: re.Match[str], value: str) -> bool:
         return False
     if found["sep"].strip() in ("is", "=", "|") and found["sep"] != " = ":
         return True
+    is_clear = looks_random(value) or PLAIN_PASSWORD.fullmatch(value) is not None
+    if is_clear and found["sep"] != ":":  # in `:secret:name` both are parts of a path
+        return True
     line = found.string.rfind("\n", max(found.start("name") - 90, 0), found.start("name")) + 1
     start = max(line, found.start("name") - 90)
     is_start = LINE_START.fullmatch(found.string, start, found.start("name")) is not None
@@ -172,8 +177,8 @@ ELEMENT = _place(
     (CORE_WORDS,),
 )
 NAMED_VALUE = _place(
-    rf"{_NAME}[\"']?[,;]?\s{{1,24}}[\"']?(?:value|default|Value)[\"']?\s?[:=]\s?[\"']?"
-    r"(?P<value>[^\s\"'<>,]{6,200})",
+    rf"{_NAME}\\?[\"']?[,;]?(?:\s|\\n){{1,24}}\\?[\"']?(?:value|default|Value)\\?[\"']?\s?[:=]\s?"
+    r"\\?[\"']?(?P<value>[^\s\"'<>,\\]{6,200})",
     lambda found: is_secret(_full_name(found), found["value"]),
     also=(folded("value", "default"), _WORD_HINTS),
 )
@@ -185,9 +190,10 @@ VARIABLE = _place(
 )
 POSITIONAL = _place(
     rf"(?:{_CALLS})(?:\s?=\s?)?\((?:[^()\"'\n]{{0,40}},)?"
-    r"(?:\s{0,4}[\"'][^\"'\n]{0,100}[\"']\s{0,4},){1,3}\s{0,4}[\"'](?P<value>[^\s\"']{6,128})[\"']",
+    r"(?:\s{0,4}\\?[\"'][^\"'\n]{0,100}[\"']\s{0,4},){1,3}\s{0,4}\\?[\"']"
+    r"(?P<value>[^\s\"'\\]{6,128})\\?[\"']",
     lambda found: is_password(found["value"]) and NO_SECRET.match(found["value"]) is None,
-    bare('", "', "', '", '","', "','", '", \'', "', \""),
+    bare('", "', "', '", '","', "','", '", \\"', '", \'', "', \""),
     (folded("login", "auth", "connect", "mysql", "credential", "sign", "pdo(", "register("),),
 )  # fmt: skip
 ASSIGNMENTS = (ASSIGNED, DEFINED, ELEMENT, NAMED_VALUE, VARIABLE, POSITIONAL)

@@ -31,7 +31,7 @@ CORE_WORDS = folded(
     "haslo", "kennwort", "contrase", "salt", "mdp", "login",
 )  # fmt: skip
 """One of these is near every credential that is known by its name."""
-_VALUE = r"(?P<value>[A-Za-z0-9._~+/-]{16,2048}+={0,2})(?![\w<$@{*])"
+_VALUE = r"(?P<value>[A-Za-z0-9._~+/-]{16,2048}+={0,2})(?![\w$@{*]|<[^/])"
 _SET = r"[\"'\]]{0,2}\s?(?:[:=,]|=>)\s?[\"'`]?"
 BASIC = Entity(
     "http_auth",
