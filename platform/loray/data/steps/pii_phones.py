@@ -10,7 +10,7 @@ from collections.abc import Callable
 from loray.data.steps.pii_cards import only_digits
 from loray.data.steps.pii_specimens import is_specimen_phone
 from loray.data.steps.pii_tables import COUNTRY_CODES, FREEPHONE
-from loray.data.steps.placeholders import Entity, Hint, after, bare, before, folded
+from loray.data.steps.placeholders import Entity, Hint, after, before, folded, shapes
 
 _LABELS = (
     r"(?:(?<![A-Za-z])(?i:phone|telephone|tel|t\u00e9l|telefon[eo]?|tel\u00e9fono|telefonnummer|fax|"
@@ -161,7 +161,7 @@ def _phone(
     also: tuple[tuple[Hint, ...], ...] = (),
 ) -> Entity:
     compiled = re.compile(rf"(?P<number>{pattern}){_NOT_AFTER}")
-    return Entity("phone", "PHONE", bare(*hints), compiled, is_real, _canonical_phone, also=also)
+    return Entity("phone", "PHONE", shapes(*hints), compiled, is_real, _canonical_phone, also=also)
 
 
 _WORD_HINTS = folded(
@@ -175,25 +175,24 @@ _WORD_HINTS = folded(
 )  # fmt: skip
 PHONES = (
     _phone(
-        (*(f"000{gap}0000" for gap in " .-\u00a0\u2009\u202f\u2010\u2011\u2012\u2013"), "+0", "+(0"),
+        ("000-0000", "+0", "+-0"),
         rf"[+(0-9]{_NOT_BEFORE}(?:(?<=\+){_OPEN}{_MORE}{{6,16}}|(?<!\+){_NANP})",
         _is_phone,
     ),
     _phone(
-        ("000 ", "000-", "000.", "00 0", "00-0", "00 (", "00(", "00000000000"),
+        ("000-", "00-0", "00--", "00000000000"),
         rf"0{_NOT_BEFORE}(?:0|11(?={_GAPS})){_GAPS}?[1-9]{_MORE}{{7,16}}",
         _is_phone,
     ),
     _phone(
-        tuple(f"00{gap}00{gap}00{gap}00{gap}00" for gap in " .-\u00a0"),
+        ("00-00-00-00-00",),
         rf"0{_NOT_BEFORE}[1-79](?P<pair>[ .\u00a0-])[0-9]{{2}}(?:(?P=pair)[0-9]{{2}}){{3}}"
         r"(?!(?P=pair)?[0-9A-Fa-f]{2}\b)",
         _is_pairs,
     ),
     _phone(("0" * 10,), rf"[1-9]{_NOT_BEFORE}[0-9]{{9,10}}", _is_phone, (_WORD_HINTS,)),
     _phone(
-        ("0000000", "00 00", "00-00", "00.00", "00/00", "0) 0", "0)0", "0 - 0", "0 / 0",
-         "00\u00a000"),
+        ("0000000", "00-00", "0--0", "0---0"),
         rf"[(0-9]{_NOT_BEFORE}{_DIGIT}{_MORE}{{5,14}}",
         _is_national_phone,
         (_WORD_HINTS,),

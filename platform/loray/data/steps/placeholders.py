@@ -19,16 +19,19 @@ from typing import NamedTuple, TypeAlias
 
 Hint: TypeAlias = tuple[int, bytes]
 """Number of a view on the text, and bytes to look for in it."""
-FOLDED, BARE, STARTS, HEX, RUNS = range(5)
+View: TypeAlias = bytes | set[bytes]
+FOLDED, BARE, SHAPES, STARTS, HEX, RUNS = range(6)
 
 LEAST_HEX, LEAST_TOKEN = 12, 16
 """Characters from which a word is in the view of hexadecimal ones, or its start in that of starts."""
-START_CHARS = 12
 _DIGITS = b"0123456789"
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz"
 _TO_FOLDED = bytes.maketrans(_LETTERS.upper() + _DIGITS, _LETTERS + b"0" * 10)
 _TO_HEX = bytes.maketrans(b"0abcdef", b"fffffff")
 _TO_RUNS = bytes.maketrans(b"0" + _LETTERS, b"w" * 27)
+_TO_SHAPES = bytes(45 if byte in b" ./()\xa0\x87\x89\x90\x91\x92\x93\xaf" else byte for byte in range(256))
+_NOT_IN_SHAPES = _LETTERS + b"\xc2\xe2\x80"
+"""Letters, and what begins a no-break space, a thin one or a hyphen in UTF-8."""
 _TO_TOKENS = bytes(at if chr(at) in "abcdefghijklmnopqrstuvwxyz0_/+.-" else 32 for at in range(256))
 _PLACEHOLDER = re.compile(r"[A-Z]_[0-9a-f]{4}>")
 
@@ -83,12 +86,17 @@ def bare(*texts: str) -> tuple[Hint, ...]:
     return tuple((FOLDED if text.isdigit() else BARE, text.encode()) for text in texts)
 
 
-def starts(*texts: str) -> tuple[Hint, ...]:
-    """Up to 12 characters, as in `folded`, with which a token of 16 characters or more starts.
+def shapes(*texts: str) -> tuple[Hint, ...]:
+    """Hints with 0 for every digit and `-` for a blank, a hyphen, a dot, a slash or a bracket."""
+    return tuple((FOLDED if text.isdigit() else SHAPES, text.encode()) for text in texts)
 
-    A token holds letters, digits and `_/+.-`.
+
+def starts(*texts: str) -> tuple[Hint, ...]:
+    """Three or more characters, as in `folded`, with which a token of 16 or more starts.
+
+    A token holds letters, digits and `_/+.-`; four of its characters are looked at.
     """
-    return tuple((STARTS, b" " + text.encode()) for text in texts)
+    return tuple((STARTS, text[:4].encode()) for text in texts)
 
 
 def in_hex(*texts: str) -> tuple[Hint, ...]:
@@ -141,17 +149,18 @@ def _likely(text: str, entities: Iterable[Entity]) -> list[Entity]:
     return likely
 
 
-def _views(text: str) -> tuple[bytes, ...]:
+def _views(text: str) -> tuple[View, ...]:
     """The text as hints want it; the shorter a view, the quicker it is searched."""
     plain = text.encode(errors="replace").translate(_TO_FOLDED)
     hexadecimal = b" ".join([w for w in plain.split() if len(w) >= LEAST_HEX]).translate(_TO_HEX)
     tokens = plain.translate(_TO_TOKENS).split()
-    heads = b" ".join({b"", *(w[:START_CHARS] for w in tokens if len(w) >= LEAST_TOKEN)})
+    heads = {w[:size] for w in tokens if len(w) >= LEAST_TOKEN for size in (3, 4)}
+    shapes = plain.translate(_TO_SHAPES, _NOT_IN_SHAPES)
     runs = hexadecimal.translate(_TO_RUNS)
-    return plain, plain.translate(None, _LETTERS), b" " + heads, hexadecimal, runs
+    return plain, plain.translate(None, _LETTERS), shapes, heads, hexadecimal, runs
 
 
-def _may_hold(views: tuple[bytes, ...], hints: tuple[Hint, ...]) -> bool:
+def _may_hold(views: tuple[View, ...], hints: tuple[Hint, ...]) -> bool:
     for view, hint in hints:  # noqa: SIM110 - half the time of any()
         if hint in views[view]:
             return True
