@@ -57,7 +57,7 @@ FORMATS = (
     Entity(
         "aws",
         "SECRET_AWS",
-        (*starts("akia", "asia"), *folded("aws", "access_key", "accesskey")),
+        (*starts("akia", "asia"), *folded("aws_", "aws ", "access_key", "accesskey")),
         re.compile(f"{START}[A-Za-z0-9/+]{{40}}{END}(?!=)"),
         _is_aws_secret,
     ),

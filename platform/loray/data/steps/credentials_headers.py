@@ -27,8 +27,8 @@ def _is_bearer_token(found: re.Match[str]) -> bool:
 
 
 CORE_WORDS = folded(
-    "key", "pass", "auth", "token", "secret", "pwd", "bearer ", "pw", "senha", "wachtw", "has\u0142o",
-    "haslo", "kennwort", "contrase", "salt", "mdp", "login",
+    "key", "pass", "auth", "token", "secret", "pw", "bearer ", "salt", "mdp", "senha", "wachtw",
+    "has\u0142o", "haslo", "kennwort", "contrase",
 )  # fmt: skip
 """One of these is near every credential that is known by its name."""
 _VALUE = r"(?P<value>[A-Za-z0-9._~+/-]{16,2048}+={0,2})(?![\w$@{*]|<[^/])"

@@ -14,10 +14,10 @@ from loray.data.steps.placeholders import Entity, Hint, after, before, folded, s
 
 _LABELS = (
     r"(?:(?<![A-Za-z])(?i:phone|telephone|tel|t\u00e9l|telefon[eo]?|tel\u00e9fono|telefonnummer|fax|"
-    r"t[e\u00e9]l[e\u00e9]phone|tele?fax|tele?foon|telefonnr|tlf|tfn|mob|mobile?|mobil[nt]?[iy]?|"
+    r"t[e\u00e9]l[e\u00e9]phone|tele?fax|tele?foon|telefonnr|tlf|mob|mobile?|mobil[nt]?[iy]?|"
     r"mobiel|mobilnummer|"
     r"cell|cellphone|cellulare|handy|handynummer|rufnummer|festnetz|durchwahl|whatsapp|tty|tdd|"
-    r"ph(?=:)|gsm|portable|fixe|m[o\u00f3]vil|celular|telem[o\u00f3]vel|fono|puhelin|pager|landline|"
+    r"ph(?=:)|gsm|portable|fixe|m[o\u00f3]vil|celular|telem[o\u00f3]vel|fono|puhelin|landline|"
     r"contact (?:no|number)|\u0442\u0435\u043b(?:\u0435\u0444\u043e\u043d)?|"
     r"\u043c\u043e\u0431|\u96fb\u8a71|\u7535\u8bdd|\u624b\u673a|\uc804\ud654)"
     r"|(?<![A-Za-z])Ph(?=\.)|(?<=[a-z])(?<!i)(?:Phone|Tel|Fax|Mobile|Telephone|Handy|Telefon))(?:s|\(s\))?"
@@ -29,14 +29,13 @@ PHONE_LABEL = re.compile(
 )
 """A word that makes any number beside it a telephone number."""
 PHONE_WORDS = re.compile(
-    rf"(?:{_LABELS}|(?i:\b(?:call|calling|dial|dialing|hotline|toll[- ]free|reach|text|sms|ring|"
-    r"anrufen|unter|appelez|appeler|llame|llamar|chiamare|chiama|ligue|bel))\b)[^0-9\n]{0,12}$"
+    rf"(?:{_LABELS}|(?i:\b(?:call|calling|dial|dialing|hotline|"
+    r"anrufen|unter|appelez|appeler|llame|llamar|chiamare|chiama))\b)[^0-9\n]{0,12}$"
 )
 """A word that makes a number of a national plan one."""
 LABEL_BEHIND = re.compile(
     r"[\s,]{0,2}(?:[(\[-]\s?)?(?:office|fax|mobile|cell(?:phone)?|home|work|tel(?:ephone|efon)?|"
-    r"phone|direct|voice|tty|pager|handy|b[u\u00fc]ro|bureau|privat|mobil|telefax|casa|ufficio|"
-    r"oficina|m[o\u00f3]vil)\b",
+    r"phone|tty|handy|mobil|telefax|m[o\u00f3]vil)\b",
     re.I,
 )
 DECIMAL = re.compile(r"\+?[0-9]+\.[0-9]+")
@@ -165,13 +164,12 @@ def _phone(
 
 
 _WORD_HINTS = folded(
-    "phone", "tel", "fax", "call", "mob", "work", "line", "text", "ring", "direct", "t\u00e9l", "m\u00f3vil", "dial", "hotline", "handy",
-    "rufn", "\u0422\u0435\u043b", "\u041c\u043e\u0431", "cell", "celul", "whats", "tty", "tdd",
-    "ph:", "ph.", "gsm", "portable", "fixe", "tlf", "tfn", "puhelin", "pager", "durchwahl",
-    "festnetz", "contact", "reach", "text", "sms", "ring", "anruf", "unter", "appel", "llam",
-    "chiam", "ligue", "bel", "\u0442\u0435\u043b", "\u043c\u043e\u0431", "\u96fb\u8a71",
-    "\u7535\u8bdd", "\u624b\u673a", "\uc804\ud654", "office", "home", "voice",
-    "ro ", "privat", "casa", "ufficio", "oficina",
+    "phone", "tel", "fax", "call", "mob", "cell", "dial", "work", "office", "home", "t\u00e9l",
+    "m\u00f3vil", "handy", "rufn", "celul", "whats", "tty", "tdd", "ph:", "ph.", "gsm", "portable",
+    "fixe", "tlf", "puhelin", "durchwahl", "festnetz", "contact", "anruf", "unter",
+    "appel", "llam", "chiam", "\u0422\u0435\u043b",
+    "\u0442\u0435\u043b", "\u041c\u043e\u0431", "\u043c\u043e\u0431", "\u96fb\u8a71",
+    "\u7535\u8bdd", "\u624b\u673a", "\uc804\ud654",
 )  # fmt: skip
 PHONES = (
     _phone(

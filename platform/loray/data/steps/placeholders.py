@@ -14,13 +14,13 @@ import hmac
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple, TypeAlias
 
 Hint: TypeAlias = tuple[int, bytes]
 """Number of a view on the text, and bytes to look for in it."""
 View: TypeAlias = bytes | set[bytes]
-FOLDED, BARE, SHAPES, STARTS, HEX, RUNS = range(6)
+FOLDED, BARE, SHAPES, WORDS, STARTS, HEX, RUNS = range(7)
 
 LEAST_HEX, LEAST_TOKEN = 12, 16
 """Characters from which a word is in the view of hexadecimal ones, or its start in that of starts."""
@@ -73,11 +73,13 @@ def after(found: re.Match[str], chars: int = 32) -> str:
     return found.string[found.end() : found.end() + chars].partition("<")[0]
 
 
+@cache
 def folded(*texts: str) -> tuple[Hint, ...]:
     """Hints in small letters, with 0 for every digit."""
     return tuple((FOLDED, text.encode()) for text in texts)
 
 
+@cache
 def bare(*texts: str) -> tuple[Hint, ...]:
     """Hints without letters, with 0 for every digit: the text without its letters is short.
 
@@ -86,11 +88,13 @@ def bare(*texts: str) -> tuple[Hint, ...]:
     return tuple((FOLDED if text.isdigit() else BARE, text.encode()) for text in texts)
 
 
+@cache
 def shapes(*texts: str) -> tuple[Hint, ...]:
     """Hints with 0 for every digit and `-` for a blank, a hyphen, a dot, a slash or a bracket."""
     return tuple((FOLDED if text.isdigit() else SHAPES, text.encode()) for text in texts)
 
 
+@cache
 def starts(*texts: str) -> tuple[Hint, ...]:
     """Three or more characters, as in `folded`, with which a token of 16 or more starts.
 
@@ -99,11 +103,13 @@ def starts(*texts: str) -> tuple[Hint, ...]:
     return tuple((STARTS, text[:4].encode()) for text in texts)
 
 
+@cache
 def in_hex(*texts: str) -> tuple[Hint, ...]:
     """Hints with f for every hexadecimal digit, of values of 12 characters and no blank."""
     return tuple((HEX, text.encode()) for text in texts)
 
 
+@cache
 def in_runs(*texts: str) -> tuple[Hint, ...]:
     """Hints with w for every letter and digit, of values of 12 characters and no blank."""
     return tuple((RUNS, text.encode()) for text in texts)
@@ -133,34 +139,47 @@ def scrub(
 
 def _likely(text: str, entities: Iterable[Entity]) -> list[Entity]:
     """Those whose hints the text holds. Entities share hints, so each set is looked for once."""
-    views = _views(text)
+    views = _Views()
+    views[FOLDED] = text.encode(errors="replace").translate(_TO_FOLDED)
     known: dict[int, bool] = {}
-    likely = []
-    for entity in entities:
-        if entity.max_chars is not None and len(text) > entity.max_chars:
-            continue
-        for hints in (entity.hints, *entity.also):
-            if id(hints) not in known:
-                known[id(hints)] = _may_hold(views, hints)
-            if not known[id(hints)]:
-                break
+
+    def holds(hints: tuple[Hint, ...]) -> bool:
+        held = known.get(id(hints))
+        if held is None:
+            held = known[id(hints)] = _may_hold(views, hints)
+        return held
+
+    return [entity for entity in entities if holds(entity.hints) and _is_likely(text, entity, holds)]
+
+
+def _is_likely(text: str, entity: Entity, holds: Callable[[tuple[Hint, ...]], bool]) -> bool:
+    is_short = entity.max_chars is None or len(text) <= entity.max_chars
+    return is_short and all(map(holds, entity.also))
+
+
+class _Views(dict[int, View]):
+    """The text as hints want it, each view made when it is first asked for."""
+
+    def __missing__(self, number: int) -> View:
+        plain = self[FOLDED]
+        assert isinstance(plain, bytes)
+        view: View
+        if number == BARE:
+            view = plain.translate(None, _LETTERS)
+        elif number == SHAPES:
+            view = plain.translate(_TO_SHAPES, _NOT_IN_SHAPES)
+        elif number == STARTS:
+            tokens = [w for w in self[WORDS].translate(_TO_TOKENS).split() if len(w) >= LEAST_TOKEN]
+            view = {w[:3] for w in tokens} | {w[:4] for w in tokens}
+        elif number == WORDS:
+            view = b" ".join([word for word in plain.split() if len(word) >= LEAST_HEX])
         else:
-            likely.append(entity)
-    return likely
+            view = self[WORDS].translate(_TO_HEX if number == HEX else _TO_RUNS)
+        self[number] = view
+        return view
 
 
-def _views(text: str) -> tuple[View, ...]:
-    """The text as hints want it; the shorter a view, the quicker it is searched."""
-    plain = text.encode(errors="replace").translate(_TO_FOLDED)
-    hexadecimal = b" ".join([w for w in plain.split() if len(w) >= LEAST_HEX]).translate(_TO_HEX)
-    tokens = plain.translate(_TO_TOKENS).split()
-    heads = {w[:size] for w in tokens if len(w) >= LEAST_TOKEN for size in (3, 4)}
-    shapes = plain.translate(_TO_SHAPES, _NOT_IN_SHAPES)
-    runs = hexadecimal.translate(_TO_RUNS)
-    return plain, plain.translate(None, _LETTERS), shapes, heads, hexadecimal, runs
-
-
-def _may_hold(views: tuple[View, ...], hints: tuple[Hint, ...]) -> bool:
+def _may_hold(views: _Views, hints: tuple[Hint, ...]) -> bool:
     for view, hint in hints:  # noqa: SIM110 - half the time of any()
         if hint in views[view]:
             return True
