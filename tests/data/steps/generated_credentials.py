@@ -21,8 +21,19 @@ BASE64 = ALNUM + "+/"
 CRYPT = ALNUM + "./"
 DJANGO = "abcdefghijklmnopqrstuvwxyz0123456789!@#$%^&*(-_=+)"
 SALT = ALNUM + "<(>{}!#%&*,-./:;=?@[]^_|~"
-NOUNS = "sunflower marzipan lighthouse thunder pelican walnut harbor meadow granite cobalt".split()
-LOGINS = "lena jonas maya pavel chiara diego amelie wouter ines tomek".split()
+NOUNS = [
+    "sunflower",
+    "marzipan",
+    "lighthouse",
+    "thunder",
+    "pelican",
+    "walnut",
+    "harbor",
+    "meadow",
+    "granite",
+    "cobalt",
+]
+LOGINS = ["lena", "jonas", "maya", "pavel", "chiara", "diego", "amelie", "wouter", "ines", "tomek"]
 
 
 def word(draw: Draw) -> str:

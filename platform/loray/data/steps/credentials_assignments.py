@@ -3,8 +3,6 @@
 import re
 from collections.abc import Callable
 
-from loray.data.steps.credentials_headers import CORE_WORDS
-from loray.data.steps.credentials_words import by_first_letter
 from loray.data.steps.credentials_values import (
     KEBAB,
     decoded,
@@ -15,6 +13,7 @@ from loray.data.steps.credentials_values import (
     looks_chosen,
     looks_random,
 )
+from loray.data.steps.credentials_words import CORE_WORDS, by_first_letter
 from loray.data.steps.placeholders import Entity, Hint, bare, folded
 
 NO_KEY = re.compile(
@@ -150,9 +149,7 @@ def _place(
     also: tuple[tuple[Hint, ...], ...] = (),
 ) -> Entity:
     compiled = re.compile(pattern, re.M)
-    return Entity(
-        "assignment", "SECRET_ASSIGNMENT", hints, compiled, is_real=is_real, also=also
-    )
+    return Entity("assignment", "SECRET_ASSIGNMENT", hints, compiled, is_real=is_real, also=also)
 
 
 ASSIGNED = _place(
@@ -193,8 +190,9 @@ POSITIONAL = _place(
     r"(?:\s{0,4}\\?[\"'][^\"'\n]{0,100}[\"']\s{0,4},){1,3}\s{0,4}\\?[\"']"
     r"(?P<value>[^\s\"'\\]{6,128})\\?[\"']",
     lambda found: is_password(found["value"]) and NO_SECRET.match(found["value"]) is None,
-    bare('", "', "', '", '","', "','", '", \\"', '", \'', "', \""),
-    (folded("login", "auth", "connect", "mysql", "credential", "sign", "pdo(", "register("),),
+    bare('",', "',"),
+    (bare('", "', "', '", '","', "','", '", \\"', '", \'', "', \""),
+     folded("login", "auth", "connect", "mysql", "credential", "sign", "pdo(", "register("),),
 )  # fmt: skip
 ASSIGNMENTS = (ASSIGNED, DEFINED, ELEMENT, NAMED_VALUE, VARIABLE, POSITIONAL)
 """In the order in which they are looked for."""

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Callable
 
-from loray.data.steps.credentials_headers import CORE_WORDS, is_login
+from loray.data.steps.credentials_headers import is_login
 from loray.data.steps.credentials_values import decoded, is_made_up, is_name, is_password
+from loray.data.steps.credentials_words import CORE_WORDS
 from loray.data.steps.placeholders import Entity, Hint, bare, before, folded
 
 SECRET_CHARS = 2000
@@ -60,7 +61,9 @@ def _place(
 ) -> Entity:
     compiled = re.compile(pattern, re.M)
     kind = "login_file"
-    return Entity(kind, f"SECRET_{kind.upper()}", CORE_WORDS, compiled, is_real, also=(hints, *also))
+    return Entity(
+        kind, f"SECRET_{kind.upper()}", CORE_WORDS, compiled, is_real, also=(hints, *also)
+    )
 
 
 _USER_WORDS = folded("login", "user")

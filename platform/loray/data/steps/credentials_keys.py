@@ -64,9 +64,7 @@ PUTTY_KEY = Entity(
     "private_key",
     "SECRET_PRIVATE_KEY",
     bare("-: 0", "-:0"),
-    re.compile(
-        rf"Private-Lines: ?[0-9]{{1,3}}{_BREAK}(?P<value>{_LINE}(?:{_BREAK}{_LINE})*+)"
-    ),
+    re.compile(rf"Private-Lines: ?[0-9]{{1,3}}{_BREAK}(?P<value>{_LINE}(?:{_BREAK}{_LINE})*+)"),
     also=(folded("private-lines:"),),
 )
 LONE_KEY = Entity(

@@ -46,7 +46,9 @@ def _place(
     also: tuple[tuple[Hint, ...], ...] = (),
 ) -> Entity:
     kind = "connection_string"
-    return Entity(kind, f"SECRET_{kind.upper()}", bare(gate), re.compile(pattern), is_real, also=also)
+    return Entity(
+        kind, f"SECRET_{kind.upper()}", bare(gate), re.compile(pattern), is_real, also=also
+    )
 
 
 IN_URLS = (

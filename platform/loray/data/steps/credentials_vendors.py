@@ -51,7 +51,9 @@ VENDORS = (
         "vendor",
         "SECRET_VENDOR",
         (*starts(*_FORMS), *folded(*_INSIDE)),
-        re.compile(f"{START}(?:{'|'.join(filter(None, [*_FORMS.values(), *_INSIDE.values()]))}){END}"),
+        re.compile(
+            f"{START}(?:{'|'.join(filter(None, [*_FORMS.values(), *_INSIDE.values()]))}){END}"
+        ),
         is_token,
     ),
 )

@@ -100,6 +100,7 @@ CARD = Entity(
     ),
     _is_card,
     only_digits,
+    min_digits=12,
 )
 NAMED_CARD = Entity(
     "card",
@@ -111,4 +112,5 @@ NAMED_CARD = Entity(
     ),
     _is_named_card,
     only_digits,
+    min_digits=12,
 )

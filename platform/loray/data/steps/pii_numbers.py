@@ -62,9 +62,7 @@ def _iban_pattern() -> str:
         + (rf"(?P=gap)[A-Za-z0-9]{{{places % 4}}}" if places % 4 else "")
         for places, codes in sorted(countries.items())
     )
-    start = (
-        r"(?<![\w/+-])(?=[A-Za-z]{2}[0-9]{2}(?P<gap>[ \u00a0\u2009\u202f-]?)[A-Za-z0-9]{4})"
-    )
+    start = r"(?<![\w/+-])(?=[A-Za-z]{2}[0-9]{2}(?P<gap>[ \u00a0\u2009\u202f-]?)[A-Za-z0-9]{4})"
     return rf"{start}(?:{'|'.join(bodies)})(?![\w/+=]|-\w)"
 
 
@@ -75,6 +73,7 @@ IBAN = Entity(
     re.compile(_iban_pattern()),
     _is_iban,
     without_gaps,
+    min_digits=8,
 )
 SSN = Entity(
     "ssn",
@@ -86,4 +85,5 @@ SSN = Entity(
     ),
     _is_ssn,
     only_digits,
+    min_digits=9,
 )

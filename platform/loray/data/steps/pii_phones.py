@@ -23,7 +23,8 @@ _LABELS = (
     r"|(?<![A-Za-z])Ph(?=\.)|(?<=[a-z])(?<!i)(?:Phone|Tel|Fax|Mobile|Telephone|Handy|Telefon))(?:s|\(s\))?"
 )
 PHONE_LABEL = re.compile(
-    _LABELS + r"\.?(?:(?:[ _-]?(?i:number|num|no|nr|n\u00b0|nummer|num[e\u00e9]ro|n[u\u00fa]mero|home|"
+    _LABELS
+    + r"\.?(?:(?:[ _-]?(?i:number|num|no|nr|n\u00b0|nummer|num[e\u00e9]ro|n[u\u00fa]mero|home|"
     r"work|office|mobile|cell|direct|main|line|priv[ae]t|phone))|Number|No|Num|Nr){0,2}"
     r"[^0-9A-Za-z\n]{0,8}(?:(?:is|at|was|ist|est|es|on)\b)?[^0-9A-Za-z\n]{0,4}$"
 )
@@ -102,7 +103,9 @@ def _is_personal(digits: str) -> bool:
     """Whether national digits are no hotline's, none of fiction and none of a manual."""
     is_fiction = len(digits) in (7, 10, 11) and digits[-7:].startswith("555")
     is_hotline = len(digits) in (10, 11) and digits[-10] == "8" and digits[-9] == digits[-8]
-    return not (is_fiction or is_hotline or digits.startswith(FREEPHONE) or is_specimen_phone(digits))
+    return not (
+        is_fiction or is_hotline or digits.startswith(FREEPHONE) or is_specimen_phone(digits)
+    )
 
 
 def is_international(digits: str) -> bool:
@@ -160,7 +163,7 @@ def _phone(
     also: tuple[tuple[Hint, ...], ...] = (),
 ) -> Entity:
     compiled = re.compile(rf"(?P<number>{pattern}){_NOT_AFTER}")
-    return Entity("phone", "PHONE", shapes(*hints), compiled, is_real, _canonical_phone, also=also)
+    return Entity("phone", "PHONE", shapes(*hints), compiled, is_real, _canonical_phone, also, 7)
 
 
 _WORD_HINTS = folded(

@@ -20,16 +20,18 @@ from typing import NamedTuple, TypeAlias
 Hint: TypeAlias = tuple[int, bytes]
 """Number of a view on the text, and bytes to look for in it."""
 View: TypeAlias = bytes | set[bytes]
-FOLDED, BARE, SHAPES, WORDS, STARTS, HEX, RUNS = range(7)
+FOLDED, BARE, SHAPES, STARTS, HEX, RUNS = range(6)
 
-LEAST_HEX, LEAST_TOKEN = 12, 16
-"""Characters from which a word is in the view of hexadecimal ones, or its start in that of starts."""
+LEAST_TOKEN = 16
+"""Characters from which a token's start is in the view of starts."""
 _DIGITS = b"0123456789"
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz"
 _TO_FOLDED = bytes.maketrans(_LETTERS.upper() + _DIGITS, _LETTERS + b"0" * 10)
 _TO_HEX = bytes.maketrans(b"0abcdef", b"fffffff")
 _TO_RUNS = bytes.maketrans(b"0" + _LETTERS, b"w" * 27)
-_TO_SHAPES = bytes(45 if byte in b" ./()\xa0\x87\x89\x90\x91\x92\x93\xaf" else byte for byte in range(256))
+_TO_SHAPES = bytes(
+    45 if byte in b" ./()\xa0\x87\x89\x90\x91\x92\x93\xaf" else byte for byte in range(256)
+)
 _NOT_IN_SHAPES = _LETTERS + b"\xc2\xe2\x80"
 """Letters, and what begins a no-break space, a thin one or a hyphen in UTF-8."""
 _TO_TOKENS = bytes(at if chr(at) in "abcdefghijklmnopqrstuvwxyz0_/+.-" else 32 for at in range(256))
@@ -55,6 +57,8 @@ class Entity(NamedTuple):
     """What the ways to write one value have in common."""
     also: tuple[tuple[Hint, ...], ...] = ()
     """Further sets of hints: one of each is needed too. The first set should be quick to look for."""
+    min_digits: int = 0
+    """Fewest decimal digits of a text that can hold it."""
     max_chars: int | None = None
     """Longest text that it is looked for in."""
 
@@ -105,13 +109,13 @@ def starts(*texts: str) -> tuple[Hint, ...]:
 
 @cache
 def in_hex(*texts: str) -> tuple[Hint, ...]:
-    """Hints with f for every hexadecimal digit, of values of 12 characters and no blank."""
+    """Hints with in small letters, with f for every hexadecimal digit."""
     return tuple((HEX, text.encode()) for text in texts)
 
 
 @cache
 def in_runs(*texts: str) -> tuple[Hint, ...]:
-    """Hints with w for every letter and digit, of values of 12 characters and no blank."""
+    """Hints with w for every letter and digit."""
     return tuple((RUNS, text.encode()) for text in texts)
 
 
@@ -141,20 +145,24 @@ def _likely(text: str, entities: Iterable[Entity]) -> list[Entity]:
     """Those whose hints the text holds. Entities share hints, so each set is looked for once."""
     views = _Views()
     views[FOLDED] = text.encode(errors="replace").translate(_TO_FOLDED)
+    num_digits = views[FOLDED].count(b"0")
     known: dict[int, bool] = {}
-
-    def holds(hints: tuple[Hint, ...]) -> bool:
+    likely = []
+    for entity in entities:
+        if num_digits < entity.min_digits:
+            continue
+        hints = entity.hints
         held = known.get(id(hints))
         if held is None:
             held = known[id(hints)] = _may_hold(views, hints)
-        return held
+        if held and _is_likely(text, entity, views):
+            likely.append(entity)
+    return likely
 
-    return [entity for entity in entities if holds(entity.hints) and _is_likely(text, entity, holds)]
 
-
-def _is_likely(text: str, entity: Entity, holds: Callable[[tuple[Hint, ...]], bool]) -> bool:
+def _is_likely(text: str, entity: Entity, views: "_Views") -> bool:
     is_short = entity.max_chars is None or len(text) <= entity.max_chars
-    return is_short and all(map(holds, entity.also))
+    return is_short and all(_may_hold(views, hints) for hints in entity.also)
 
 
 class _Views(dict[int, View]):
@@ -169,12 +177,10 @@ class _Views(dict[int, View]):
         elif number == SHAPES:
             view = plain.translate(_TO_SHAPES, _NOT_IN_SHAPES)
         elif number == STARTS:
-            tokens = [w for w in self[WORDS].translate(_TO_TOKENS).split() if len(w) >= LEAST_TOKEN]
+            tokens = [w for w in plain.translate(_TO_TOKENS).split() if len(w) >= LEAST_TOKEN]
             view = {w[:3] for w in tokens} | {w[:4] for w in tokens}
-        elif number == WORDS:
-            view = b" ".join([word for word in plain.split() if len(word) >= LEAST_HEX])
         else:
-            view = self[WORDS].translate(_TO_HEX if number == HEX else _TO_RUNS)
+            view = plain.translate(_TO_HEX if number == HEX else _TO_RUNS)
         self[number] = view
         return view
 
