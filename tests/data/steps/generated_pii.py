@@ -21,8 +21,19 @@ CONTEXTS = (
 )  # fmt: skip
 NUM_VALUES = 50
 HEX = "0123456789abcdef"
-FIRST = "lena jonas maya pavel chiara diego amelie wouter ines tomek".split()
-LAST = "hartmann brooks okafor lindqvist moreau castillo ricci jansen costa nowak".split()
+FIRST = ["lena", "jonas", "maya", "pavel", "chiara", "diego", "amelie", "wouter", "ines", "tomek"]
+LAST = [
+    "hartmann",
+    "brooks",
+    "okafor",
+    "lindqvist",
+    "moreau",
+    "castillo",
+    "ricci",
+    "jansen",
+    "costa",
+    "nowak",
+]
 
 
 def digits(draw: random.Random, number: int, first: str = "123456789") -> str:

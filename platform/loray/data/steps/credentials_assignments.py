@@ -3,8 +3,6 @@
 import re
 from collections.abc import Callable
 
-from loray.data.steps.credentials_headers import CORE_WORDS
-from loray.data.steps.credentials_words import by_first_letter
 from loray.data.steps.credentials_values import (
     KEBAB,
     decoded,
@@ -15,6 +13,7 @@ from loray.data.steps.credentials_values import (
     looks_chosen,
     looks_random,
 )
+from loray.data.steps.credentials_words import CORE_WORDS, by_first_letter
 from loray.data.steps.placeholders import Entity, Hint, bare, folded
 
 NO_KEY = re.compile(
@@ -47,6 +46,8 @@ LINE_END = re.compile(r"[`\"')|\]},;.<?]{0,3}[ \t]*(?:[|,<]|(?://|#|;|--|<!--|/\
 """What may follow a value: marks that close, and a comment."""
 ATTRIBUTE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$|[A-Za-z_][\w.]*[(\[{]")
 """An attribute, or the beginning of a call."""
+PLAIN_PASSWORD = re.compile(r"(?=.*[A-Za-z]{2})(?=.*[0-9].*[0-9])[A-Za-z0-9!@#$%^&*+_.]{8,}")
+"""What no prose holds behind `password:`."""
 _SEGMENT = "(?:[_-][A-Za-z0-9]{1,24}|[A-Z0-9][A-Za-z0-9]{0,24}){0,2}+"
 _KEY_OF = """
     api access auth secret private encryption encrypt signing account shared app application master
@@ -90,7 +91,8 @@ def is_secret(name: str, value: str) -> bool:
     """Whether the value of a name is mixed as a key, or a password where the name says so."""
     if PUBLIC_NAMES.search(name) is not None or is_made_up(value) or is_name(value):
         return False
-    is_key = value.startswith("base64:") or is_dense(value)
+    is_long = len(value) >= 32 and "/" not in value and looks_random(value)
+    is_key = is_long or is_dense(value) or value.startswith("base64:")
     if "://" in value or (NO_KEY if is_key else NO_SECRET).match(value) is not None:
         return False
     text = decoded(value)
@@ -115,6 +117,9 @@ def _is_bare_value(found: re.Match[str], value: str) -> bool:
     if is_expression or not any(character.isdigit() for character in value):
         return False
     if found["sep"].strip() in ("is", "=", "|") and found["sep"] != " = ":
+        return True
+    is_clear = looks_random(value) or PLAIN_PASSWORD.fullmatch(value) is not None
+    if is_clear and found["sep"] != ":":  # in `:secret:name` both are parts of a path
         return True
     line = found.string.rfind("\n", max(found.start("name") - 90, 0), found.start("name")) + 1
     start = max(line, found.start("name") - 90)
@@ -169,8 +174,8 @@ ELEMENT = _place(
     (CORE_WORDS,),
 )
 NAMED_VALUE = _place(
-    rf"{_NAME}[\"']?[,;]?\s{{1,24}}[\"']?(?:value|default|Value)[\"']?\s?[:=]\s?[\"']?"
-    r"(?P<value>[^\s\"'<>,]{6,200})",
+    rf"{_NAME}\\?[\"']?[,;]?(?:\s|\\n){{1,24}}\\?[\"']?(?:value|default|Value)\\?[\"']?\s?[:=]\s?"
+    r"\\?[\"']?(?P<value>[^\s\"'<>,\\]{6,200})",
     lambda found: is_secret(_full_name(found), found["value"]),
     also=(folded("value", "default"), _WORD_HINTS),
 )
@@ -182,10 +187,12 @@ VARIABLE = _place(
 )
 POSITIONAL = _place(
     rf"(?:{_CALLS})(?:\s?=\s?)?\((?:[^()\"'\n]{{0,40}},)?"
-    r"(?:\s{0,4}[\"'][^\"'\n]{0,100}[\"']\s{0,4},){1,3}\s{0,4}[\"'](?P<value>[^\s\"']{6,128})[\"']",
+    r"(?:\s{0,4}\\?[\"'][^\"'\n]{0,100}[\"']\s{0,4},){1,3}\s{0,4}\\?[\"']"
+    r"(?P<value>[^\s\"'\\]{6,128})\\?[\"']",
     lambda found: is_password(found["value"]) and NO_SECRET.match(found["value"]) is None,
-    bare('", "', "', '", '","', "','", '", \'', "', \""),
-    (folded("login", "auth", "connect", "mysql", "credential", "sign", "pdo(", "register("),),
+    bare('",', "',"),
+    (bare('", "', "', '", '","', "','", '", \\"', '", \'', "', \""),
+     folded("login", "auth", "connect", "mysql", "credential", "sign", "pdo(", "register("),),
 )  # fmt: skip
 ASSIGNMENTS = (ASSIGNED, DEFINED, ELEMENT, NAMED_VALUE, VARIABLE, POSITIONAL)
 """In the order in which they are looked for."""

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable
 
 from loray.data.steps.credentials_assignments import is_secret
-from loray.data.steps.credentials_headers import CORE_WORDS
 from loray.data.steps.credentials_values import is_password
+from loray.data.steps.credentials_words import CORE_WORDS
 from loray.data.steps.placeholders import Entity, Hint, bare, folded
 
 EXPRESSION = re.compile(r"[/.~@:-]|[A-Z_]+$|.*\.[a-z]{2,4}$")

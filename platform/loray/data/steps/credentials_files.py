@@ -3,8 +3,9 @@
 import re
 from collections.abc import Callable
 
-from loray.data.steps.credentials_headers import CORE_WORDS, is_login
+from loray.data.steps.credentials_headers import is_login
 from loray.data.steps.credentials_values import decoded, is_made_up, is_name, is_password
+from loray.data.steps.credentials_words import CORE_WORDS
 from loray.data.steps.placeholders import Entity, Hint, bare, before, folded
 
 SECRET_CHARS = 2000

@@ -4,10 +4,12 @@ import re
 from collections.abc import Callable
 
 from loray.data.steps.credentials_values import is_made_up, looks_random
+from loray.data.steps.credentials_words import CORE_WORDS
 from loray.data.steps.placeholders import Entity, bare, folded, in_hex, starts
 
 START, END = r"(?<![A-Za-z0-9_/+-])", r"(?![A-Za-z0-9_/+-])"
 AWS_KEY_ID = r"(?:AKIA|ASIA)[A-Z2-7]{16}"
+_AWS_SECRET = f"{START}[A-Za-z0-9/+]{{40}}{END}(?!=)"
 AWS_WORDS = re.compile(rf"{AWS_KEY_ID}|<SECRET_AWS_|aws.{{0,8}}secret|secret_?access_?key", re.I)
 TWILIO_WORDS = re.compile(r"twilio|auth_?token|<SECRET_TWILIO_|\bAC[0-9a-f]{32}", re.I)
 AZURITE_KEY = "Eby8vdM02xNOcqFl"
@@ -57,10 +59,12 @@ FORMATS = (
     Entity(
         "aws",
         "SECRET_AWS",
-        (*starts("akia", "asia"), *folded("aws", "access_key", "accesskey")),
-        re.compile(f"{START}[A-Za-z0-9/+]{{40}}{END}(?!=)"),
+        CORE_WORDS,
+        re.compile(_AWS_SECRET),
         _is_aws_secret,
+        also=(folded("aws_", "aws ", "access_key", "accesskey"),),
     ),
+    Entity("aws", "SECRET_AWS", starts("akia", "asia"), re.compile(_AWS_SECRET), _is_aws_secret),
     _format("aws", ("akia", "asia"), AWS_KEY_ID),
     _format(
         "github",

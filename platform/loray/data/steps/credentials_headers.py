@@ -3,6 +3,7 @@
 import re
 
 from loray.data.steps.credentials_values import decoded, is_made_up, is_name, looks_random
+from loray.data.steps.credentials_words import CORE_WORDS
 from loray.data.steps.placeholders import Entity, folded
 
 SPECIMENS = frozenset({"Aladdin:open sesame", "test:123\u00a3"})
@@ -26,12 +27,7 @@ def _is_bearer_token(found: re.Match[str]) -> bool:
     return not is_made_up(value) and not is_name(value) and (is_hex or looks_random(value))
 
 
-CORE_WORDS = folded(
-    "key", "pass", "auth", "token", "secret", "pwd", "bearer ", "pw", "senha", "wachtw", "has\u0142o",
-    "haslo", "kennwort", "contrase", "salt", "mdp", "login",
-)  # fmt: skip
-"""One of these is near every credential that is known by its name."""
-_VALUE = r"(?P<value>[A-Za-z0-9._~+/-]{16,2048}+={0,2})(?![\w<$@{*])"
+_VALUE = r"(?P<value>[A-Za-z0-9._~+/-]{16,2048}+={0,2})(?![\w$@{*]|<[^/])"
 _SET = r"[\"'\]]{0,2}\s?(?:[:=,]|=>)\s?[\"'`]?"
 BASIC = Entity(
     "http_auth",

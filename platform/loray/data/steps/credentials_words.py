@@ -2,6 +2,8 @@
 
 import re
 
+from loray.data.steps.placeholders import folded
+
 _WORDS = """
     my the some any user root admin test testing demo fake mock foo bar baz secret pass password
     passwd passphrase passw0rd pwd token api key auth value string none null nil undefined true
@@ -67,3 +69,8 @@ UNDISGUISED = str.maketrans("@4310$57", "aaeiosst")
 """`P4$$w0rd` is a word too."""
 ALGORITHMS = re.compile(rf"(?:(?:{_any_of(_ALGORITHMS)})[-_]?+[0-9]*+[-_]?+)++", re.I)
 """Names of algorithms, encodings and places have digits as passwords do."""
+CORE_WORDS = folded(
+    "key", "pass", "auth", "token", "secret", "pw", "bearer ", "salt", "mdp", "senha", "wachtw",
+    "has\u0142o", "haslo", "kennwort", "contrase",
+)  # fmt: skip
+"""One of these is near every credential that is known by its name."""

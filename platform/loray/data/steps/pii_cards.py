@@ -3,7 +3,7 @@
 import re
 
 from loray.data.steps.pii_tables import CARD_BRANDS
-from loray.data.steps.placeholders import Entity, after, bare, before
+from loray.data.steps.placeholders import Entity, after, before, shapes
 
 BARE_CARD_LENGTHS = (15, 16)
 """Lengths at which digits without gaps are a card whatever stands around them."""
@@ -89,10 +89,7 @@ def _may_be_issued(digits: str) -> bool:
     return digits[0] not in "07" and not digits.startswith("89") and len(set(digits)) > 2
 
 
-_HINTS = bare(
-    "0" * 12, "0000 000", "0000-000", "0000.000", "0000\u00a0000", "0000\u2007000", "0000\u2009000",
-    "0000\u202f000",
-)  # fmt: skip
+_HINTS = shapes("0" * 12, "0000-000")
 CARD = Entity(
     "card",
     "CARD",
@@ -103,6 +100,7 @@ CARD = Entity(
     ),
     _is_card,
     only_digits,
+    min_digits=12,
 )
 NAMED_CARD = Entity(
     "card",
@@ -114,4 +112,5 @@ NAMED_CARD = Entity(
     ),
     _is_named_card,
     only_digits,
+    min_digits=12,
 )

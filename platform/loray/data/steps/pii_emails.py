@@ -19,14 +19,8 @@ _LOCAL = rf"(?<![{_LETTER}_.%+@-])(?:[Oo]['\u2019])?[{_LETTER}][{_LETTER}._%+-]{
 _LABEL = r"[^\W_](?:(?:[^\W_]|-){0,61}[^\W_])?"
 _TOP = r"(?:xn--[A-Za-z0-9-]{2,59}|[^\W\d_]{2,24})"
 _END = rf"(?![{_LETTER}_(@=[-]|\.\w)"
-_AT = (
-    r"(?:\s?[\[({<]\s?(?:at|AT|At|\u00e4t|@|arroba|chez|apenstaartje)\s?[\])}>]\s?"
-    r"|\s?_(?:at|AT)_\s?|%40|&#0{0,3}64;|&#[xX]40;|&commat;|\uff20)"
-)
-_DOT = (
-    r"(?:\.|\s?[\[({<]\s?(?:dot|DOT|Dot|punkt|PUNKT|point|punto|ponto|punt|\.)\s?[\])}>]\s?"
-    r"|\s?_(?:dot|DOT)_\s?)"
-)
+_AT = r"(?:\s?[\[(]\s?(?:at|AT|At|@|arroba|chez)\s?[\])]\s?|%40|&#0{0,3}64;|&#[xX]40;|&commat;|\uff20)"
+_DOT = r"(?:\.|\s?[\[({<]\s?(?:dot|DOT|Dot|punkt|PUNKT|point|punto|ponto|punt|\.)\s?[\])}>]\s?)"
 _SPELLED_DOT = _DOT.replace(r"(?:\.|", "(?:", 1)
 _MARKS = re.compile(_AT)
 _DOTS = re.compile(_DOT)
@@ -74,14 +68,13 @@ EMAIL = Entity(
 SPELLED_EMAIL = Entity(
     "email",
     "EMAIL",
-    bare("()", "[]", "( )", "[ ]", "{}", "<>", "%00", "&#", "&;", "(@", "[@", "\uff20", "__",
-         "(\u00e4)", "[\u00e4]"),
+    bare("()", "[]", "( )", "[ ]", "%00", "&", "(@)", "[@]", "\uff20"),
     re.compile(
         rf"{_LOCAL}(?:{_SPELLED_DOT}[{_LETTER}][{_LETTER}_%+-]{{0,63}}){{0,3}}{_AT}"
         rf"(?:{_LABEL}{_DOT}){{1,9}}{_TOP}{_END}"
     ),
     _is_spelled,
     plain_email,
-    (folded("(at", "[at", " at ", "{at", "<at", "_at_", "(@", "[@", "arroba", "\u00e4t", "chez",
-            "%00", "&#", "&commat;", "\uff20"),),
+    (folded("(at", "[at", "( at ", "[ at ", "(@", "[@", "arroba", "chez", "%00", "&#",
+            "&commat;", "\uff20"),),
 )  # fmt: skip

@@ -108,6 +108,7 @@ IP4 = Entity(
     bare("0.0"),
     re.compile(r"(?<![\w.-])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![\w-]|\.\w|/[0-9]{1,2}\b)"),
     _is_ip4,
+    min_digits=4,
 )
 IP6 = Entity(
     "ip",

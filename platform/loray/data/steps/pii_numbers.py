@@ -4,7 +4,7 @@ import re
 
 from loray.data.steps.pii_cards import only_digits
 from loray.data.steps.pii_tables import DUMMY_SSN, IBAN_LENGTHS
-from loray.data.steps.placeholders import Entity, after, bare, before
+from loray.data.steps.placeholders import Entity, after, before, shapes
 
 SSN_WORDS = re.compile(
     r"(?:\b|_)(?:ssns?|socsec|soc\.? sec|social[ _-]?sec(?:urity)?|tax(?:payer)?[ _-]?id|tin|itin)"
@@ -69,22 +69,21 @@ def _iban_pattern() -> str:
 IBAN = Entity(
     "iban",
     "IBAN",
-    bare("000000", "0000 0000", "0000-0000", "0000\u00a0000", "0000\u2009000", "0000\u202f000"),
+    shapes("000000", "0000-0000"),
     re.compile(_iban_pattern()),
     _is_iban,
     without_gaps,
+    min_digits=8,
 )
 SSN = Entity(
     "ssn",
     "SSN",
-    bare(
-        "000-00-0000", "000 00 0000", "000.00.0000", "000000000", "000\u00a000\u00a00000",
-        "000\u201000\u20100000", "000\u201100\u20110000", "000\u201300\u20130000",
-    ),
+    shapes("000-00-0000", "000000000"),
     re.compile(
         r"(?<![\w.+/-])(?P<area>[0-9]{3})(?P<gap>[ .\u00a0\u2010\u2011\u2013-]?)(?P<group>[0-9]{2})(?P=gap)"
         r"(?P<serial>[0-9]{4})(?![\w-]|[.,/][0-9]| ?[=+*/])"
     ),
     _is_ssn,
     only_digits,
-)  # fmt: skip
+    min_digits=9,
+)

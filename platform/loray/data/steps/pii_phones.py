@@ -10,14 +10,14 @@ from collections.abc import Callable
 from loray.data.steps.pii_cards import only_digits
 from loray.data.steps.pii_specimens import is_specimen_phone
 from loray.data.steps.pii_tables import COUNTRY_CODES, FREEPHONE
-from loray.data.steps.placeholders import Entity, Hint, after, bare, before, folded
+from loray.data.steps.placeholders import Entity, Hint, after, before, folded, shapes
 
 _LABELS = (
     r"(?:(?<![A-Za-z])(?i:phone|telephone|tel|t\u00e9l|telefon[eo]?|tel\u00e9fono|telefonnummer|fax|"
-    r"t[e\u00e9]l[e\u00e9]phone|tele?fax|tele?foon|telefonnr|tlf|tfn|mob|mobile?|mobil[nt]?[iy]?|"
+    r"t[e\u00e9]l[e\u00e9]phone|tele?fax|tele?foon|telefonnr|tlf|mob|mobile?|mobil[nt]?[iy]?|"
     r"mobiel|mobilnummer|"
     r"cell|cellphone|cellulare|handy|handynummer|rufnummer|festnetz|durchwahl|whatsapp|tty|tdd|"
-    r"ph(?=:)|gsm|portable|fixe|m[o\u00f3]vil|celular|telem[o\u00f3]vel|fono|puhelin|pager|landline|"
+    r"ph(?=:)|gsm|portable|fixe|m[o\u00f3]vil|celular|telem[o\u00f3]vel|fono|puhelin|landline|"
     r"contact (?:no|number)|\u0442\u0435\u043b(?:\u0435\u0444\u043e\u043d)?|"
     r"\u043c\u043e\u0431|\u96fb\u8a71|\u7535\u8bdd|\u624b\u673a|\uc804\ud654)"
     r"|(?<![A-Za-z])Ph(?=\.)|(?<=[a-z])(?<!i)(?:Phone|Tel|Fax|Mobile|Telephone|Handy|Telefon))(?:s|\(s\))?"
@@ -30,14 +30,13 @@ PHONE_LABEL = re.compile(
 )
 """A word that makes any number beside it a telephone number."""
 PHONE_WORDS = re.compile(
-    rf"(?:{_LABELS}|(?i:\b(?:call|calling|dial|dialing|hotline|toll[- ]free|reach|text|sms|ring|"
-    r"anrufen|unter|appelez|appeler|llame|llamar|chiamare|chiama|ligue|bel))\b)[^0-9\n]{0,12}$"
+    rf"(?:{_LABELS}|(?i:\b(?:call|calling|dial|dialing|hotline|"
+    r"anrufen|unter|appelez|appeler|llame|llamar|chiamare|chiama))\b)[^0-9\n]{0,12}$"
 )
 """A word that makes a number of a national plan one."""
 LABEL_BEHIND = re.compile(
     r"[\s,]{0,2}(?:[(\[-]\s?)?(?:office|fax|mobile|cell(?:phone)?|home|work|tel(?:ephone|efon)?|"
-    r"phone|direct|voice|tty|pager|handy|b[u\u00fc]ro|bureau|privat|mobil|telefax|casa|ufficio|"
-    r"oficina|m[o\u00f3]vil)\b",
+    r"phone|tty|handy|mobil|telefax|m[o\u00f3]vil)\b",
     re.I,
 )
 DECIMAL = re.compile(r"\+?[0-9]+\.[0-9]+")
@@ -164,39 +163,37 @@ def _phone(
     also: tuple[tuple[Hint, ...], ...] = (),
 ) -> Entity:
     compiled = re.compile(rf"(?P<number>{pattern}){_NOT_AFTER}")
-    return Entity("phone", "PHONE", bare(*hints), compiled, is_real, _canonical_phone, also=also)
+    return Entity("phone", "PHONE", shapes(*hints), compiled, is_real, _canonical_phone, also, 7)
 
 
 _WORD_HINTS = folded(
-    "phone", "tel", "fax", "call", "mob", "work", "line", "text", "ring", "direct", "t\u00e9l", "m\u00f3vil", "dial", "hotline", "handy",
-    "rufn", "\u0422\u0435\u043b", "\u041c\u043e\u0431", "cell", "celul", "whats", "tty", "tdd",
-    "ph:", "ph.", "gsm", "portable", "fixe", "tlf", "tfn", "puhelin", "pager", "durchwahl",
-    "festnetz", "contact", "reach", "text", "sms", "ring", "anruf", "unter", "appel", "llam",
-    "chiam", "ligue", "bel", "\u0442\u0435\u043b", "\u043c\u043e\u0431", "\u96fb\u8a71",
-    "\u7535\u8bdd", "\u624b\u673a", "\uc804\ud654", "office", "home", "voice",
-    "ro ", "privat", "casa", "ufficio", "oficina",
+    "phone", "tel", "fax", "call", "mob", "cell", "dial", "work", "office", "home", "t\u00e9l",
+    "m\u00f3vil", "handy", "rufn", "celul", "whats", "tty", "tdd", "ph:", "ph.", "gsm", "portable",
+    "fixe", "tlf", "puhelin", "durchwahl", "festnetz", "contact", "anruf", "unter",
+    "appel", "llam", "chiam", "\u0422\u0435\u043b",
+    "\u0442\u0435\u043b", "\u041c\u043e\u0431", "\u043c\u043e\u0431", "\u96fb\u8a71",
+    "\u7535\u8bdd", "\u624b\u673a", "\uc804\ud654",
 )  # fmt: skip
 PHONES = (
     _phone(
-        (*(f"000{gap}0000" for gap in " .-\u00a0\u2009\u202f\u2010\u2011\u2012\u2013"), "+0", "+(0"),
+        ("000-0000", "+0", "+-0"),
         rf"[+(0-9]{_NOT_BEFORE}(?:(?<=\+){_OPEN}{_MORE}{{6,16}}|(?<!\+){_NANP})",
         _is_phone,
     ),
     _phone(
-        ("000 ", "000-", "000.", "00 0", "00-0", "00 (", "00(", "00000000000"),
+        ("000-", "00-0", "00--", "00000000000"),
         rf"0{_NOT_BEFORE}(?:0|11(?={_GAPS})){_GAPS}?[1-9]{_MORE}{{7,16}}",
         _is_phone,
     ),
     _phone(
-        tuple(f"00{gap}00{gap}00{gap}00{gap}00" for gap in " .-\u00a0"),
+        ("00-00-00-00-00",),
         rf"0{_NOT_BEFORE}[1-79](?P<pair>[ .\u00a0-])[0-9]{{2}}(?:(?P=pair)[0-9]{{2}}){{3}}"
         r"(?!(?P=pair)?[0-9A-Fa-f]{2}\b)",
         _is_pairs,
     ),
     _phone(("0" * 10,), rf"[1-9]{_NOT_BEFORE}[0-9]{{9,10}}", _is_phone, (_WORD_HINTS,)),
     _phone(
-        ("0000000", "00 00", "00-00", "00.00", "00/00", "0) 0", "0)0", "0 - 0", "0 / 0",
-         "00\u00a000"),
+        ("0000000", "00-00", "0--0", "0---0"),
         rf"[(0-9]{_NOT_BEFORE}{_DIGIT}{_MORE}{{5,14}}",
         _is_national_phone,
         (_WORD_HINTS,),

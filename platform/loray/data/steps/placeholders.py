@@ -14,21 +14,26 @@ import hmac
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple, TypeAlias
 
 Hint: TypeAlias = tuple[int, bytes]
 """Number of a view on the text, and bytes to look for in it."""
-FOLDED, BARE, STARTS, HEX, RUNS = range(5)
+View: TypeAlias = bytes | set[bytes]
+FOLDED, BARE, SHAPES, STARTS, HEX, RUNS = range(6)
 
-LEAST_HEX, LEAST_TOKEN = 12, 16
-"""Characters from which a word is in the view of hexadecimal ones, or its start in that of starts."""
-START_CHARS = 12
+LEAST_TOKEN = 16
+"""Characters from which a token's start is in the view of starts."""
 _DIGITS = b"0123456789"
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz"
 _TO_FOLDED = bytes.maketrans(_LETTERS.upper() + _DIGITS, _LETTERS + b"0" * 10)
 _TO_HEX = bytes.maketrans(b"0abcdef", b"fffffff")
 _TO_RUNS = bytes.maketrans(b"0" + _LETTERS, b"w" * 27)
+_TO_SHAPES = bytes(
+    45 if byte in b" ./()\xa0\x87\x89\x90\x91\x92\x93\xaf" else byte for byte in range(256)
+)
+_NOT_IN_SHAPES = _LETTERS + b"\xc2\xe2\x80"
+"""Letters, and what begins a no-break space, a thin one or a hyphen in UTF-8."""
 _TO_TOKENS = bytes(at if chr(at) in "abcdefghijklmnopqrstuvwxyz0_/+.-" else 32 for at in range(256))
 _PLACEHOLDER = re.compile(r"[A-Z]_[0-9a-f]{4}>")
 
@@ -52,6 +57,8 @@ class Entity(NamedTuple):
     """What the ways to write one value have in common."""
     also: tuple[tuple[Hint, ...], ...] = ()
     """Further sets of hints: one of each is needed too. The first set should be quick to look for."""
+    min_digits: int = 0
+    """Fewest decimal digits of a text that can hold it."""
     max_chars: int | None = None
     """Longest text that it is looked for in."""
 
@@ -70,11 +77,13 @@ def after(found: re.Match[str], chars: int = 32) -> str:
     return found.string[found.end() : found.end() + chars].partition("<")[0]
 
 
+@cache
 def folded(*texts: str) -> tuple[Hint, ...]:
     """Hints in small letters, with 0 for every digit."""
     return tuple((FOLDED, text.encode()) for text in texts)
 
 
+@cache
 def bare(*texts: str) -> tuple[Hint, ...]:
     """Hints without letters, with 0 for every digit: the text without its letters is short.
 
@@ -83,21 +92,30 @@ def bare(*texts: str) -> tuple[Hint, ...]:
     return tuple((FOLDED if text.isdigit() else BARE, text.encode()) for text in texts)
 
 
+@cache
+def shapes(*texts: str) -> tuple[Hint, ...]:
+    """Hints with 0 for every digit and `-` for a blank, a hyphen, a dot, a slash or a bracket."""
+    return tuple((FOLDED if text.isdigit() else SHAPES, text.encode()) for text in texts)
+
+
+@cache
 def starts(*texts: str) -> tuple[Hint, ...]:
-    """Up to 12 characters, as in `folded`, with which a token of 16 characters or more starts.
+    """Three or more characters, as in `folded`, with which a token of 16 or more starts.
 
-    A token holds letters, digits and `_/+.-`.
+    A token holds letters, digits and `_/+.-`; four of its characters are looked at.
     """
-    return tuple((STARTS, b" " + text.encode()) for text in texts)
+    return tuple((STARTS, text[:4].encode()) for text in texts)
 
 
+@cache
 def in_hex(*texts: str) -> tuple[Hint, ...]:
-    """Hints with f for every hexadecimal digit, of values of 12 characters and no blank."""
+    """Hints with in small letters, with f for every hexadecimal digit."""
     return tuple((HEX, text.encode()) for text in texts)
 
 
+@cache
 def in_runs(*texts: str) -> tuple[Hint, ...]:
-    """Hints with w for every letter and digit, of values of 12 characters and no blank."""
+    """Hints with w for every letter and digit."""
     return tuple((RUNS, text.encode()) for text in texts)
 
 
@@ -125,33 +143,49 @@ def scrub(
 
 def _likely(text: str, entities: Iterable[Entity]) -> list[Entity]:
     """Those whose hints the text holds. Entities share hints, so each set is looked for once."""
-    views = _views(text)
+    views = _Views()
+    views[FOLDED] = text.encode(errors="replace").translate(_TO_FOLDED)
+    num_digits = views[FOLDED].count(b"0")
     known: dict[int, bool] = {}
     likely = []
     for entity in entities:
-        if entity.max_chars is not None and len(text) > entity.max_chars:
+        if num_digits < entity.min_digits:
             continue
-        for hints in (entity.hints, *entity.also):
-            if id(hints) not in known:
-                known[id(hints)] = _may_hold(views, hints)
-            if not known[id(hints)]:
-                break
-        else:
+        hints = entity.hints
+        held = known.get(id(hints))
+        if held is None:
+            held = known[id(hints)] = _may_hold(views, hints)
+        if held and _is_likely(text, entity, views):
             likely.append(entity)
     return likely
 
 
-def _views(text: str) -> tuple[bytes, ...]:
-    """The text as hints want it; the shorter a view, the quicker it is searched."""
-    plain = text.encode(errors="replace").translate(_TO_FOLDED)
-    hexadecimal = b" ".join([w for w in plain.split() if len(w) >= LEAST_HEX]).translate(_TO_HEX)
-    tokens = plain.translate(_TO_TOKENS).split()
-    heads = b" ".join({b"", *(w[:START_CHARS] for w in tokens if len(w) >= LEAST_TOKEN)})
-    runs = hexadecimal.translate(_TO_RUNS)
-    return plain, plain.translate(None, _LETTERS), b" " + heads, hexadecimal, runs
+def _is_likely(text: str, entity: Entity, views: "_Views") -> bool:
+    is_short = entity.max_chars is None or len(text) <= entity.max_chars
+    return is_short and all(_may_hold(views, hints) for hints in entity.also)
 
 
-def _may_hold(views: tuple[bytes, ...], hints: tuple[Hint, ...]) -> bool:
+class _Views(dict[int, View]):
+    """The text as hints want it, each view made when it is first asked for."""
+
+    def __missing__(self, number: int) -> View:
+        plain = self[FOLDED]
+        assert isinstance(plain, bytes)
+        view: View
+        if number == BARE:
+            view = plain.translate(None, _LETTERS)
+        elif number == SHAPES:
+            view = plain.translate(_TO_SHAPES, _NOT_IN_SHAPES)
+        elif number == STARTS:
+            tokens = [w for w in plain.translate(_TO_TOKENS).split() if len(w) >= LEAST_TOKEN]
+            view = {w[:3] for w in tokens} | {w[:4] for w in tokens}
+        else:
+            view = plain.translate(_TO_HEX if number == HEX else _TO_RUNS)
+        self[number] = view
+        return view
+
+
+def _may_hold(views: _Views, hints: tuple[Hint, ...]) -> bool:
     for view, hint in hints:  # noqa: SIM110 - half the time of any()
         if hint in views[view]:
             return True
