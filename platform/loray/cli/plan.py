@@ -171,8 +171,8 @@ def _tell(run: RunSpec, taken: "Forecast") -> None:
     else:
         say("kept is an estimate: what glibc does not give back of memory that was freed")
     if run.resources.workers > 1:
-        when, size = taken.node
-        say(f"a node of {run.resources.workers} workers: {in_units(size)} of memory, at {when}")
+        when, held = taken.node
+        say(f"a node of {run.resources.workers} workers: {in_units(held)} of memory, at {when}")
     say(f"serving replica: {in_units(sum(taken.serving.values()))}")
     if taken.fits is not None and taken.device_bytes is not None:
         verdict = "fits" if taken.fits else "does not fit"
