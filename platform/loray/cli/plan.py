@@ -93,10 +93,10 @@ def _what_if(
     device_gib: float | None,
 ) -> Exit:
     """What the spec would take on other devices than these, from its text alone."""
+    from loray.pipeline.probe import look_at_base
     from loray.planner.devices import UTILIZATION, name_of, parse_devices
-    from loray.planner.legal import check_runnable
     from loray.planner.stages import busy_share
-    from loray.spec.load import load_run_spec
+    from loray.spec.load import load_run_spec, refusal_of
 
     if device_gib is not None:
         raise click.UsageError("give --device or --device-gib, not both")
@@ -107,7 +107,8 @@ def _what_if(
         "resources.gpus_per_worker=1",
     )
     run = load_run_spec(spec, [*overrides, *wide])
-    check_runnable(run)
+    if findings := look_at_base(run).findings:
+        raise refusal_of(spec, [*overrides, *wide], findings)
     taken = forecast_or_reason(run, kind.gib)
     hours = None
     if not isinstance(taken, str):
@@ -170,8 +171,8 @@ def _tell(run: RunSpec, taken: "Forecast") -> None:
     else:
         say("kept is an estimate: what glibc does not give back of memory that was freed")
     if run.resources.workers > 1:
-        when, size = taken.node
-        say(f"a node of {run.resources.workers} workers: {in_units(size)} of memory, at {when}")
+        when, held = taken.node
+        say(f"a node of {run.resources.workers} workers: {in_units(held)} of memory, at {when}")
     say(f"serving replica: {in_units(sum(taken.serving.values()))}")
     if taken.fits is not None and taken.device_bytes is not None:
         verdict = "fits" if taken.fits else "does not fit"

@@ -23,8 +23,8 @@ from loray.models.adapter_files import (
 from loray.models.adapter_neutral import files_to_leave_out, without_neutral
 from loray.models.adapter_over_base import check_names, check_over_base
 from loray.models.adapter_targets import PATTERNS, in_plain_names, needs_base
+from loray.models.adapter_tensors import BASE_COPY, DELTA
 from loray.models.base_modules import BaseModules
-from loray.models.base_tables import DELTA, Matrices, TableForm, without_base_tables
 from loray.spec.serve import ServeSpec
 
 DEFAULT_SLOT_RANK = ServeSpec().max_rank
@@ -73,10 +73,16 @@ def bring_in(folder: Path, target: Path, terms: ImportTerms) -> ImportReport:
     if terms.is_same_base and named not in (None, terms.base_model):
         document["base_model_name_or_path"] = terms.base_model
         report.notes.append(f"the adapter names the base {named}; --base-is-the-same was given")
+    from loray.models.base_tables import (  # noqa: PLC0415 (numpy: listing should not wait for it)
+        Matrices,
+        TableForm,
+        without_base_tables,
+    )
+
     matrices = Matrices()
     if terms.base is not None:
         entries = tensor_entries(target)
-        plain_names = [e for e in entries if not e.name.endswith((DELTA, ".base_layer.weight"))]
+        plain_names = [e for e in entries if not e.name.endswith((DELTA, BASE_COPY))]
         check_names(plain_names, terms.base)
         document = _over_base(document, terms.base, report)
         form = TableForm(document, terms.base, target)

@@ -22,6 +22,10 @@ EMBEDDING_A, EMBEDDING_B = "lora_embedding_A", "lora_embedding_B"
 MAGNITUDE_PART = "lora_magnitude_vector"
 BIASES = ("base_layer.bias", "bias")
 """A bias of the base: of a targeted module, and of another one."""
+BASE_COPY = ".base_layer.weight"
+"""How the name of a base's own matrix ends, which PEFT saves beside a LoRA on it."""
+DELTA = ".token_adapter.trainable_tokens_delta"
+"""How the name of a table's rows that learned ends."""
 WEIGHT_PART = "weight"
 """Of a module that the adapter brings in full."""
 

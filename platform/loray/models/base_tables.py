@@ -16,14 +16,18 @@ import numpy as np
 
 from loray.errors import AdapterError
 from loray.models.adapter_over_base import added_tokens
-from loray.models.adapter_tensors import WEIGHT_PART, WEIGHTS_NAME, TensorEntry
+from loray.models.adapter_tensors import (
+    BASE_COPY,
+    DELTA,
+    WEIGHT_PART,
+    WEIGHTS_NAME,
+    TensorEntry,
+)
 from loray.models.base_modules import BaseModules
 from loray.models.base_weights import BaseTensor
 from loray.models.factors import decode, encode
 
 PREFIX = "base_model.model."
-DELTA = ".token_adapter.trainable_tokens_delta"
-_BASE_COPY = ".base_layer.weight"
 _ROWS = 4096
 """Rows that are in memory at a time."""
 _ALIGNMENT = 8
@@ -118,8 +122,8 @@ def _copies_of_base(
     is_tied_in_full = bool(form.document.get("ensure_weight_tying")) and form.base.is_tied
     found = []
     for entry in entries:
-        if entry.name.endswith(_BASE_COPY):
-            found.append((entry, entry.name[len(PREFIX) : -len(_BASE_COPY)]))
+        if entry.name.endswith(BASE_COPY):
+            found.append((entry, entry.name[len(PREFIX) : -len(BASE_COPY)]))
         elif entry.part == WEIGHT_PART and entry.module in form.base.tables:
             is_own = entry.module.rpartition(".")[2] in in_full or (in_full and is_tied_in_full)
             if not is_own:

@@ -5,10 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from loray.errors import ModelError
 from loray.models.support import TESTED, support_of
-from loray.planner.architecture import Architecture
-from loray.planner.configs import architecture_of
 
 Config = Mapping[str, Any]
 
@@ -34,9 +31,9 @@ def config_faults(config: Config, folder: Path) -> Iterator[str]:
         return  # its other numbers have names of their own
     yield from _class_faults(config)
     yield from _quantization_faults(config)
-    sizes = list(_size_faults(config))
+    sizes = list(_size_faults(config, are_needed=support.is_tested))
     yield from sizes
-    if not sizes:
+    if support.is_tested and not sizes:
         yield from _relation_faults(config)
     yield from _token_faults(config)
     stored = config.get("dtype", config.get("torch_dtype"))
@@ -45,14 +42,6 @@ def config_faults(config: Config, folder: Path) -> Iterator[str]:
             f"{folder}/config.json says dtype {stored!a}; wanted one of {', '.join(_STORED)}; "
             "fetch the model again"
         )
-
-
-def shape_of(config: Config) -> Architecture | None:
-    """The shape of a config that `config_faults` found nothing in; None where it is not counted."""
-    try:
-        return architecture_of(config)
-    except (ModelError, KeyError, TypeError, ValueError, ZeroDivisionError):
-        return None
 
 
 def _class_faults(config: Config) -> Iterator[str]:
@@ -81,11 +70,12 @@ def _quantization_faults(config: Config) -> Iterator[str]:
     )
 
 
-def _size_faults(config: Config) -> Iterator[str]:
+def _size_faults(config: Config, *, are_needed: bool) -> Iterator[str]:
+    """Sizes that are missing or impossible; a type that is not tested may call them otherwise."""
     for name in (*_SIZES, *_MAY_LACK):
         value = config.get(name)
         if value is None:
-            if name in _SIZES:
+            if name in _SIZES and are_needed:
                 yield f"config.json lacks {name}; fetch the model again"
         elif type(value) is not int or not 1 <= value <= LARGEST:
             yield (

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from loray.errors import ModelError, UnsupportedError
 from loray.models.support import TESTED, check_supported
 from loray.planner.architecture import Architecture
+from loray.planner.base_config import config_faults
 from loray.planner.headers import architecture_by_headers
 from loray.spec.train import BaseModelSpec
 
@@ -51,8 +52,11 @@ def read_architecture(model: BaseModelSpec) -> Architecture:
             "the model, or correct base_model.path"
         )
     config = read_config(path)
+    is_tested = check_supported(config).is_tested
+    if faults := list(config_faults(config, path.parent)):
+        raise ModelError(f"the base model {path.parent} cannot be used: {'; '.join(faults)}")
     try:
-        if check_supported(config).is_tested:
+        if is_tested:
             return architecture_of(config)
         return architecture_by_headers(config, path.parent)
     except KeyError as error:

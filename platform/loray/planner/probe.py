@@ -10,10 +10,11 @@ from pathlib import Path
 from loray.errors import ModelError
 from loray.models.base_weights import read_base_weights
 from loray.models.support import support_of
-from loray.planner.base_config import Config, config_faults, shape_of
+from loray.planner.architecture import Architecture
+from loray.planner.base_config import Config, config_faults
 from loray.planner.base_shapes import weight_faults
 from loray.planner.base_tokens import token_findings
-from loray.planner.configs import config_path, read_config
+from loray.planner.configs import architecture_of, config_path, read_config
 from loray.spec.train import BaseModelSpec
 
 _OTHER_NORMS = ("olmo2", "cohere", "cohere2")
@@ -55,7 +56,7 @@ def probe_folder(folder: Path, *, with_tokenizer: bool = True) -> BaseProbe:
     is_sound = not found.faults
     weights = read_base_weights(folder)
     found.faults += weights.faults
-    shape = shape_of(config) if is_sound and support_of(config).is_tested else None
+    shape = _shape_of(config) if is_sound and support_of(config).is_tested else None
     if shape is not None and not weights.faults:
         norms = config.get("model_type") not in _OTHER_NORMS
         found.faults += weight_faults(weights.tensors, shape, norms=norms)
@@ -67,6 +68,14 @@ def probe_folder(folder: Path, *, with_tokenizer: bool = True) -> BaseProbe:
     positions = config.get("max_position_embeddings")
     found.positions = positions if type(positions) is int else None
     return found
+
+
+def _shape_of(config: Config) -> Architecture | None:
+    """The shape of a sound config; None where it cannot be counted."""
+    try:
+        return architecture_of(config)
+    except (ModelError, KeyError):
+        return None
 
 
 def check_base(model: BaseModelSpec, *, with_tokenizer: bool = True) -> None:

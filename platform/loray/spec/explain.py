@@ -142,7 +142,8 @@ def _wrong_block(value: object, node: shape.Node) -> str:
 
 
 def _remedy(value: object, node: shape.Node) -> str:
-    wanted = shape.members(node)[0].get("type")
+    kind = shape.members(node)[0]
+    wanted = kind.get("type")
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if wanted == "string" and isinstance(value, bool | int | float):
         return f'put it in quotes: "{shown(value)}"'
