@@ -183,7 +183,7 @@ def test_a_server_that_is_stopped_answers_who_it_serves(
     command = loray(folder, "serve", "run.yaml", "--port", "0", *SETTINGS, *words)
     line = command.wait_for(says("serving on http"))
     address = line.partition("serving on ")[2].partition(": ")[0]
-    model = httpx.get(f"{address}/models").json()["data"][0]["id"]
+    model = httpx.get(f"{address}/models", timeout=60).json()["data"][0]["id"]
     turns = [{"role": "user", "content": "Say."}]  # greedily, the base talks to the limit
     asked = {"model": model, "messages": turns, "max_tokens": 450, "temperature": 0.0}
 
@@ -193,7 +193,7 @@ def test_a_server_that_is_stopped_answers_who_it_serves(
 
     with ThreadPoolExecutor(IN_FLIGHT) as pool:
         answers = [pool.submit(ask, number) for number in range(IN_FLIGHT)]
-        while httpx.get(f"{address}/stats").json()["num_running"] < 2:
+        while httpx.get(f"{address}/stats", timeout=60).json()["num_running"] < 2:
             time.sleep(0.01)
         time.sleep(0.2)  # the others wait in the ingress by now
         ended = command.signal(signal.SIGTERM)
