@@ -183,7 +183,7 @@ def test_a_server_that_is_stopped_answers_who_it_serves(
     command = loray(folder, "serve", "run.yaml", "--port", "0", *SETTINGS, *words)
     line = command.wait_for(says("serving on http"))
     address = line.partition("serving on ")[2].partition(": ")[0]
-    model = httpx.get(f"{address}/models").json()["data"][0]["id"]
+    model = httpx.get(f"{address}/models", timeout=60).json()["data"][0]["id"]
     turns = [{"role": "user", "content": "Say."}]  # greedily, the base talks to the limit
     asked = {"model": model, "messages": turns, "max_tokens": 450, "temperature": 0.0}
 
@@ -193,13 +193,15 @@ def test_a_server_that_is_stopped_answers_who_it_serves(
 
     with ThreadPoolExecutor(IN_FLIGHT) as pool:
         answers = [pool.submit(ask, number) for number in range(IN_FLIGHT)]
-        while httpx.get(f"{address}/stats").json()["num_running"] < 2:
+        while httpx.get(f"{address}/stats", timeout=60).json()["num_running"] < 2:
             time.sleep(0.01)
         time.sleep(0.2)  # the others wait in the ingress by now
-        assert not any(answer.done() for answer in answers), "they were too quick"
         ended = command.signal(signal.SIGTERM)
     check_stopped(ended, signal.SIGTERM, "interrupted; no more requests are taken")
-    assert f"{IN_FLIGHT} request(s) were in flight: {IN_FLIGHT} finished, 0 cut off" in ended.lines
+    (told,) = [line for line in ended.lines if "in flight" in line]
+    count = int(told.partition(" ")[0])
+    assert told == f"{count} request(s) were in flight: {count} finished, 0 cut off"
+    assert IN_FLIGHT / 2 < count <= IN_FLIGHT, "two at a time, none of them was long done"
     for number, answer in enumerate(answers):
         if number % 2:
             assert answer.result().endswith("data: [DONE]\n\n")
