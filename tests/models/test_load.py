@@ -127,3 +127,15 @@ def test_a_file_that_is_cut_off_is_refused_with_the_remedy(tmp_path: Path):
     file.write_bytes(file.read_bytes()[:5000])
     with pytest.raises(ModelError, match=r"cannot be loaded: .*; wanted a folder with"):
         load_base(BaseModelSpec(path=path, quantization="none", dtype="float32"))
+
+
+def test_a_base_that_is_stored_in_four_bits_is_read_as_it_is_and_so_named(tmp_path: Path):
+    path = write(tmp_path / "model", hidden=64)
+    packed = load_base(BaseModelSpec(path=path, quantization="nf4", dtype="float32"))
+    packed.save_pretrained(tmp_path / "packed")
+    ids, path = torch.arange(12)[None], str(tmp_path / "packed")
+    again = load_base(BaseModelSpec(path=path, quantization="nf4", dtype="float32"))
+    with torch.inference_mode():
+        assert torch.equal(again(ids).logits, packed(ids).logits)
+    with pytest.raises(ModelError, match=r"hold quantized weights, but .*use quantization: nf4"):
+        load_base(BaseModelSpec(path=path, quantization="none", dtype="float32"))

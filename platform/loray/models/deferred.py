@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from safetensors import safe_open
 from torch import nn
-from transformers import AutoConfig, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 from transformers.utils.hub import cached_file, get_checkpoint_shard_files
 
 from loray.errors import ModelError
-from loray.models.load import compute_as_asked, pretrained, some_of
+from loray.models.load import compute_as_asked, is_stored_quantized, pretrained, some_of
 from loray.spec.train import BaseModelSpec
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def defer_base(spec: BaseModelSpec, *, device: str = "cpu") -> DeferredBase | No
     Raises:
         ModelError: as `load_base`, or a weight is not in the files or of another shape there.
     """
-    if _is_quantized(spec):
+    if is_stored_quantized(spec):
         _tell_why_whole(spec, "its files hold quantized weights")
         return None
     model = pretrained(spec, device="meta")
@@ -187,17 +187,6 @@ def weight_files(spec: BaseModelSpec) -> Iterator[tuple[str, Path]]:
     for path in paths:
         with safe_open(path, framework="pt") as source:
             yield from ((name, Path(path)) for name in source.keys())  # noqa: SIM118 (no mapping)
-
-
-def _is_quantized(spec: BaseModelSpec) -> bool:
-    """Whether what is stored is quantized already; faults of the folder are for `pretrained`."""
-    try:
-        config = AutoConfig.from_pretrained(
-            spec.path, revision=spec.revision or "main", trust_remote_code=False
-        )
-    except (OSError, ValueError):
-        return False
-    return hasattr(config, "quantization_config")
 
 
 def _unlike_the_files(model: Any, files: dict[str, Path]) -> str | None:  # noqa: ANN401

@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
 
 from loray.errors import ModelError
 from loray.spec.train import NF4_BLOCK, BaseModelSpec
@@ -44,6 +44,11 @@ def pretrained(spec: BaseModelSpec, *, device: str) -> PreTrainedModel:
     """
     # bitsandbytes warns at import that the optional package `kernels` is absent; nothing needs it.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    if spec.quantization == "none" and is_stored_quantized(spec):
+        raise ModelError(
+            f"the files of {spec.path!r} hold quantized weights, but base_model.quantization is "
+            "none; use quantization: nf4, or the base that they were made from"
+        )
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             spec.path,
@@ -65,6 +70,17 @@ def pretrained(spec: BaseModelSpec, *, device: str) -> PreTrainedModel:
     _check_report(spec, report)
     _check_packed(spec, model)
     return cast("PreTrainedModel", model)
+
+
+def is_stored_quantized(spec: BaseModelSpec) -> bool:
+    """Whether what is stored is quantized already; faults of the folder are for `pretrained`."""
+    try:
+        config = AutoConfig.from_pretrained(
+            spec.path, revision=spec.revision or "main", trust_remote_code=False
+        )
+    except (OSError, ValueError):
+        return False
+    return hasattr(config, "quantization_config")
 
 
 def _check_report(spec: BaseModelSpec, report: Mapping[str, Any]) -> None:
