@@ -33,7 +33,8 @@ def test_a_command_in_the_wrong_folder_makes_no_registry_there(loray, workplace:
         ("import", "bot", "nowhere", "--base-model", "base"), ("backup", "kept"), ("rebuild",),
     ):  # fmt: skip
         loray("registry", *words)
-    assert not (workplace / "workspace").exists()
+    assert not list(workplace.rglob("registry.db*"))
+    assert not list(workplace.rglob("identity"))
     assert not (workplace / "kept").exists()
 
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from loray.registry.blobs import Blobs
 from loray.registry.events import new_operation
@@ -14,6 +15,32 @@ from loray.registry.versions import BlobsSweptError, NewVersion, add_version
 _PUT_TRIES = 3
 
 logger = logging.getLogger(__name__)
+
+
+class TyingBlobs:
+    """Blobs that are put only after the database was tied to their root, or found to be its own.
+
+    So an adapter that is refused leaves no new registry behind.
+    """
+
+    def __init__(self, blobs: Blobs, database: TiedDatabase) -> None:
+        self.scratch = blobs.scratch
+        self.open, self.has = blobs.open, blobs.has
+        self.entries, self.delete = blobs.entries, blobs.delete
+        self._put = blobs.put
+        self._database = database
+        self._is_tied = False
+
+    def put(self, source: Path, digest: str) -> None:
+        """Make the bytes of `source`, whose digest is known, a blob; `source` may be moved.
+
+        Raises:
+            RegistryMismatchError: the root is another database's.
+        """
+        if not self._is_tied:
+            self._database.prepare()
+            self._is_tied = True
+        self._put(source, digest)
 
 
 def commit(
@@ -29,12 +56,13 @@ def commit(
         RegistryError: the key was used for another adapter, or a parent does not exist.
         BlobsSweptError: sweeps came between every time.
     """
-    database.prepare()  # nothing is put into a root that is another's
+    database.read(lambda _: None)  # refuse a root that is another's before anything is read
+    tied = TyingBlobs(blobs, database)
     fence = lease.check_within if lease else None
     operation, tries_left = new_operation(), _PUT_TRIES
     while True:
         try:
-            new = take_in(blobs)
+            new = take_in(tied)
             write = partial(
                 add_version, new=new, operation=operation, has_blob=blobs.has, fence=fence
             )
