@@ -99,7 +99,8 @@ def _row(record: dict[str, Any], marks: ThinkMarks | None, *, include_reasoning:
     if include_reasoning and marks is not None:
         thought = f"{marks.opening}\n{reasoning}\n{marks.closing}\n\n" if reasoning else ""
         expected = thought + reference
-    return Row(str(record["id"]), prompt, reference, reasoning, expected)
+    own = None if expected == reference else expected
+    return Row(str(record["id"]), prompt, reference, reasoning, own)
 
 
 def list_checkpoints(training: Path) -> tuple[Candidate, ...]:

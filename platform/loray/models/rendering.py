@@ -115,11 +115,17 @@ def _answers(
         if number == 0:
             raise ModelError("a conversation that begins with an answer; put a user turn before")
         before = markup.render(veiled[:number], talk.tools, open_prompt=True)
-        if whole is not None and number + 1 == len(veiled):
-            found[number] = before, whole
-        else:
-            found[number] = before, markup.render(veiled[: number + 1], talk.tools)
+        is_whole = whole is not None and number + 1 == len(veiled)
+        text = whole if is_whole else markup.render(veiled[: number + 1], talk.tools)
+        found[number] = before, _up_to_its_end(str(text), len(before), markup)
     return found
+
+
+def _up_to_its_end(text: str, start: int, markup: Markup) -> str:
+    """`text` up to the end token of the answer at `start`: some templates close with more."""
+    end_text = markup.template_end_text
+    at = text.rfind(end_text, start) if end_text else -1
+    return text[: at + len(end_text)] if end_text and at >= 0 else text
 
 
 def _stable_in(text: str, found: Mapping[int, tuple[str, str]]) -> dict[int, Answer]:

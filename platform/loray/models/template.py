@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from loray.errors import ModelError
+from loray.models.json_numbers import as_json
 from loray.models.templates import source_of
 from loray.models.tool_use import Message
 
@@ -17,6 +18,7 @@ ASKED = "What is the Answer, to (this)  question?\nSay it."
 REPLIED = "It is:  Forty-Two,\nas_said (before)."
 TOLD = "Speak  Plainly,\nalways & briefly."
 """Texts that a template would have to write as they are: capitals, blanks, a new line."""
+_PLAIN = {"ensure_ascii": False}
 SHOWN_ROLES = 8
 """Roles that a message names."""
 
@@ -46,7 +48,18 @@ class ChatTemplate:
     def takes_parts(self) -> bool:
         """Whether it wants contents as lists of parts, as those of vision models do."""
         asked: list[Message] = [{"role": "user", "content": ASKED}]
-        return not self._shows(asked) and self._shows(_in_parts(asked))
+        return not self._writes(ASKED, asked) and self._writes(ASKED, _in_parts(asked))
+
+    @cached_property
+    def takes_text_arguments(self) -> bool:
+        """Whether it wants the arguments of a call as JSON text, and fails on an object."""
+        called = {"name": "look_up", "arguments": {"word": "loray"}}
+        calls = [{"id": "abcdefghi", "type": "function", "function": called}]
+        asked = {"role": "user", "content": ASKED}
+        messages: list[Message] = [asked, {"role": "assistant", "content": "", "tool_calls": calls}]
+        return not self._writes("loray", messages) and self._writes(
+            "loray", [_with_text_arguments(message) for message in messages]
+        )
 
     @cached_property
     def altered(self) -> Mapping[str, str]:
@@ -90,6 +103,8 @@ class ChatTemplate:
                 )
         if self.takes_parts:
             messages = _in_parts(messages)
+        if is_calling and self.takes_text_arguments:
+            messages = [_with_text_arguments(message) for message in messages]
         return self._render(source, messages, tools, open_prompt=open_prompt)
 
     def _render(
@@ -120,9 +135,9 @@ class ChatTemplate:
                 "rows, or set data.chat.template"
             ) from error
 
-    def _shows(self, asked: Sequence[Message]) -> bool:
+    def _writes(self, text: str, messages: Sequence[Message]) -> bool:
         try:
-            return ASKED in self._render(self._source(None), asked, None, open_prompt=True)
+            return text in self._render(self._source(None), messages, None, open_prompt=False)
         except ModelError:
             return False
 
@@ -141,6 +156,20 @@ class ChatTemplate:
 
 def _in_parts(messages: Iterable[Message]) -> list[Message]:
     return [{**m, "content": [{"type": "text", "text": m["content"]}]} for m in messages]
+
+
+def _with_text_arguments(message: Message) -> Message:
+    if "tool_calls" not in message:
+        return message
+    calls = [
+        {
+            **call,
+            "function": {**function, "arguments": as_json(function.get("arguments", {}), **_PLAIN)},
+        }
+        for call in message["tool_calls"]
+        if isinstance(function := call.get("function"), dict)
+    ]
+    return {**message, "tool_calls": calls}
 
 
 def _named(message: Message) -> Message:

@@ -77,12 +77,14 @@ class Viewer:
         """Rows of any split, encoded as those of training are."""
         encoder = replace(self.encoder, split=NOTHING_HELD_OUT)
         batch = encoder(pa.Table.from_pylist(list(rows), ROWS))
-        found = batch.select(["input_ids", "labels", "rejected_by"]).to_pylist()
+        names = ["input_ids", "labels", "rejected_by", "note", "changed_by"]
+        found = batch.select(names).to_pylist()
         for row, new in zip(rows, found, strict=True):
+            now = {**row, **{name: new[name] for name in names[2:]}}
             if new["rejected_by"] is not None:
-                yield Shown({**row, "rejected_by": new["rejected_by"]})
+                yield Shown(now)
             for ids, labels in zip(new["input_ids"], new["labels"], strict=True):
-                yield self.sequence(row, ids, labels)
+                yield self.sequence(now, ids, labels)
 
 
 def viewer_of(spec: RunSpec) -> Viewer:
