@@ -112,7 +112,7 @@ def test_a_fault_says_which_fields_the_file_seems_to_have(loray, row, fields):
 
 
 def test_a_column_that_may_be_missing_and_always_is_is_told(loray):
-    fields = '{prompt: "{q}{? {contxt}}", completion: a, system: systm}'
+    fields = '{prompt: "{q}{? {contxt}}", completion: a, system: sys_prompt}'
     said = loray("validate", "spec.yaml", "--set", f"data.sources.0.fields={fields}")
     assert said.code == 0
-    assert "columns that fields names and that no row seems to have: contxt, systm" in said.out
+    assert "columns that fields names and that no row seems to have: contxt, sys_prompt" in said.out

@@ -77,12 +77,12 @@ def test_counts_add_up_for_the_whole_and_for_each_source():
 def test_columns_that_are_not_read_are_told_by_source():
     ledger = ledger_of([[4]] * 10, splits=SPLITS)
     ledger.unread = {"sources.0": ["input", "tag"]}
-    ledger.absent = {"sources.0": ["systm"]}
+    ledger.absent = {"sources.0": ["sys_prompt"]}
     found = statistics_of(ledger, num_packs=1, max_tokens=40, held_out={})
     assert found["sources"]["sources.0"]["columns_not_read"] == ["input", "tag"]
     assert list(odd_columns(found)) == [
         "sources.0: columns that are not read: input, tag",
-        "sources.0: columns that fields names and that no row seems to have: systm",
+        "sources.0: columns that fields names and that no row seems to have: sys_prompt",
     ]
     for name in ("columns_not_read", "columns_not_there"):  # a dataset of an earlier version
         del found["sources"]["sources.0"][name]

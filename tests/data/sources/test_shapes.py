@@ -172,8 +172,8 @@ def test_a_column_that_may_be_missing_and_always_is_is_told(tmp_path, kind, othe
     rows[1050]["late"] = "d"
     path = tmp_path / f"x.{kind}"
     path.write_text("\n".join(map(json.dumps, rows)) if kind == "jsonl" else json.dumps(rows))
-    fields = {"prompt": "{q}{? {ctxt}}{? {late}}", "completion": "a", "system": "systm"}
+    fields = {"prompt": "{q}{? {ctxt}}{? {late}}", "completion": "a", "system": "sys_prompt"}
     (block,) = cut_into_blocks(find_files(data_spec(source(path, fields=fields))))
     *_, last = (row for table in read_block(block) for row in table.to_pylist())
-    assert last["absent"] == ["ctxt", "systm"]
+    assert last["absent"] == ["ctxt", "sys_prompt"]
     assert "ctx" in last["unread"]
