@@ -10,11 +10,11 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q
 
-.PHONY: help setup setup-dev quickstart fmt check test-unit test models-tiny reference constraints
+.PHONY: help setup setup-dev quickstart fmt check test-unit test-one test models-tiny reference constraints
 
 help:
 	@sed -n '1,5s/^# \{0,1\}//p' Makefile
-	@echo "targets: setup quickstart fmt check test-unit test bench-NAME models-tiny reference constraints"
+	@echo "targets: setup quickstart fmt check test-unit test-one test bench-NAME models-tiny reference constraints"
 
 setup: .venv/installed
 setup-dev: .venv/installed-dev
@@ -52,6 +52,10 @@ check: setup-dev
 # Everything that needs neither Ray nor a GPU: under a minute.
 test-unit: setup-dev
 	$(PYTEST) -n 2 --dist loadfile
+
+# One file or one test, whatever its markers: make test-one T=tests/train/test_loop.py::test_name
+test-one: setup-dev
+	$(PYTEST) -m "" $(T)
 
 # Everything that needs no GPU: the above, what takes seconds, and then, one after another, what
 # starts clusters and kills processes.

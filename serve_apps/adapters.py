@@ -5,8 +5,10 @@ serve deploy configs/serve/adapters.yaml
 """
 
 import contextlib
+import shlex
 from typing import TYPE_CHECKING
 
+from loray.errors import SpecError
 from loray.pipeline.catalog import catalog_of
 from loray.serve.run import build_application
 from loray.spec.base import StrictModel
@@ -22,7 +24,7 @@ class AppArguments(StrictModel):
     spec: str
     """Path of a run spec: its base model, its registry, and its `serve` block."""
     overrides: str = ""
-    """`path=value` pairs laid over the spec, with spaces between them."""
+    """`path=value` pairs laid over the spec, with spaces between them; quoted as in a shell."""
     folder: str = "."
     """Where relative paths start from: this one's, and those in the spec."""
 
@@ -36,5 +38,15 @@ def build(args: AppArguments) -> "Application":
         RegistryError: its registry does not answer.
     """
     with contextlib.chdir(args.folder):
-        spec = load_run_spec(args.spec, args.overrides.split())
+        spec = load_run_spec(args.spec, _words(args.overrides))
         return build_application(spec, catalog_of(spec))
+
+
+def _words(overrides: str) -> list[str]:
+    try:
+        return shlex.split(overrides)
+    except ValueError as error:
+        raise SpecError(
+            f"found overrides={overrides!r}: {error}; wanted path=value pairs with spaces between "
+            "them, quoted as in a shell"
+        ) from error

@@ -47,6 +47,16 @@ def test_a_catalog_knows_names_aliases_and_numbers_of_its_base(tmp_path, registr
     assert {path.name for path in folder.iterdir()} >= {"adapter_model.safetensors"}
 
 
+def test_overrides_are_quoted_as_in_a_shell(tmp_path):
+    from serve_apps.adapters import AppArguments, build
+
+    spec = str(write_spec(tmp_path))
+    with pytest.raises(SpecError, match="found 'two words'"):
+        build(AppArguments(spec=spec, overrides="name='two words' serve.slots=3"))
+    with pytest.raises(SpecError, match="quoted as in a shell"):
+        build(AppArguments(spec=spec, overrides="name='bot"))
+
+
 def test_a_withdrawn_version_is_there_for_nobody(tmp_path, registry, monkeypatch):
     from loray.spec.load import load_run_spec
 

@@ -1,9 +1,11 @@
+import os
 from pathlib import Path
 
 import pytest
 
+from loray.artifacts.describe import describe
 from loray.artifacts.manifest import MANIFEST_NAME, Manifest, Stage
-from loray.artifacts.store import Store, describe
+from loray.artifacts.store import Store
 from loray.errors import ArtifactError, LeaseError, SpecError
 
 STAGE = Stage(kind="dataset", name="notes", fingerprint="0123456789ab")
@@ -113,3 +115,80 @@ def test_row_29_other_schemes_and_credentials_are_refused(root: str, wanted: str
     with pytest.raises(SpecError, match=wanted) as caught:
         Store(root)
     assert "secret" not in str(caught.value)
+
+
+def only_file(store: Store) -> Path:
+    return Path(store.root) / STAGE.folder / "rows" / "part-0.txt"
+
+
+def flip(path: Path) -> None:
+    """Change one byte, and neither the size nor the modification time."""
+    before = path.stat()
+    data = bytearray(path.read_bytes())
+    data[0] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+DAMAGES = {
+    "flipped": (flip, "has SHA-256"),
+    "cut": (lambda path: path.write_bytes(path.read_bytes()[:-1]), "has"),
+    "longer": (lambda path: path.write_bytes(path.read_bytes() + b"."), "has"),
+    "gone": (lambda path: path.unlink(), "is missing"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+@pytest.mark.parametrize("size", [5, 2_000_000])
+def test_a_local_artifact_is_verified_when_it_is_read(store: Store, name: str, size: int) -> None:
+    make(store, text="h" * size)
+    store.fetch(STAGE)
+    damage, wanted = DAMAGES[name]
+    damage(only_file(store))
+    for read in (store.fetch, store.verify):
+        with pytest.raises(ArtifactError, match=wanted) as caught:
+            read(STAGE)
+        assert "rows/part-0.txt" in str(caught.value)
+        assert "delete the folder and run `loray apply`" in str(caught.value)
+
+
+def test_what_is_not_wanted_is_not_looked_at(store: Store) -> None:
+    make(store)
+    flip(only_file(store))
+    assert store.fetch(STAGE, without="rows/")
+
+
+@pytest.mark.parametrize("name", ["cut", "longer", "gone"])
+def test_a_look_at_names_and_sizes_finds_what_is_missing_or_cut(store: Store, name: str) -> None:
+    make(store)
+    manifest = store.read_manifest(STAGE)
+    assert manifest is not None
+    store.check_sizes(manifest)
+    DAMAGES[name][0](only_file(store))
+    with pytest.raises(ArtifactError, match="part-0"):
+        store.check_sizes(manifest)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"stage": 1}'])
+def test_a_damaged_manifest_is_named_and_stands_in_nobodys_way(
+    store: Store, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = STAGE.model_copy(update={"fingerprint": "a" * 12})
+    for stage in (STAGE, other):
+        make(store, stage)
+    manifest = Path(store.root) / STAGE.folder / MANIFEST_NAME
+    manifest.write_text(text)
+    with pytest.raises(ArtifactError, match=f"{STAGE.folder} is damaged: manifest.json"):
+        store.read_manifest(STAGE)
+    assert [m.stage for m in store.committed("dataset", "notes")] == [other]
+    assert STAGE.folder in caplog.text
+
+
+def test_only_their_owner_reads_rows(store: Store) -> None:
+    make(store)
+    work = store.work_folder(STAGE)
+    file = only_file(store)
+    for path in (work, work.parent, file.parent, file.parent.parent, Path(store.root)):
+        assert path.stat().st_mode & 0o777 == 0o700, path
+    for path in (file, file.parent.parent / MANIFEST_NAME):
+        assert path.stat().st_mode & 0o777 == 0o600, path

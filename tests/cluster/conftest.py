@@ -11,7 +11,8 @@ def launch_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     token = tmp_path / ".ray" / "auth_token"
     token.parent.mkdir()
     token.write_text(TOKEN, encoding="utf-8")
-    (tmp_path / "dist").mkdir()
+    for folder in ("dist", "serve_apps", "configs", "models", "notebooks"):
+        (tmp_path / folder).mkdir()
     (tmp_path / "dist" / "loray-0-py3-none-any.whl").write_bytes(b"a wheel")
     (tmp_path / "dist" / "constraints.txt").write_text("", encoding="utf-8")
     monkeypatch.setenv("HOME", str(tmp_path))

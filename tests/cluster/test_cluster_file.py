@@ -1,6 +1,7 @@
 """What cluster.yaml says, read as Ray reads it."""
 
 import copy
+import importlib
 import re
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,19 @@ def test_the_dashboard_listens_on_loopback_only(cluster: dict[str, Any]):
 def test_token_authentication_is_on_and_the_token_is_a_mounted_file(cluster: dict[str, Any]):
     assert "-e RAY_AUTH_MODE=token" in cluster["docker"]["run_options"]
     assert cluster["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
+
+
+def test_the_head_has_what_serving_and_the_notebook_start_from(cluster: dict[str, Any]):
+    for folder in ("serve_apps", "configs", "models", "notebooks"):
+        assert cluster["file_mounts"][f"~/checkout/{folder}"] == folder
+        assert (REPOSITORY / folder).is_dir()
+
+
+def test_proxies_strip_headers_that_steer_ray(cluster: dict[str, Any]):
+    wanted = "-e RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH="
+    (option,) = [o for o in cluster["docker"]["run_options"] if o.startswith(wanted)]
+    module, _, name = option.removeprefix(wanted).rpartition(".")
+    assert callable(getattr(importlib.import_module(module), name))
 
 
 def test_the_containers_region_is_the_providers(cluster: dict[str, Any]):

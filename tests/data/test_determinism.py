@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from loray.data import curate_to, exchange
+from loray.data import STAGE_VERSION, curate_to, exchange
 from loray.data.sources import blocks
 from loray.data.steps import similarity
 from tests.data.corpora import pairs, run_spec, source, write_jsonl
 from tests.data.damage import write_corpus
 from tests.data.prose import Writer
+from tests.golden import check_golden
 from tests.house import REPOSITORY
 
 pytestmark = pytest.mark.ray
@@ -55,6 +56,10 @@ def damaged(tokenizer_dir, tmp_path_factory):
 def plain(damaged, ray_cluster, tmp_path_factory) -> dict[str, str]:
     """What one undisturbed run on all processors writes."""
     return curate(tmp_path_factory.mktemp("plain") / "out", damaged)
+
+
+def test_results_change_with_the_version_and_never_without(plain):
+    check_golden("data", STAGE_VERSION, plain)
 
 
 @pytest.mark.parametrize(("workers", "block_bytes"), [(1, 1 << 24), (2, 60_000), (4, 20_000)])

@@ -1,6 +1,4 @@
-import os
-
-from loray.data import identity, source_identity
+from loray.data import source_identity
 from tests.data.corpora import data_spec, source, write_jsonl
 
 
@@ -19,21 +17,6 @@ def test_every_file_of_a_glob_and_replay_counts(tmp_path):
     replay = {"source": source(tmp_path / "a.jsonl")}
     found = source_identity(data_spec(source(tmp_path / "*.jsonl"), replay=replay))
     assert sorted(found) == ["replay/a.jsonl", "sources.0/a.jsonl", "sources.0/b.jsonl"]
-
-
-def test_a_large_files_digest_is_remembered_until_the_file_changes(tmp_path, monkeypatch):
-    monkeypatch.setattr(identity, "CACHED_BYTES", 1)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    digests = []
-    monkeypatch.setattr(
-        identity, "file_digest", lambda path: digests.append(path) or f"digest{len(digests)}"
-    )
-    path = write_jsonl(tmp_path / "x.jsonl", ["one"])
-    spec = data_spec(source(path))
-    assert source_identity(spec) == source_identity(spec) == {"sources.0/x.jsonl": "sha256:digest1"}
-    path.write_bytes(b"two\n")
-    os.utime(path, ns=(1, 1))
-    assert source_identity(spec) == {"sources.0/x.jsonl": "sha256:digest2"}
 
 
 def test_an_object_is_known_by_its_entity_tag(lake, s3_endpoint):

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from loray.artifacts.describe import file_entries
 from loray.artifacts.manifest import MANIFEST_NAME
-from loray.artifacts.store import Store, file_entries
+from loray.artifacts.store import Store
 from loray.cli.exits import Exit
 from loray.cli.main import main
 from loray.pipeline.apply import Outcome

@@ -68,6 +68,16 @@ def test_a_seed_draws_the_same_whatever_the_neighbours():
     assert choose(z, crowd)[0][2] == alone[0]
 
 
+def test_a_negative_seed_draws_other_tokens_than_its_absolute_value():
+    z = logits(1)
+    drawn = {
+        seed: [choose(z, [one])[0][0] for _ in range(20)]
+        for seed in (-7, 7)
+        for one in [sampler(temperature=2.0, seed=seed)]
+    }
+    assert drawn[-7] != drawn[7]
+
+
 def test_without_a_seed_draws_differ():
     z = torch.zeros(1, 50)
     assert len({choose(z, [sampler(temperature=1.0)])[0][0] for _ in range(40)}) > 5

@@ -8,9 +8,10 @@ import pytest
 from loray.serve.answerer import Answerer
 from loray.serve.api import Api
 from loray.serve.app import build_app
-from loray.serve.catalog import AdapterVersion, RecentCatalog
+from loray.serve.catalog import AdapterVersion
 from loray.serve.openai_answers import BaseIdentity
 from loray.serve.outcomes import Outcome
+from loray.serve.recent_catalog import RecentCatalog
 from loray.spec.data import ChatSpec
 from loray.spec.serve import ServeSpec
 from tests.serve.echo import EchoEngine, ShelfCatalog, version_of

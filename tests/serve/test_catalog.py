@@ -5,8 +5,9 @@ import time
 import pytest
 
 from loray.errors import NameRefusedError, RegistryError
-from loray.serve import catalog
-from loray.serve.catalog import RecentCatalog, is_reference
+from loray.serve import recent_catalog
+from loray.serve.catalog import is_reference
+from loray.serve.recent_catalog import RecentCatalog
 from tests.serve.echo import ShelfCatalog, version_of
 
 POET = version_of("poet", 1)
@@ -66,7 +67,7 @@ def test_a_name_that_appears_is_seen_a_second_later():
 
 
 def test_a_flood_of_made_up_names_does_not_grow_memory(monkeypatch):
-    monkeypatch.setattr(catalog, "MAX_REMEMBERED", 8)
+    monkeypatch.setattr(recent_catalog, "MAX_REMEMBERED", 8)
 
     async def go():
         recent = RecentCatalog(ShelfCatalog({}))
@@ -129,3 +130,142 @@ def test_a_waiter_that_gives_up_leaves_the_question_to_the_others():
         return await patient
 
     assert asyncio.run(go()) == POET
+
+
+class HangingCatalog(ShelfCatalog):
+    """Answers at once until `hang` is set, then only once `release` is."""
+
+    def __init__(self, shelf):
+        super().__init__(shelf)
+        self.hang = threading.Event()
+        self.release = threading.Event()
+        self.num_hung = 0
+
+    def resolve(self, ref):
+        self._wait()
+        return super().resolve(ref)
+
+    def listing(self):
+        self._wait()
+        return super().listing()
+
+    def _wait(self):
+        if self.hang.is_set():
+            self.num_hung += 1
+            self.release.wait(20)
+
+
+def test_a_registry_that_hangs_costs_known_names_nothing():
+    """One short wait for the first request of an outage, none for the others."""
+    shelf, now = HangingCatalog({"poet": POET, "critic": version_of("critic", 1)}), [0.0]
+
+    async def go():
+        recent = RecentCatalog(shelf, clock=lambda: now[0])
+        await recent.resolve("poet")
+        await recent.resolve("critic")
+        await recent.listing()
+        shelf.hang.set()
+        waits = []
+        for number in range(12):
+            now[0] += 10.0
+            begin = time.monotonic()
+            assert await recent.resolve(("poet", "critic")[number % 2]) is not None
+            assert len(await recent.listing()) == 2
+            waits.append(time.monotonic() - begin)
+        shelf.release.set()
+        return waits
+
+    waits = asyncio.run(go())
+    assert waits[0] >= recent_catalog.PATIENCE_SECONDS  # it was waited for
+    assert sum(waits[1:]) < recent_catalog.PATIENCE_SECONDS
+    assert shelf.num_hung <= recent_catalog.QUESTIONS_AT_ONCE
+
+
+def test_answers_are_as_old_as_the_answer_not_as_the_question():
+    """A slow answer counts as fresh for a whole second after it came."""
+    now = [0.0]
+
+    class SlowCatalog(ShelfCatalog):
+        def resolve(self, ref):
+            now[0] += 5.0
+            return super().resolve(ref)
+
+    shelf = SlowCatalog({"poet": POET})
+
+    async def go():
+        recent = RecentCatalog(shelf, clock=lambda: now[0])
+        for _ in range(3):
+            await recent.resolve("poet")
+
+    asyncio.run(go())
+    assert shelf.num_asked == 1
+
+
+def test_a_name_that_was_only_listed_is_served_in_an_outage():
+    shelf, now = ShelfCatalog({"poet@1": POET}), [0.0]
+
+    async def go():
+        recent = RecentCatalog(shelf, clock=lambda: now[0])
+        await recent.listing()
+        shelf.trouble, now[0] = RegistryError("no database"), 10.0
+        return await recent.resolve("poet@1")
+
+    assert asyncio.run(go()) == POET
+
+
+def test_a_failed_registry_is_asked_again_with_a_back_off_and_the_cause_is_logged(caplog):
+    shelf, now = ShelfCatalog({"poet": POET}), [0.0]
+
+    async def go():
+        recent = RecentCatalog(shelf, clock=lambda: now[0])
+        await recent.resolve("poet")
+        shelf.trouble = RegistryError("no database")
+        asked = shelf.num_asked
+        for _ in range(600):  # a minute, ten requests a second
+            now[0] += 0.1
+            assert await recent.resolve("poet") == POET
+            await asyncio.sleep(0)
+        return shelf.num_asked - asked
+
+    assert asyncio.run(go()) <= 6  # after 1, 2, 4, 8, 16, 30 s
+    assert "no database" in caplog.text
+
+
+def test_after_an_outage_a_moved_alias_is_seen():
+    shelf, now = ShelfCatalog({"poet": POET}), [0.0]
+
+    async def go():
+        recent = RecentCatalog(shelf, clock=lambda: now[0])
+        await recent.resolve("poet")
+        shelf.trouble, now[0] = RegistryError("no database"), 2.0
+        await recent.resolve("poet")
+        shelf.trouble, shelf.shelf["poet"], now[0] = None, version_of("poet", 2), 100.0
+        await recent.resolve("poet")  # asks in the background
+        for _ in range(200):
+            found = await recent.resolve("poet")
+            if found != POET:
+                break
+            await asyncio.sleep(0.01)
+        return found
+
+    assert asyncio.run(go()) == version_of("poet", 2)
+
+
+def test_a_flood_of_new_names_does_not_wait_for_a_registry_that_hangs(monkeypatch):
+    monkeypatch.setattr(recent_catalog, "ANSWER_SECONDS", 0.2)
+    shelf = HangingCatalog({})
+    shelf.hang.set()
+
+    async def go():
+        recent = RecentCatalog(shelf)
+        begin = time.monotonic()
+        found = await asyncio.gather(
+            *(recent.resolve(f"name-{n}") for n in range(300)), return_exceptions=True
+        )
+        seconds = time.monotonic() - begin
+        shelf.release.set()
+        return found, seconds
+
+    found, seconds = asyncio.run(go())
+    assert all(isinstance(error, RegistryError) for error in found)
+    assert seconds < 5.0

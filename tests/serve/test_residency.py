@@ -1,6 +1,7 @@
 import asyncio
 import time
 from contextlib import contextmanager
+from traceback import walk_tb
 
 import pytest
 
@@ -149,3 +150,24 @@ def test_all_who_wait_hear_of_a_failure():
 
     assert [type(error) for error in asyncio.run(go())] == [AdapterError] * 5
     assert len(memory.loads) == 1
+
+
+def test_every_request_for_a_failed_version_gets_an_error_of_its_own():
+    """One exception raised again and again would keep every request's frames alive."""
+    memory, raised = OneSlot(), []
+    memory.fails = True
+
+    async def go():
+        adapters = residency(memory)
+        for _ in range(20):
+            try:
+                async with adapters.held(ONE):
+                    pass
+            except AdapterError as error:
+                raised.append(error)
+
+    asyncio.run(go())
+    assert len({id(error) for error in raised}) == 20
+    assert len({str(error) for error in raised}) == 1
+    assert sum(1 for _ in walk_tb(raised[-1].__traceback__)) < 6
+    assert memory.loads == [ONE.digest]

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 WORKERS = 2
-STEPS = 20
+STEPS = {"float32": 20, "bfloat16": 8}
+"""Of a job, by the type that it computes in: bfloat16 is slow on most CPUs."""
 SET_BACK = 3
 """Steps that are gone again after the run was set back."""
 
@@ -81,22 +82,23 @@ def _train(job: Job, tokens: str, worker: int, workers: int) -> Trained:
     from loray.train.learner import learned_tensors
     from tests.train.loops import build, step_through
 
+    steps = job.spec.train.steps
     first = build(job.spec, tokens, workers=workers)
     beginning = first.engine.weights()
-    middle = job.again_from or STEPS
+    middle = job.again_from or steps
     step_through(first, job.spec, tokens, range(middle), worker=worker)
     state = first.engine.state()
-    step_through(first, job.spec, tokens, range(middle, STEPS), worker=worker)
+    step_through(first, job.spec, tokens, range(middle, steps), worker=worker)
     learned = learned_tensors(first.learner, first.engine.weights(), job.spec.base_model)
     losses, norms = list(first.losses), list(first.norms)
     first.engine.restore(beginning, steps_done=0)
     step_through(first, job.spec, tokens, range(SET_BACK), worker=worker)
-    first_again = first.losses[STEPS:]
+    first_again = first.losses[steps:]
     if job.again_from is None:
         return Trained(losses, norms, learned, first_again)
     spec = job.again_under or job.spec
     second = build(spec, tokens, workers=workers)
     second.engine.restore(state, steps_done=middle)
-    step_through(second, spec, tokens, range(middle, STEPS), worker=worker)
+    step_through(second, spec, tokens, range(middle, steps), worker=worker)
     again = learned_tensors(second.learner, second.engine.weights(), spec.base_model)
     return Trained(losses, norms, learned, first_again, again)

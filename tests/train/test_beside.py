@@ -21,7 +21,13 @@ from tests.train.test_strategies import (
 )
 
 pytestmark = pytest.mark.slow
-CELLS = [c for c in LEGAL if c["method"] == "lora" and c["offload"] == "none"]
+TYPES = (("none", "float32"), ("nf4", "bfloat16"))
+"""The two ends of what a base may be; the four between are in `test_strategies.py`."""
+CELLS = [
+    c
+    for c in LEGAL
+    if (c["method"], c["offload"]) == ("lora", "none") and (c["quantization"], c["dtype"]) in TYPES
+]
 EVA = ("plain", "pipeline", "zero-0", "zero-1", "zero-2")
 TOLERANCE = LOSS_TOLERANCE | {"bfloat16": 1e-2}
 """Largest relative difference of a step's loss. Rows of an embedding that few tokens reach have

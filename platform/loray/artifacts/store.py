@@ -4,26 +4,21 @@
 `ROOT/.work/` holds what is being made; nothing there is read by anyone but its maker.
 """
 
-import hashlib
+import logging
 import os
-import platform
 import shutil
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
+from pydantic import ValidationError
+
+from loray.artifacts.digests import file_digest, remembered_digest
 from loray.artifacts.manifest import MANIFEST_NAME, FileEntry, Manifest, Stage, StageKind
 from loray.errors import ArtifactError
 
-RECORDED_LIBRARIES = (
-    "loray", "ray", "torch", "transformers", "peft", "bitsandbytes", "deepspeed", "pyarrow",
-    "tokenizers", "evaluate", "pydantic",
-)  # fmt: skip
-
-FOR_ANOTHER_TRY = ("attempts", "ray")
-"""Folders of a work folder from which an interrupted stage goes on; never part of an artifact."""
+logger = logging.getLogger(__name__)
 
 
 class Store:
@@ -40,21 +35,27 @@ class Store:
 
     def work_folder(self, stage: Stage) -> Path:
         """A local folder, made if missing, for what `stage` has not committed yet."""
-        folder = self.scratch / ".work" / stage.folder
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        return private_folder(self.scratch / ".work" / stage.folder)
 
     def read_manifest(self, stage: Stage) -> Manifest | None:
-        """The manifest of a committed artifact; None when there is none."""
+        """The manifest of a committed artifact; None when there is none.
+
+        Raises:
+            ArtifactError: it is cut off or otherwise damaged.
+        """
         try:
             with self._fs.open_input_file(self._key(stage, MANIFEST_NAME)) as stream:
                 text = stream.read()
         except FileNotFoundError:
             return None
-        return Manifest.model_validate_json(text)
+        try:
+            return Manifest.model_validate_json(text)
+        except ValidationError as error:
+            found = f"{len(text)} bytes, {error.error_count()} errors"
+            raise self._damaged(stage, f"{MANIFEST_NAME} is no manifest ({found})") from error
 
     def committed(self, kind: StageKind, name: str) -> list[Manifest]:
-        """Manifests of every committed artifact of that kind and name, oldest first."""
+        """Manifests of every readable artifact of that kind and name, oldest first."""
         from pyarrow.fs import FileSelector  # noqa: PLC0415
 
         selector = FileSelector(f"{self._base}/{kind}s", allow_not_found=True)
@@ -63,9 +64,41 @@ class Store:
             folder, _, mark = info.base_name.rpartition("-")
             if folder != name:
                 continue
-            manifest = self.read_manifest(Stage(kind=kind, name=name, fingerprint=mark))
+            try:
+                manifest = self.read_manifest(Stage(kind=kind, name=name, fingerprint=mark))
+            except ArtifactError as error:
+                logger.warning("passed over: %s", error)
+                continue
             found += [manifest] if manifest is not None else []
         return sorted(found, key=lambda manifest: manifest.created)
+
+    def stages(self) -> list[Stage]:
+        """Every artifact's folder, whether it was committed or a commit was interrupted."""
+        from pyarrow.fs import FileSelector  # noqa: PLC0415
+
+        found = []
+        for kind in get_args(StageKind):
+            selector = FileSelector(f"{self._base}/{kind}s", allow_not_found=True)
+            for info in self._fs.get_file_info(selector):
+                name, _, mark = info.base_name.rpartition("-")
+                if name and mark and not info.is_file:
+                    found.append(Stage(kind=kind, name=name, fingerprint=mark))
+        return found
+
+    def weigh(self, stage: Stage) -> tuple[int, float]:
+        """Bytes in an artifact's folder, and when the newest of its files changed (Unix time)."""
+        from pyarrow.fs import FileSelector  # noqa: PLC0415
+
+        folder = FileSelector(self._key(stage, "").rstrip("/"), recursive=True)
+        files = [info for info in self._fs.get_file_info(folder) if info.is_file]
+        newest = max((info.mtime_ns or 0 for info in files), default=0)
+        return sum(info.size for info in files), newest / 1e9
+
+    def delete(self, stage: Stage) -> None:
+        """Delete an artifact; its manifest first, so that no part of it passes for the whole."""
+        with suppress(FileNotFoundError):
+            self._fs.delete_file(self._key(stage, MANIFEST_NAME))
+        self._clear(stage)
 
     def commit(
         self, manifest: Manifest, made: Path, *, check: Callable[[], None] = lambda: None
@@ -94,28 +127,77 @@ class Store:
         return f"{self.root.rstrip('/')}/{stage.folder}"
 
     def fetch(self, stage: Stage, *, without: str | None = None) -> Path:
-        """A local folder with the artifact's files; downloaded and verified when not local.
+        """A local folder with the artifact's files, verified; downloaded when not local.
 
         Args:
-            without: start of the paths that need not be downloaded.
+            without: start of the paths that are neither downloaded nor looked at.
 
         Raises:
             ArtifactError: the artifact was never committed, or a file is not what it was.
         """
+        manifest = self._committed_manifest(stage)
+        wanted = [e for e in manifest.files if without is None or not e.path.startswith(without)]
+        if self.is_local:
+            self._verify(stage, wanted)
+            return Path(self._base, stage.folder)
+        folder = self.scratch / "fetched" / stage.folder
+        for entry in wanted:
+            self._download(stage, entry, folder / entry.path)
+        return folder
+
+    def verify(self, stage: Stage) -> None:
+        """Compare all of an artifact's files with its manifest: local ones by digest.
+
+        Files in a bucket are compared by size; what is read of them is checked on the way.
+
+        Raises:
+            ArtifactError: the artifact was never committed, or a file is not what it was.
+        """
+        manifest = self._committed_manifest(stage)
+        self.check_sizes(manifest)
+        if self.is_local:
+            self._verify(stage, manifest.files)
+
+    def check_sizes(self, manifest: Manifest) -> None:
+        """Look whether an artifact's files are there, at their sizes; reads none of them.
+
+        Raises:
+            ArtifactError: one is not.
+        """
+        stage = manifest.stage
+        keys = [self._key(stage, entry.path) for entry in manifest.files]
+        for entry, info in zip(manifest.files, self._fs.get_file_info(keys), strict=True):
+            if not info.is_file:
+                raise self._damaged(stage, f"{entry.path} is missing")
+            if info.size != entry.size:
+                what = f"{entry.path} has {info.size} bytes, its manifest says {entry.size}"
+                raise self._damaged(stage, what)
+
+    def _committed_manifest(self, stage: Stage) -> Manifest:
         manifest = self.read_manifest(stage)
         if manifest is None:
             raise ArtifactError(
                 f"{self.root}/{stage.folder} is not there or was never committed; "
                 "run `loray apply` to make it"
             )
-        if self.is_local:
-            return Path(self._base, stage.folder)
-        folder = self.scratch / "fetched" / stage.folder
-        for entry in manifest.files:
-            if without is not None and entry.path.startswith(without):
-                continue
-            self._download(entry, self._key(stage, entry.path), folder / entry.path)
-        return folder
+        return manifest
+
+    def _verify(self, stage: Stage, entries: Iterable[FileEntry]) -> None:
+        for entry in entries:
+            try:
+                found = remembered_digest(Path(self._key(stage, entry.path)))
+            except FileNotFoundError:
+                raise self._damaged(stage, f"{entry.path} is missing") from None
+            if found != entry.sha256:
+                raise self._damaged(
+                    stage, f"{entry.path} has SHA-256 {found}, its manifest says {entry.sha256}"
+                )
+
+    def _damaged(self, stage: Stage, what: str) -> ArtifactError:
+        return ArtifactError(
+            f"{self.location(stage)} is damaged: {what}; restore it from a backup, or delete the "
+            "folder and run `loray apply` to make it again"
+        )
 
     def _key(self, stage: Stage, path: str) -> str:
         return f"{self._base}/{stage.folder}/{path}"
@@ -130,7 +212,9 @@ class Store:
     def _put(self, source: Path, key: str) -> None:
         if self.is_local:
             target = Path(key)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(target.parent)
+            with suppress(PermissionError):  # a worker under another user wrote it
+                source.chmod(0o600)
             source.replace(target)
             return
         with source.open("rb") as reader, self._fs.open_output_stream(key) as writer:
@@ -140,9 +224,9 @@ class Store:
         """Make `data` visible under `key` all at once; S3 does so by itself."""
         if self.is_local:
             target = Path(key)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(target.parent)
             partial = target.with_suffix(f".{os.getpid()}.partial")
-            with partial.open("wb") as stream:
+            with open(partial, "wb", opener=_private) as stream:
                 stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
@@ -151,64 +235,37 @@ class Store:
         with self._fs.open_output_stream(key) as stream:
             stream.write(data)
 
-    def _download(self, entry: FileEntry, key: str, target: Path) -> None:
-        if target.exists() and target.stat().st_size == entry.size:
+    def _download(self, stage: Stage, entry: FileEntry, target: Path) -> None:
+        """Bring a file here, unless a copy with its digest is."""
+        if target.is_file() and remembered_digest(target) == entry.sha256:
             return
-        target.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(target.parent)
         partial = target.with_suffix(f"{target.suffix}.{os.getpid()}.partial")
-        with self._fs.open_input_stream(key) as reader, partial.open("wb") as writer:
-            shutil.copyfileobj(reader, writer, 1 << 20)
+        key = self._key(stage, entry.path)
+        try:
+            with (
+                self._fs.open_input_stream(key, compression=None) as reader,
+                open(partial, "wb", opener=_private) as writer,
+            ):
+                shutil.copyfileobj(reader, writer, 1 << 20)
+        except FileNotFoundError:
+            raise self._damaged(stage, f"{entry.path} is missing") from None
         found = file_digest(partial)
         if found != entry.sha256:
-            raise ArtifactError(
-                f"{key} has SHA-256 {found}, its manifest says {entry.sha256}; "
-                "delete the artifact's folder and run `loray apply` to make it again"
+            partial.unlink()
+            raise self._damaged(
+                stage, f"{entry.path} has SHA-256 {found}, its manifest says {entry.sha256}"
             )
         partial.replace(target)
 
 
-def describe(
-    made: Path,
-    stage: Stage,
-    *,
-    stage_version: int,
-    recipe: dict[str, Any],
-    inputs: dict[str, str],
-    statistics: dict[str, Any],
-) -> Manifest:
-    """The manifest of an artifact whose files lie under `made`, as of now."""
-    files = (e for e in file_entries(made) if e.path.partition("/")[0] not in FOR_ANOTHER_TRY)
-    return Manifest(
-        stage=stage,
-        stage_version=stage_version,
-        recipe=recipe,
-        inputs=inputs,
-        files=tuple(files),
-        statistics=statistics,
-        environment=environment(),
-        created=datetime.now(UTC).isoformat(timespec="microseconds"),
-    )
+def private_folder(folder: Path) -> Path:
+    """Make `folder`, and the parents it lacks, for their owner alone: they hold people's rows."""
+    for missing in [p for p in (*reversed(folder.parents), folder) if not p.exists()]:
+        missing.mkdir(mode=0o700, exist_ok=True)
+    return folder
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def file_entries(folder: Path) -> Iterator[FileEntry]:
-    """An entry for each file under `folder`, sorted by path."""
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        name = path.relative_to(folder).as_posix()
-        yield FileEntry(path=name, size=path.stat().st_size, sha256=file_digest(path))
-
-
-def environment() -> dict[str, str]:
-    """Versions of Python and of the libraries that a result may depend on."""
-    found = {"python": platform.python_version(), "machine": platform.machine()}
-    for library in RECORDED_LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            continue
-    return found
+def _private(path: str, flags: int) -> int:
+    """Opens a file that only its owner may read."""
+    return os.open(path, flags, 0o600)

@@ -8,7 +8,20 @@ from collections.abc import Sequence
 import click
 
 from loray import __version__
-from loray.cli import apply, chat, check, data, doctor, initial, look, plan, registry, serve, sweep
+from loray.cli import (
+    apply,
+    chat,
+    check,
+    clean,
+    data,
+    doctor,
+    initial,
+    look,
+    plan,
+    registry,
+    serve,
+    sweep,
+)
 from loray.cli.exits import Exit, exit_for
 from loray.cli.output import complain, emit_json
 from loray.errors import LorayError, SpecError
@@ -26,6 +39,7 @@ VERBS = (
     doctor.doctor,
     data.data,
     registry.registry,
+    clean.clean,
     serve.serve,
     chat.chat,
     serve.quickstart,

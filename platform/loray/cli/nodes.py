@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import loray
-from loray.artifacts.store import environment
+from loray.artifacts.describe import environment
 from loray.errors import ClusterError
 
 

@@ -12,7 +12,7 @@ from loray.errors import ModelError
 from loray.spec.run import RunSpec
 
 if TYPE_CHECKING:
-    from loray.pipeline.plan import Plan
+    from loray.pipeline.plan import Plan, StageState
     from loray.planner.report import Forecast
 
 GIB = 2**30
@@ -58,13 +58,16 @@ def plan(
         return
     show_table(
         ("stage", "state", "artifact", "why"),
-        [
-            (s.stage.kind, "fresh" if s.is_fresh else "to make", s.stage.folder, s.why)
-            for s in made.stages
-        ],
+        [(s.stage.kind, _in_a_word(s), s.stage.folder, s.why) for s in made.stages],
     )
     say()
     _show(run, taken)
+
+
+def _in_a_word(state: "StageState") -> str:
+    if state.damage is not None:
+        return "damaged"
+    return "fresh" if state.is_fresh else "to make"
 
 
 def _what_if(

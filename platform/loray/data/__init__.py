@@ -5,12 +5,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from loray.data.identity import source_identity as source_identity
+    from loray.data.identity import source_stamps as source_stamps
     from loray.data.run import curate_to as curate_to
 
-STAGE_VERSION = 4
+STAGE_VERSION = 5
 """Raised whenever the same corpus and spec would give other files than before."""
 
-_HOME = {"curate_to": "loray.data.run", "source_identity": "loray.data.identity"}
+_HOME = {
+    "curate_to": "loray.data.run",
+    "source_identity": "loray.data.identity",
+    "source_stamps": "loray.data.identity",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 (a module's attributes have no one type)

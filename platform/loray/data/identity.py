@@ -1,14 +1,12 @@
 """What a corpus is, by its content: for the fingerprint of the dataset made from it."""
 
 import hashlib
-import json
-import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 
-from loray.artifacts.store import file_digest
+from loray.artifacts.digests import remembered_digest
 from loray.data.sources.files import SourceFile, find_eval_files, find_files
 from loray.data.sources.streams import within
 from loray.data.steps.own import load_function, source_digest
@@ -17,8 +15,6 @@ from loray.spec.data import DataSpec
 from loray.spec.steps import OwnStep, Step, ToxicityStep
 
 THREADS = 16
-CACHED_BYTES = 64 << 20
-"""From this size on, a local file's digest is remembered until its size or time changes."""
 
 
 def source_identity(data: DataSpec) -> dict[str, str]:
@@ -32,6 +28,18 @@ def source_identity(data: DataSpec) -> dict[str, str]:
     with ThreadPoolExecutor(THREADS) as pool:  # asking a bucket is waiting
         found = dict(zip((file.key for file in files), pool.map(_identity, files), strict=True))
     return found | {f"steps.{at}": digest for at, digest in _step_digests(data.steps)}
+
+
+def source_stamps(data: DataSpec) -> dict[str, tuple[int, int]]:
+    """Size and modification time (ns) of every file that the spec names, by its key.
+
+    Equal stamps before and after a corpus was read mean that nobody wrote to it meanwhile.
+
+    Raises:
+        SourceError: a file is missing or cannot be reached.
+    """
+    files = [*find_files(data), *chain.from_iterable(find_eval_files(data).values())]
+    return {file.key: (file.size, file.mtime_ns) for file in files}
 
 
 def _step_digests(steps: Iterable[Step]) -> Iterator[tuple[int, str]]:
@@ -51,32 +59,10 @@ def _identity(file: SourceFile) -> str:
         except OSError as error:
             raise file.unreadable(error) from error
         return f"etag:{tag} size:{file.size}"
-    if file.size < CACHED_BYTES:
-        return f"sha256:{file_digest(Path(file.path))}"
-    return f"sha256:{_remembered_digest(file)}"
+    return f"sha256:{remembered_digest(Path(file.path))}"
 
 
 def _entity_tag(file: SourceFile) -> str:
     with file.filesystem().open_input_stream(file.path, compression=None) as stream:
         tag: str = stream.metadata()["ETag"].decode().strip('"')
     return tag
-
-
-def _remembered_digest(file: SourceFile) -> str:
-    """The digest, from the user's cache while the file's size and time are what they were."""
-    stamp = [file.path, file.size, file.mtime_ns]
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    name = file.path.strip("/").replace("/", "%")[-200:]
-    entry = home / "loray" / "digests" / f"{name}.json"
-    try:
-        remembered, digest = json.loads(entry.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        remembered = digest = None
-    if remembered == stamp and digest is not None:
-        return str(digest)
-    found = file_digest(Path(file.path))
-    entry.parent.mkdir(parents=True, exist_ok=True)
-    partial = entry.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps([stamp, found]), encoding="utf-8")
-    partial.replace(entry)
-    return found

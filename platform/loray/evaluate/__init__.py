@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from loray.evaluate.run import evaluate_to as evaluate_to
     from loray.evaluate.scorecard import Scorecard as Scorecard
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 """Raised whenever the same checkpoints and rows would get other scores than before."""
 
 _HOME = {"evaluate_to": "loray.evaluate.run", "Scorecard": "loray.evaluate.scorecard"}

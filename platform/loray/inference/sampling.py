@@ -22,7 +22,9 @@ class Sampler:
         self.is_greedy = params.temperature < LEAST_TEMPERATURE
         self.temperature = params.temperature
         self.top_p = params.top_p
-        self._random = random.Random(params.seed)  # noqa: S311 - draws, not secrets
+        # Python takes a negative seed for its absolute value: 64 bits tell -7 from 7.
+        seed = None if params.seed is None else params.seed % 2**64
+        self._random = random.Random(seed)  # noqa: S311 - draws, not secrets
 
     def draw(self) -> float:
         """A number in [0, 1), one for each token, so that batch neighbours change nothing."""

@@ -4,7 +4,7 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
-from loray.artifacts.store import file_digest
+from loray.artifacts.digests import remembered_digest
 from loray.errors import ModelError
 
 IDENTIFYING_SUFFIXES = (".json", ".jinja", ".safetensors", ".model")
@@ -49,8 +49,8 @@ def _digest(path: str, revision: str | None, files: list[Path]) -> str:
 
 @lru_cache(maxsize=64)
 def _folder_digest(folder: Path, stamps: tuple[tuple[str, int, int], ...]) -> str:
-    """Digest of the files that `stamps` names; cached until one of them changes."""
-    lines = [f"{name} {file_digest(folder / name)}\n" for name, _, _ in stamps]
+    """Digest of the files that `stamps` names; hashed once, until one of them changes."""
+    lines = [f"{name} {remembered_digest(folder / name)}\n" for name, _, _ in stamps]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

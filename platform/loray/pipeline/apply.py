@@ -10,8 +10,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from loray.artifacts.describe import describe
 from loray.artifacts.manifest import StageKind
-from loray.artifacts.store import Store, describe
+from loray.artifacts.store import Store
+from loray.errors import ArtifactError
+from loray.pipeline.inputs import InputWatch
 from loray.pipeline.plan import Plan, StageState, make_plan
 from loray.pipeline.publish import Published, publish
 from loray.pipeline.stages import MAKERS, Making
@@ -54,14 +57,15 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
     Raises:
         SpecError: a tracker that the training is to be told to cannot be started.
         LeaseError: another live process works on a stage of this spec.
+        ArtifactError: files of an artifact are missing or damaged, or an input changed while a
+            stage read it.
         LorayError: a stage failed; applying again continues from what it left.
     """
     store, outcome = Store(spec.storage.root), Outcome()
     plan = make_plan(spec)
     wanted = stages_until(plan, until)
     dataset = store.location(plan.stages[0].stage)
-    if any(s.stage.kind == "training" and not s.is_fresh for s in wanted):
-        check_trackers(spec.tracking)
+    _check_before_start(spec, wanted)
     with ExitStack() as stack:
         if not all(state.is_fresh for state in wanted):
             from loray.pipeline.cluster import cluster  # noqa: PLC0415 (Ray takes 1 s to import)
@@ -78,6 +82,17 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
     if until is None and spec.method.kind == "lora":
         outcome.published = publish(spec, plan, outcome.stages, report=report)
     return outcome
+
+
+def _check_before_start(spec: RunSpec, wanted: tuple[StageState, ...]) -> None:
+    """Refuse what would fail later, before Ray starts."""
+    for state in wanted:
+        if state.damage is not None:
+            raise ArtifactError(state.damage)
+    if any(s.stage.kind == "training" and not s.is_fresh for s in wanted):
+        check_trackers(spec.tracking)
+        if wanted[0].is_fresh:  # its tokens too, which training reads in place
+            Store(spec.storage.root).verify(wanted[0].stage)
 
 
 def stages_until(plan: Plan, last: StageKind | None) -> tuple[StageState, ...]:
@@ -111,7 +126,9 @@ def make_stage(
             check=lease.check,
             report=lambda line: report(f"{stage.kind}: {line}"),
         )
+        inputs = InputWatch(spec, state.recipe)
         statistics = MAKERS[stage.kind](making)
+        inputs.check()
         seconds = time.monotonic() - begin
         manifest = describe(
             making.work,

@@ -6,6 +6,7 @@ from typing import Any
 
 from loray.artifacts.manifest import Manifest, Stage
 from loray.artifacts.store import Store
+from loray.errors import ArtifactError
 from loray.pipeline.recipe import Recipe, recipes
 from loray.planner.legal import check_runnable
 from loray.spec.run import RunSpec
@@ -20,6 +21,8 @@ class StageState:
     """Its artifact is committed; `apply` will not make it again."""
     why: str
     """In words: why it is fresh, or what changed since the newest artifact of that name."""
+    damage: str | None = None
+    """Where it was committed and files are missing or cut since: what is wrong and what to do."""
 
     @property
     def stage(self) -> Stage:
@@ -52,9 +55,13 @@ def make_plan(spec: RunSpec) -> Plan:
 
 
 def _state(store: Store, recipe: Recipe) -> StageState:
-    manifest = store.read_manifest(recipe.stage)
-    if manifest is not None:
-        return StageState(recipe, is_fresh=True, why=f"made {manifest.created}")
+    try:
+        manifest = store.read_manifest(recipe.stage)
+        if manifest is not None:
+            store.check_sizes(manifest)
+            return StageState(recipe, is_fresh=True, why=f"made {manifest.created}")
+    except ArtifactError as error:
+        return StageState(recipe, is_fresh=False, why=str(error), damage=str(error))
     others = store.committed(recipe.stage.kind, recipe.stage.name)
     why = _what_changed(others[-1], recipe) if others else "never made"
     return StageState(recipe, is_fresh=False, why=why)

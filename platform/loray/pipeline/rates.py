@@ -21,7 +21,9 @@ def find_rates(spec: RunSpec, rates: RateRange, *, report: Callable[[str], None]
 
     apply(spec, until="dataset", report=report)
     store = Store(spec.storage.root)
-    dataset = store.location(make_plan(spec).stages[0].stage)
+    stage = make_plan(spec).stages[0].stage
+    store.verify(stage)
+    dataset = store.location(stage)
     with cluster(spec.resources):
         return on_workers(
             store.scratch / ".work" / f"rates-{uuid.uuid4().hex[:8]}",

@@ -5,6 +5,7 @@ its inputs, its own version, and the versions of the libraries whose change woul
 All of them follow from the spec and the inputs' bytes, so a plan needs no stage to have run.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -14,12 +15,6 @@ from loray.artifacts.manifest import Stage, StageKind
 from loray.models.identity import base_digest, tokenizer_digest
 from loray.spec.fingerprint import fingerprint
 from loray.spec.run import RunSpec
-
-LIBRARIES: dict[StageKind, tuple[str, ...]] = {
-    "dataset": ("tokenizers", "transformers", "ftfy", "py3langid"),
-    "training": ("torch", "transformers", "peft", "bitsandbytes", "deepspeed"),
-    "evaluation": ("torch", "transformers", "peft", "bitsandbytes", "rouge-score", "sacrebleu"),
-}
 
 
 @dataclass(frozen=True)
@@ -106,13 +101,46 @@ def _recipe(
     blocks: dict[str, Any],
     inputs: dict[str, str],
 ) -> Recipe:
-    blocks = {**blocks, "libraries": _versions(LIBRARIES[kind])}
+    blocks = {**blocks, "libraries": _versions(libraries_of(spec, kind))}
     mark = fingerprint({"stage_version": stage_version, "blocks": blocks, "inputs": inputs})
     stage = Stage(kind=kind, name=spec.name, fingerprint=mark)
     return Recipe(stage, stage_version, blocks, inputs)
 
 
-def _versions(libraries: tuple[str, ...]) -> dict[str, str]:
+def libraries_of(spec: RunSpec, kind: StageKind) -> list[str]:
+    """Distributions whose code a stage of this spec runs and whose change may change its results.
+
+    What the spec does not use is left out, so that its new release makes nothing stale.
+    """
+    model, train_, steps = spec.base_model, spec.train, {step.kind for step in spec.data.steps}
+    is_quantized = model.quantization != "none"
+    overlap = {"rouge1", "rougeL"} & set(spec.evaluate.metrics)
+    used: dict[StageKind, dict[str, bool]] = {
+        "dataset": {
+            "tokenizers": True,
+            "transformers": True,
+            "ftfy": "unicode" in steps,
+            "py3langid": "language" in steps,
+        },
+        "training": {
+            "torch": True,
+            "transformers": True,
+            "peft": spec.method.kind == "lora",
+            "bitsandbytes": is_quantized or train_.optimizer.kind != "adamw",
+            "deepspeed": train_.strategy.kind == "deepspeed",
+        },
+        "evaluation": {
+            "torch": True,
+            "transformers": True,
+            "bitsandbytes": is_quantized,
+            "rouge-score": bool(overlap),
+            "sacrebleu": "bleu" in spec.evaluate.metrics,
+        },
+    }
+    return [library for library, is_used in used[kind].items() if is_used]
+
+
+def _versions(libraries: Iterable[str]) -> dict[str, str]:
     """Installed versions, `absent` for what this machine lacks."""
     found = {}
     for library in libraries:

@@ -30,7 +30,7 @@ class Making:
     def empty(self) -> Path:
         """The work folder without what an earlier try left."""
         shutil.rmtree(self.work)
-        self.work.mkdir()
+        self.work.mkdir(mode=0o700)
         return self.work
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from loray.artifacts.store import file_digest
+from loray.artifacts.digests import file_digest
 from loray.errors import AdapterError
 
 if TYPE_CHECKING:

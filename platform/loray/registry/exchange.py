@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from loray.artifacts.store import file_digest, file_entries
+from loray.artifacts.describe import file_entries
+from loray.artifacts.digests import file_digest
 from loray.errors import AdapterError, RegistryError
 from loray.models.adapter_files import (
     adapter_digest,

@@ -124,6 +124,13 @@ def read_holder(connection: sa.Connection, key: str) -> tuple[Holder, float] | N
     return None if row is None else (as_holder(row), now(connection))
 
 
+def live_keys(connection: sa.Connection) -> list[str]:
+    """Keys of the leases that somebody holds now."""
+    at = now(connection)
+    rows = connection.execute(sa.select(lease)).mappings()
+    return [str(row["key"]) for row in rows if as_holder(row).is_live(at)]
+
+
 def new_holder() -> str:
     """A name that no other holder has."""
     return uuid.uuid4().hex

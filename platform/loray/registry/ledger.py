@@ -62,6 +62,10 @@ class RunLedger:
         found = self._database.read(lambda c: leases.read_holder(c, key))
         return found[0] if found and found[0].is_live(found[1]) else None
 
+    def live_keys(self) -> list[str]:
+        """Keys of all leases that somebody holds now."""
+        return self._database.read(leases.live_keys)
+
 
 class Lease:
     """A lease that a thread renews until it is released; a context manager."""

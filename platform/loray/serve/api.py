@@ -1,5 +1,6 @@
 """What each route does: OpenAI's API over a catalog and an engine, whichever these are."""
 
+import logging
 import time
 import uuid
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from starlette.responses import Response
 
 from loray.errors import LorayError
 from loray.serve.body import max_body_bytes, read_json
-from loray.serve.catalog import AdapterVersion, RecentCatalog, is_reference
+from loray.serve.catalog import AdapterVersion, is_reference
 from loray.serve.edge import CLAIMED_MODEL
 from loray.serve.generation import EngineClient, GenerationResponse, Progress
 from loray.serve.messages import Ask
@@ -23,8 +24,11 @@ from loray.serve.openai_requests import (
     parse_completion,
 )
 from loray.serve.outcomes import Outcome, prompt_mark
+from loray.serve.recent_catalog import RecentCatalog
 from loray.serve.refusals import RefusedError, bad_value, unavailable, unknown_model
 from loray.spec.serve import ServeSpec
+
+logger = logging.getLogger(__name__)
 
 _ROLES = {"developer": "system"}
 """What OpenAI calls a role and chat templates call another."""
@@ -58,8 +62,8 @@ class Api:
         """`GET /v1/models`: the base, then every reference that names something now."""
         try:
             listed = await self.catalog.listing()
-        except LorayError:
-            raise RefusedError(unavailable(_NO_REGISTRY)) from None
+        except LorayError as error:
+            raise _no_registry("the listing", error) from error
         cards = [model_card(ref, self.base, version) for ref, version in listed]
         return {"object": "list", "data": [model_card(self.base.name, self.base, None), *cards]}
 
@@ -145,11 +149,17 @@ class Api:
             )
         try:
             version = await self.catalog.resolve(model)
-        except LorayError:
-            raise RefusedError(unavailable(_NO_REGISTRY)) from None
+        except LorayError as error:
+            raise _no_registry(model, error) from error
         if version is None:
             raise RefusedError(unknown_model())
         return version
+
+
+def _no_registry(asked: str, error: LorayError) -> RefusedError:
+    """503 for the client; the cause is in the log, since it may name hosts and paths."""
+    logger.warning("503 for %s: %s", asked, error)
+    return RefusedError(unavailable(_NO_REGISTRY))
 
 
 def _outcome(request_id: str, model: str, text: str, progress: Progress) -> Outcome:

@@ -51,8 +51,9 @@ def parse_object(data: bytes) -> dict[str, Any]:
         raise _bad_json("it is not UTF-8") from None
     except RecursionError:
         raise _bad_json(f"it is nested more than {MAX_DEPTH} deep") from None
-    except ValueError as error:
-        raise _bad_json(str(error)) from None
+    except ValueError as error:  # Python's own text on long numbers names its settings
+        text = str(error)
+        raise _bad_json("a number in it is too long" if "digits" in text else text) from None
     if not isinstance(found, dict):
         raise _bad_json("it is no object")
     fault = _fault(found)

@@ -10,11 +10,12 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from loray.models.identity import base_digest
 from loray.serve.api import Api
 from loray.serve.app import build_app
-from loray.serve.catalog import Catalog, RecentCatalog
+from loray.serve.catalog import Catalog
 from loray.serve.measures import RequestMeasures
 from loray.serve.messages import Answer, Ask, Finished, Refused
 from loray.serve.openai_answers import BaseIdentity
 from loray.serve.outcomes import Outcome, log_failure, log_outcome
+from loray.serve.recent_catalog import RecentCatalog
 from loray.serve.refusals import server_fault, too_busy, unavailable
 from loray.serve.replica_logs import log_through_serve
 from loray.spec.run import RunSpec

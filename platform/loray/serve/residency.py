@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -72,7 +73,7 @@ class Residency:
         """
         failed_at, error = self._failed.get(version.digest, (float("-inf"), None))
         if error is not None and self._clock() - failed_at < REFUSE_SECONDS:
-            raise error
+            raise _again(error)
         hold = self._holds.setdefault(version.digest, _Hold())
         hold.num_users += 1
         try:
@@ -108,3 +109,10 @@ class Residency:
         if hold.num_users == 0 and hold.kept is not None:
             del self._holds[version.digest]
             hold.kept.close()
+
+
+def _again(error: LorayError) -> LorayError:
+    """A new exception for each request, caused by the first; one object would grow a traceback."""
+    again = copy(error).with_traceback(None)
+    again.__cause__, again.__context__ = error, None
+    return again

@@ -18,12 +18,24 @@ class SingleFlight(Generic[T]):
 
     async def run(self, key: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The result of `work()`, or of the run for `key` that is already under way."""
+        return await asyncio.shield(self.start(key, work))
+
+    def start(self, key: str, work: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
+        """The task of `work()`, or the one for `key` that is already under way.
+
+        Whoever waits for it must not cancel it: others wait for it too.
+        """
         task = self._running.get(key)
         if task is None or task.done():  # done, and about to be forgotten: its result is old
             task = asyncio.create_task(work())
             self._running[key] = task
             task.add_done_callback(lambda done: self._forget(key, done))
-        return await asyncio.shield(task)
+        return task
+
+    def is_running(self, key: str) -> bool:
+        """Whether work for `key` is under way."""
+        task = self._running.get(key)
+        return task is not None and not task.done()
 
     def _forget(self, key: str, task: asyncio.Task[T]) -> None:
         if self._running.get(key) is task:

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
+from loray.artifacts.describe import file_entries
+from loray.artifacts.digests import file_digest
 from loray.artifacts.filesystem import open_filesystem
-from loray.artifacts.store import file_digest, file_entries
 from loray.errors import TrainingError
 
 COMMIT_NAME = "COMMIT.json"

@@ -3,6 +3,7 @@
 Shapes: `B` sequences, `T` tokens, `N` target tokens of the micro-batch, `V` vocabulary.
 """
 
+import math
 from collections.abc import Callable, Iterable
 
 import torch
@@ -114,5 +115,5 @@ def learning_rate_at(step: int, *, train: TrainSpec) -> float:
         return peak
     progress = (step - schedule.warmup_steps) / max(train.steps - 1 - schedule.warmup_steps, 1)
     if schedule.kind == "cosine":
-        progress = 0.5 - 0.5 * float(torch.cos(torch.tensor(torch.pi * progress)))
+        progress = 0.5 - 0.5 * math.cos(math.pi * progress)
     return peak * (1.0 - progress * (1.0 - schedule.final_fraction))

@@ -1,4 +1,4 @@
-"""The float32 weights that Adam moves in the stead of a model's own, and their gradients.
+"""FP32 master weights and their gradients.
 
 Gradients add up in float32 and Adam moves float32 weights, whatever type the model computes in, as
 DeepSpeed does it. Where the model's own weights are float32 they are moved themselves.
@@ -23,6 +23,7 @@ class Masters:
             name: p if p.dtype == torch.float32 else p.detach().float()
             for name, p in self.parameters.items()
         }
+        self._names = {parameter: name for name, parameter in self.parameters.items()}
         self._adam = adam_over(self._masters, optimizer)
 
     def take(self, name: str) -> None:
@@ -45,7 +46,7 @@ class Masters:
 
     def gradient(self, parameter: nn.Parameter) -> torch.Tensor:
         """That of one parameter's master."""
-        name = next(n for n, p in self.parameters.items() if p is parameter)
+        name = self._names[parameter]
         found = self._masters[name].grad
         return torch.zeros_like(self._masters[name]) if found is None else found
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from loray.artifacts.store import Store, describe
+from loray.artifacts.describe import describe
+from loray.artifacts.store import Store
 from loray.data.ledger import make_ledger, narrow
 from loray.data.replay import draw_replay
 from loray.data.run import _end_token_ids

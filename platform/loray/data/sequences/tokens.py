@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loray.artifacts.store import file_digest
+from loray.artifacts.digests import file_digest
 from loray.artifacts.tokens import IDS, TOKENS, Part, write_index
 from loray.data.exchange import in_groups
 from loray.data.ids import row_numbers

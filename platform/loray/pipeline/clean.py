@@ -1,0 +1,175 @@
+"""What a storage root holds that nothing needs any more, and its removal.
+
+Kept are the newest artifact of each kind and name (an unchanged spec finds it fresh), what the
+versions behind aliases were made from, the inputs of what is kept, and everything of a run that is
+under way. Adapters in the registry are copies of their own: cleaning never touches them.
+"""
+
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, get_args
+
+from loray.artifacts.manifest import Manifest, Stage, StageKind
+from loray.artifacts.store import Store
+from loray.errors import ArtifactError, LeaseError
+from loray.registry import Registry, RunLedger
+from loray.spec.run import StorageSpec
+
+DAY_SECONDS = 86_400
+ItemKind = Literal["dataset", "training", "evaluation", "work", "fetched copy"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One folder under the storage root, or of its local scratch."""
+
+    kind: ItemKind
+    name: str
+    """Its folder, below the root or the scratch folder."""
+    num_bytes: int
+    age_days: float
+    stage: Stage | None
+    """Of an artifact, also of one that an interrupted commit left without a manifest."""
+    path: Path | None
+    """Of a local folder."""
+    kept: str = ""
+    """Why it stays; empty for what may go."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which items may go."""
+
+    older_than_days: float = 30.0
+    larger_than_bytes: int = 0
+    kinds: tuple[ItemKind, ...] = get_args(ItemKind)
+
+
+def look_through(storage: StorageSpec, selection: Selection) -> list[Item]:
+    """Every item, the largest first, each with the reason why it is kept if it is.
+
+    Raises:
+        RegistryError: the registry cannot be read, so nobody knows what its aliases need.
+    """
+    store = Store(storage.root)
+    manifests = list(_manifests(store))
+    needed = _needed(manifests, Registry(storage.registry, storage.root))
+    live = RunLedger(storage.registry).live_keys()
+    items = [*_artifacts(store, manifests), *_scratch(store)]
+    found = [replace(item, kept=_why_kept(item, selection, needed, live)) for item in items]
+    return sorted(found, key=lambda item: (-item.num_bytes, item.name))
+
+
+def remove(storage: StorageSpec, items: Iterable[Item]) -> Iterator[Item]:
+    """Delete what may go of `items`, each under its lease; yields what is gone, one by one."""
+    store, ledger = Store(storage.root), RunLedger(storage.registry)
+    for item in items:
+        if item.kept:
+            continue
+        try:
+            with nullcontext() if item.stage is None else ledger.acquire(item.stage.folder):
+                _delete(store, item)
+        except LeaseError:  # a run has started in the meantime
+            continue
+        yield item
+
+
+def _delete(store: Store, item: Item) -> None:
+    if item.path is not None:
+        shutil.rmtree(item.path)
+    elif item.stage is not None:
+        store.delete(item.stage)
+
+
+def _why_kept(
+    item: Item, selection: Selection, needed: Mapping[Stage, str], live: Sequence[str]
+) -> str:
+    if item.kind not in selection.kinds:
+        return "not of the chosen kinds"
+    run = "" if item.stage is None else item.stage.name
+    if any(Path(key).name.rpartition("-")[0] == run for key in live):
+        return "a run of that name is under way"
+    if item.path is None and item.stage is not None and item.stage in needed:
+        return needed[item.stage]
+    if item.age_days < selection.older_than_days:
+        return f"younger than {selection.older_than_days:g} days"
+    if item.num_bytes < selection.larger_than_bytes:
+        return "small"
+    return ""
+
+
+def _needed(manifests: Sequence[Manifest], registry: Registry) -> dict[Stage, str]:
+    """Artifacts that something needs, each with what does."""
+    by_mark = {(str(m.stage.kind), m.stage.fingerprint): m for m in manifests}
+    newest = {(m.stage.kind, m.stage.name): m.stage for m in manifests}  # they come oldest first
+    needed = dict.fromkeys(newest.values(), "the newest of its name")
+    for alias, marks in _behind_aliases(registry):
+        for found in filter(None, map(by_mark.get, marks)):
+            needed.setdefault(found.stage, f"{alias} was made from it")
+    for stage in list(needed):
+        inputs = by_mark[stage.kind, stage.fingerprint].inputs
+        for found in filter(None, map(by_mark.get, inputs.items())):
+            needed.setdefault(found.stage, f"an input of {stage.folder}")
+    return needed
+
+
+def _behind_aliases(registry: Registry) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Each alias, with the kinds and fingerprints of what its version was made from."""
+    for adapter in registry.adapters():
+        versions = {version.number: version for version in registry.versions(adapter.name)}
+        for alias, number in adapter.aliases.items():
+            lineage = versions[number].lineage
+            marks = [(kind, getattr(lineage, kind)) for kind in get_args(StageKind)]
+            yield f"{adapter.name}@{alias}", [(kind, mark) for kind, mark in marks if mark]
+
+
+def _manifests(store: Store) -> Iterator[Manifest]:
+    """Every readable manifest, oldest first."""
+    found = [m for stage in store.stages() if (m := _read(store, stage)) is not None]
+    yield from sorted(found, key=lambda manifest: manifest.created)
+
+
+def _read(store: Store, stage: Stage) -> Manifest | None:
+    try:
+        return store.read_manifest(stage)
+    except ArtifactError:  # damaged: its folder is an item like any other
+        return None
+
+
+def _artifacts(store: Store, manifests: Sequence[Manifest]) -> Iterator[Item]:
+    known = {manifest.stage: manifest for manifest in manifests}
+    for stage in store.stages():
+        num_bytes, changed = store.weigh(stage)
+        if stage in known:
+            changed = datetime.fromisoformat(known[stage].created).timestamp()
+        yield Item(stage.kind, stage.folder, num_bytes, _days_since(changed), stage, None)
+
+
+def _scratch(store: Store) -> Iterator[Item]:
+    """Work folders of runs that ended without a result, and copies of what lies in a bucket."""
+    kinds: tuple[tuple[ItemKind, Path], ...] = (
+        ("work", store.scratch / ".work"),
+        ("fetched copy", store.scratch / "fetched"),
+    )
+    for kind, base in kinds:
+        folders = [f for of_kind in get_args(StageKind) for f in base.glob(f"{of_kind}s/*-*")]
+        folders += base.glob("rates-*")
+        for folder in sorted(f for f in folders if f.is_dir() and not f.is_symlink()):
+            files = [path.lstat() for path in folder.rglob("*") if not path.is_dir()]
+            changed = max([folder.stat().st_mtime, *(file.st_mtime for file in files)])
+            name, _, mark = folder.name.rpartition("-")
+            stage = None
+            if folder.parent != base:
+                of_kind = folder.parent.name.removesuffix("s")
+                stage = Stage.model_validate({"kind": of_kind, "name": name, "fingerprint": mark})
+            size = sum(file.st_size for file in files)
+            place = folder.relative_to(store.scratch).as_posix()
+            yield Item(kind, place, size, _days_since(changed), stage, folder)
+
+
+def _days_since(seconds: float) -> float:
+    return max(0.0, datetime.now(UTC).timestamp() - seconds) / DAY_SECONDS

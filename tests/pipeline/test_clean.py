@@ -1,0 +1,155 @@
+"""What cleaning takes, and what it never does."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loray.artifacts.describe import describe
+from loray.artifacts.manifest import Stage
+from loray.artifacts.store import Store
+from loray.pipeline.clean import Item, Selection, look_through, remove
+from loray.registry import Registry, RunLedger
+from loray.spec.run import StorageSpec
+from tests.registry.versions import promotable
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> StorageSpec:
+    return StorageSpec(root=str(tmp_path / "root"), registry=f"sqlite:///{tmp_path}/registry.db")
+
+
+def stage(kind: str, mark: str, name: str = "bot") -> Stage:
+    return Stage.model_validate({"kind": kind, "name": name, "fingerprint": mark * 12})
+
+
+def make(storage: StorageSpec, made: Stage, *, days: float, **inputs: str) -> None:
+    store = Store(storage.root)
+    work = store.work_folder(made)
+    (work / "rows.txt").write_text("x" * 1000)
+    manifest = describe(work, made, stage_version=1, recipe={}, inputs=inputs, statistics={})
+    created = (datetime.now(UTC) - timedelta(days=days)).isoformat()
+    store.commit(manifest.model_copy(update={"created": created}), work)
+
+
+def run(storage: StorageSpec, mark: str, *, days: float, name: str = "bot") -> None:
+    """Three artifacts of one run."""
+    same = mark * 12
+    make(storage, stage("dataset", mark, name), days=days)
+    make(storage, stage("training", mark, name), days=days, dataset=same)
+    make(storage, stage("evaluation", mark, name), days=days, dataset=same, training=same)
+
+
+def going(storage: StorageSpec, **selection: Any) -> list[str]:
+    items = look_through(storage, Selection(**selection))
+    return sorted(item.name for item in items if not item.kept)
+
+
+def folders(*marks: str) -> list[str]:
+    return sorted(
+        f"{kind}s/bot-{m * 12}" for kind in ("dataset", "training", "evaluation") for m in marks
+    )
+
+
+def test_old_runs_go_and_the_newest_stays(storage: StorageSpec) -> None:
+    for mark, days in (("a", 90), ("b", 60), ("c", 40)):
+        run(storage, mark, days=days)
+    assert going(storage) == folders("a", "b")
+    gone = [item.name for item in remove(storage, look_through(storage, Selection()))]
+    assert sorted(gone) == folders("a", "b")
+    assert Store(storage.root).stages() == [
+        stage(kind, "c") for kind in ("dataset", "training", "evaluation")
+    ]
+    assert going(storage) == []
+
+
+def test_age_size_and_kind_select(storage: StorageSpec) -> None:
+    for mark, days in (("a", 90), ("b", 10), ("c", 1)):
+        run(storage, mark, days=days)
+    assert going(storage, older_than_days=5) == folders("a", "b")
+    assert going(storage, older_than_days=5, larger_than_bytes=10_000) == []
+    assert going(storage, kinds=("training",)) == [f"trainings/bot-{'a' * 12}"]
+
+
+def test_what_versions_behind_aliases_were_made_from_stays(storage: StorageSpec) -> None:
+    for mark, days in (("a", 90), ("b", 60), ("c", 40)):
+        run(storage, mark, days=days)
+    registry = Registry(storage.registry, storage.root)
+    marks = dict.fromkeys(("dataset", "training", "evaluation"), "a" * 12)
+    registry.promote(promotable(registry, **marks), "champion")
+    assert going(storage) == folders("b")
+    (kept,) = {item.kept for item in look_through(storage, Selection()) if "-aaa" in item.name}
+    assert kept == "bot@champion was made from it"
+
+
+def test_inputs_of_what_stays_stay(storage: StorageSpec) -> None:
+    """The newest training learned from a dataset that is not the newest."""
+    make(storage, stage("dataset", "a"), days=90)
+    make(storage, stage("dataset", "b"), days=80)
+    make(storage, stage("training", "c"), days=40, dataset="a" * 12)
+    assert going(storage) == []
+
+
+def test_nothing_of_a_run_under_way_goes(storage: StorageSpec) -> None:
+    for mark, days in (("a", 90), ("b", 60)):
+        run(storage, mark, days=days)
+    with RunLedger(storage.registry).acquire(stage("training", "f").folder):
+        assert going(storage) == []
+    assert going(storage) == folders("a")
+
+
+def test_a_run_that_starts_after_the_look_loses_nothing(storage: StorageSpec) -> None:
+    for mark, days in (("a", 90), ("b", 60)):
+        run(storage, mark, days=days)
+    items = look_through(storage, Selection())
+    with RunLedger(storage.registry).acquire(stage("training", "a").folder):
+        gone = [item.name for item in remove(storage, items)]
+    assert f"trainings/bot-{'a' * 12}" not in gone
+    assert len(gone) == 2
+
+
+def test_work_that_was_left_and_half_commits_go_by_age(storage: StorageSpec) -> None:
+    store = Store(storage.root)
+    work = store.work_folder(stage("training", "a"))
+    (work / "attempts").mkdir()
+    (work / "attempts" / "state.bin").write_bytes(b"x" * 5000)
+    torn = Path(storage.root) / stage("evaluation", "b").folder / "torn.txt"
+    torn.parent.mkdir(parents=True)
+    torn.write_text("half")
+    assert going(storage) == []
+    found = {item.name: item for item in look_through(storage, Selection(older_than_days=0))}
+    assert {item.kind for item in found.values()} == {"work", "evaluation"}
+    assert found[f".work/trainings/bot-{'a' * 12}"].num_bytes == 5000
+    assert len(list(remove(storage, found.values()))) == 2
+    assert not work.exists()
+    assert not torn.exists()
+
+
+def test_a_committed_artifact_outlives_its_work_folder(storage: StorageSpec) -> None:
+    make(storage, stage("dataset", "a"), days=90)
+    Store(storage.root).work_folder(stage("dataset", "a"))
+    items = look_through(storage, Selection(older_than_days=0))
+    assert [item.name for item in remove(storage, items)] == [f".work/datasets/bot-{'a' * 12}"]
+    assert Store(storage.root).read_manifest(stage("dataset", "a")) is not None
+
+
+def test_links_are_not_followed(storage: StorageSpec, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_text("x")
+    base = Path(storage.root) / ".work" / "trainings"
+    base.mkdir(parents=True)
+    (base / f"bot-{'a' * 12}").symlink_to(outside)
+    store = Store(storage.root)
+    (store.work_folder(stage("training", "b")) / "link").symlink_to(outside)
+    list(remove(storage, look_through(storage, Selection(older_than_days=0))))
+    assert (outside / "precious").read_text() == "x"
+
+
+def test_the_largest_come_first(storage: StorageSpec) -> None:
+    store = Store(storage.root)
+    for mark, size in (("a", 10), ("b", 3000), ("c", 200)):
+        (store.work_folder(stage("training", mark)) / "f").write_bytes(b"x" * size)
+    items: list[Item] = look_through(storage, Selection())
+    assert [item.num_bytes for item in items] == [3000, 200, 10]
