@@ -116,6 +116,10 @@ def families() -> dict[str, list[Row]]:
         "document, one word asked otherwise": [
             pair(f"{DOCUMENT}\n\nWho {verb} it?", "masons") for verb in ("built", "made")
         ],
+        "document, two questions of one form": [
+            pair(f"{DOCUMENT}\n\nIs it true that {x}? Answer yes or no.", "yes")
+            for x in ("it burned oil", "flour came by boat")
+        ],
         "code asked about": [
             pair("Check this code:\n" + CODE.format(*way), "It is fine.")
             for way in [("<", 3, "+"), ("<=", 3, "+"), ("<", 3, "-"), ("<", 4, "+")]

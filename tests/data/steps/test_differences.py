@@ -23,6 +23,7 @@ OTHER = [
     ("take a and b", "take a or b"),
     ("sono sette case", "sono otto case"),
     ("Classify: My parcel never came", "Classify: Where is the box I ordered"),
+    ("Is it true that it burned oil?", "Is it true that flour came by boat?"),
     ("it is ok \U0001f44d", "it is ok \U0001f44e"),
     ("\u6211\u67093\u4e2a\u82f9\u679c", "\u6211\u67095\u4e2a\u82f9\u679c"),
 ]
@@ -42,6 +43,7 @@ SAME = [
     ("I paid $5 (once)", "I paid 5 once"),
     ("one line\nand more of it", "one line and more of it"),
     ("the box is red and it stands there", "the box is blue and it stands there"),
+    ("it is true that he went to the old town", "it is true that he ran to the new town"),
     ("\uff21\uff22\uff23 (\uff11)", "abc (1)"),
     ("", ""),
 ]

@@ -6,7 +6,8 @@ of case, layout or prose punctuation leaves a row a near duplicate; these change
 - a number, or a word such as `true`, `and` or `before`, stands where another one stands;
 - an operator or a bracket stands where another one stands, or in another order between the same
   words; so do dots, colons and commas within an expression (`a.b`, `a:b`);
-- a sentence or a line is replaced by another that shares less than half of its words;
+- a sentence or a line is replaced by another that shares less than half of its words, or less than
+  a third of three words and more between what both begin and end with;
 - all is equal but a short last line, or the last word after one like `is`: the result of working.
 
 "Stands where another stands" is read from counts: each row has one that the other lacks. A copy
@@ -19,6 +20,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import takewhile
 from typing import NamedTuple
 
 MOST_WORDS_OF_A_RESULT = 8
@@ -39,6 +41,10 @@ SWITCHES = (
     "uno dos tres cuatro cinco seis siete ocho nueve diez due tre quattro cinque sei sette otto",
 )  # fmt: skip
 """Words of which one in the place of another of its line turns what is said."""
+FEWEST_FILLED = 3
+"""Words in a row that are no single word which was changed."""
+MOST_FILLED = 2
+"""Sentences that differ, where a form is filled otherwise; more are changes all over a text."""
 _GROUPS_OF = {
     word: {at for at, group in enumerate(SWITCHES) if word in group.split()}
     for word in " ".join(SWITCHES).split()
@@ -186,6 +192,7 @@ def _differ(one: Said, other: Said, *, is_stripped: bool) -> bool:
         or _has_other_switch(one, other)
         or _have_other_results(one, other)
         or (_is_replaced(one, other) and _is_replaced(other, one))
+        or _is_any_filled_otherwise(one, other)
     )
 
 
@@ -263,3 +270,27 @@ def _is_replaced(one: Said, other: Said) -> bool:
     new_there = set().union(*there.difference(one.segments))
     new_here = (set(segment) for segment in set(one.segments) - there if len(segment) > 1)
     return any(2 * len(words & new_there) < len(words) for words in new_here)
+
+
+def _is_any_filled_otherwise(one: Said, other: Said) -> bool:
+    """Whether a sentence in the same place has the same frame and says another thing within it."""
+    known = set(one.segments) & set(other.segments)
+    texts = one.segments, other.segments
+    new = [[words for words in said if words and words not in known] for said in texts]
+    is_all = len(new[0]) == len(new[1]) <= MOST_FILLED
+    return is_all and any(map(_is_filled_otherwise, *new))
+
+
+def _is_filled_otherwise(one: Sequence[str], other: Sequence[str]) -> bool:
+    start = _num_equal(one, other)
+    one, other = one[start:], other[start:]
+    end = _num_equal(one[::-1], other[::-1])
+    size = min(len(one), len(other)) - end
+    shared = set(one[: len(one) - end]) & set(other[: len(other) - end])
+    return size >= FEWEST_FILLED and 3 * len(shared) < size
+
+
+def _num_equal(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many words two lists begin with in common."""
+    is_equal = (a == b for a, b in zip(one, other, strict=False))
+    return sum(1 for _ in takewhile(bool, is_equal))
