@@ -170,7 +170,7 @@ def test_a_base_model_of_another_kind_is_refused_by_name(tmp_path: Path):
     [
         ("{", "is not JSON"),
         ("[]", "is not a JSON object"),
-        ('{"model_type": "llama"}', "lacks 'num_attention_heads'"),
+        ('{"model_type": "llama"}', "lacks num_attention_heads"),
         (json.dumps(LLAMA_70B | {"num_attention_heads": 0, "head_dim": None}), "something else"),
         (json.dumps(LLAMA_70B | {"hidden_size": None, "head_dim": None}), "something else"),
         (json.dumps(LLAMA_70B | {"vocab_size": "many"}), "something else"),
