@@ -51,4 +51,5 @@ BEARER = Entity(
     ),
     _is_bearer_token,
     also=(folded("bearer ", "authorization", "api-key", "apikey", "-token", "-key", "-auth"),),
+    min_digits=1,
 )
