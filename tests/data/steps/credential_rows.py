@@ -174,8 +174,8 @@ def placed(draw: Draw) -> dict[str, list[str]]:
             f"Ocp-Apim-Subscription-Key: ~~{digits}~~",
         ],
         "private_key": [
-            f"Public-Lines: 1\nAAAA\nPrivate-Lines: 2\n~~{draw(64, BASE64)}\n{draw(40, BASE64)}~~\n"
-            f"Private-MAC: {draw(40, HEX)}",
+            (f"Public-Lines: 1\nAAAA\nPrivate-Lines: 2\n~~{draw(64, BASE64)}\n{draw(40, BASE64)}~~\n"
+            f"Private-MAC: {draw(40, HEX)}"),
         ],
         "login_file": [
             f"machine mail.acme-corp.io login {login} password ~~{word}~~",
@@ -207,7 +207,7 @@ def placed(draw: Draw) -> dict[str, list[str]]:
             '{"password": "~~sunflower' + draw(2, "3456789") + '~~"}',
             "DB_PASSWORD=~~sunflower" + draw(2, "3456789") + "~~",
             f"<Pass encoding=\"base64\">~~{base64.b64encode(word.encode()).decode()}~~</Pass>",
-            f"SECRET_KEY = 'django-~~w7)tq!2e(m^p_k[{draw(10)}d)QA+$ovhb~~'".replace("django-~~", "~~"),
+            f"SECRET_KEY = '~~w7)tq!2e(m^p_k[{draw(10)}d)QA+$ovhb~~'",
             f"APP_KEY=~~base64:{draw(43, BASE64)}=~~",
             f'server.login("{login}", "~~{word}~~")',
             f"PGPASSWORD=~~{word}~~ psql -h db",

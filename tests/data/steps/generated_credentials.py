@@ -125,7 +125,8 @@ SHAPES: dict[str, dict[str, Callable[[Draw], str]]] = {
         "Django": with_secret("@S", lambda d: f"pbkdf2_sha256$600000${d(22)}${d(43, BASE64)}="),
     },
     "private_key": {
-        "PuTTY": lambda d: f"Private-Lines: 2\n~~{d(64, BASE64)}\n{d(44, BASE64)}~~\nPrivate-MAC: 0",
+        "PuTTY": lambda d: f"Private-Lines: 2\n"
+        f"~~{d(64, BASE64)}\n{d(44, BASE64)}~~\nPrivate-MAC: 0",
         "PEM": lambda d: "~~-----BEGIN RSA PRIVATE KEY-----\n" + d(64, BASE64) + "\n"
         + d(64, BASE64) + "\n-----END RSA PRIVATE KEY-----~~",
     },

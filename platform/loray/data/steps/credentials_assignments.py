@@ -53,11 +53,12 @@ _KEY_OF = """
     api access auth secret private encryption encrypt signing account shared app application master
     session cookie jwt hmac consumer client service storage subscription admin webhook deploy rails
 """
-_PASS_OF = "db user smtp mail ftp root admin ssh become"
+_LOGINS_OF = "db user smtp mail ftp root admin ssh become"
 _WORDS = by_first_letter(
-    r"passw(?:or)?[dt] passphrase passcode pwd secret token kennwort mot_?de_?passe contrase[n\u00f1]a"
+    r"passw(?:or)?[dt] passphrase passcode pwd secret token kennwort mot_?de_?passe"
+    r" contrase[n\u00f1]a"
     r" senha wachtwoord has[l\u0142]o "
-    + " ".join(f"{word}pass(?![a-z])" for word in _PASS_OF.split())
+    + " ".join(f"{word}pass(?![a-z])" for word in _LOGINS_OF.split())
     + " "
     + " ".join(f"{word}[_-]?key" for word in _KEY_OF.split())
     + " auth_salt logged_in_salt nonce_salt secure_auth_salt"
@@ -153,8 +154,9 @@ def _place(
 
 
 ASSIGNED = _place(
-    rf"{_NAME}\\?[\"'\]]{{0,2}}(?P<sep>\s?(?::=|=>|==|:(?: ?[&\w.\[\]|]{{1,24}} ?=)?|=|,|\()\s?|\sis:?\s|"
-    r"\s?\|\s?)(?:[bru](?=[\"'])|new )?\\?(?P<quote>[\"'])?(?P<value>(?(quote)[^\s\"'`\\]{6,200}(?=\\?(?P=quote))"
+    rf"{_NAME}\\?[\"'\]]{{0,2}}(?P<sep>\s?(?::=|=>|==|:(?: ?[&\w.\[\]|]{{1,24}} ?=)?|=|,|\()\s?|"
+    r"\sis:?\s|\s?\|\s?)(?:[bru](?=[\"'])|new )?\\?(?P<quote>[\"'])?"
+    r"(?P<value>(?(quote)[^\s\"'`\\]{6,200}(?=\\?(?P=quote))"
     r"|(?:[^\s\"'`<>,;&|\\]|&(?!\w{1,30}=)){5,200}[^\s\"'`<>,;&|\\.:?)\]}]"
     r"(?=[)\]}.:?]{0,3}(?:[\s\"'`<>,;&|]|$))))",
     _is_assigned,

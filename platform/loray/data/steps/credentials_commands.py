@@ -25,7 +25,10 @@ def _is_key_option(found: re.Match[str]) -> bool:
 
 _TEXT = r"(?:[^\n|;]|(?<=\\)\n)"
 """A command's other arguments; a backslash continues a line."""
-_VALUE = r"(?:(?P<quote>[\"'])(?P<quoted>)|)(?P<value>(?(quoted)[^\"'\n]{4,128}|[^\s\"'`<>|;&)\\]{4,128}))"
+_VALUE = (
+    r"(?:(?P<quote>[\"'])(?P<quoted>)|)"
+    r"(?P<value>(?(quoted)[^\"'\n]{4,128}|[^\s\"'`<>|;&)\\]{4,128}))"
+)
 
 
 def _command(
@@ -36,14 +39,17 @@ def _command(
 ) -> Entity:
     compiled = re.compile(pattern + _VALUE)
     words = (folded(*hints), *also)
-    return Entity("command", "SECRET_COMMAND", _OPTIONS, compiled, is_real, also=words)
+    return Entity(
+        "command", "SECRET_COMMAND", _OPTIONS, compiled, is_real, also=words, min_digits=1
+    )
 
 
 _OPTIONS = bare(" -", "--", " /:")
 COMMANDS = (
     _command(
         ("mysql", "mariadb"),
-        rf"\b(?:mysql(?:dump|admin|import|show|check|pump|sh)?|mariadb(?:-\w{{1,12}})?)\s(?:{_TEXT}{{0,200}}?\s)?-p",
+        rf"\b(?:mysql(?:dump|admin|import|show|check|pump|sh)?|"
+        rf"mariadb(?:-\w{{1,12}})?)\s(?:{_TEXT}{{0,200}}?\s)?-p",
     ),
     _command(
         ("curl ", "http ", "https ", "xh ", "wget "),
@@ -53,7 +59,8 @@ COMMANDS = (
     _command(("sshpass",), r"\bsshpass\s(?:-\w{1,3}\s){0,3}-p ?"),
     _command(
         ("--",),
-        r"(?<![\w-])--(?:[a-z0-9]{1,20}-){0,3}(?:password|passwd|pass|passphrase|pwd|passcode|pw)(?:=| {1,3})",
+        r"(?<![\w-])--(?:[a-z0-9]{1,20}-){0,3}(?:password|passwd|pass|passphrase|pwd|"
+        r"passcode|pw)(?:=| {1,3})",
         also=(CORE_WORDS,),
     ),
     _command(
@@ -72,9 +79,13 @@ COMMANDS = (
         rf"|(?:un)?zip\s(?:{_TEXT}{{0,100}}?\s)?-P|7za?\s{_TEXT}{{0,100}}?\s-p"
         rf"|ipmitool\s{_TEXT}{{0,200}}?\s-P|keytool\s{_TEXT}{{0,200}}?\s-(?:storepass|keypass)"
         rf"|smbclient\s{_TEXT}{{0,200}}?-U\s?[\"']?[\w\\.@-]{{1,64}}%"
-        rf"|htpasswd\s{_TEXT}{{0,100}}?-[a-zA-Z]{{0,4}}b[a-zA-Z]{{0,3}}\s(?:[^\s-]\S{{0,99}}\s)?[\w.@-]{{1,64}})[ =]?",
+        rf"|htpasswd\s{_TEXT}{{0,100}}?-[a-zA-Z]{{0,4}}b[a-zA-Z]{{0,3}}\s"
+        rf"(?:[^\s-]\S{{0,99}}\s)?[\w.@-]{{1,64}})[ =]?",
     ),
-    _command(("freerdp", "rdesktop", "net use"), rf"\b(?:\w?freerdp3?\s{_TEXT}{{0,200}}?/p:|rdesktop\s{_TEXT}{{0,200}}?-p ?)"),
+    _command(
+        ("freerdp", "rdesktop"),
+        rf"\b(?:\w?freerdp3?\s{_TEXT}{{0,200}}?/p:|rdesktop\s{_TEXT}{{0,200}}?-p ?)",
+    ),
     _command(("pass:",), r"\s-pass(?:in|out)?\s[\"']?pass:"),
 )  # fmt: skip
 PIPED = (

@@ -52,7 +52,7 @@ def _format(
     is_real: Callable[[re.Match[str]], bool] = is_token,
 ) -> Entity:
     compiled = re.compile(START + pattern + END)
-    return Entity(kind, f"SECRET_{kind.upper()}", starts(*hints), compiled, is_real)
+    return Entity(kind, f"SECRET_{kind.upper()}", starts(*hints), compiled, is_real, min_digits=1)
 
 
 FORMATS = (
@@ -63,8 +63,16 @@ FORMATS = (
         re.compile(_AWS_SECRET),
         _is_aws_secret,
         also=(folded("aws_", "aws ", "access_key", "accesskey"),),
+        min_digits=1,
     ),
-    Entity("aws", "SECRET_AWS", starts("akia", "asia"), re.compile(_AWS_SECRET), _is_aws_secret),
+    Entity(
+        "aws",
+        "SECRET_AWS",
+        starts("akia", "asia"),
+        re.compile(_AWS_SECRET),
+        _is_aws_secret,
+        min_digits=1,
+    ),
     _format("aws", ("akia", "asia"), AWS_KEY_ID),
     _format(
         "github",
@@ -120,6 +128,7 @@ FORMATS = (
         re.compile(r"//[\w.:/-]{1,99}:_authToken=[\"']?(?P<value>[0-9a-fA-F-]{36})\b"),
         is_token,
         also=(folded("_authtoken"),),
+        min_digits=1,
     ),
     _format(
         "pypi", ("pypi-ag",), "pypi-Ag(?:EIcHlwaS5vcmc|ENdGVzdC5weXBpLm9yZw)[A-Za-z0-9_-]{50,400}"
@@ -137,6 +146,7 @@ FORMATS = (
         in_hex("f" * 32),
         re.compile(f"{START}[0-9a-f]{{32}}{END}"),
         _is_twilio_token,
+        min_digits=1,
         also=(folded("twilio", "auth_token", "authtoken"),),
     ),
     _format("sendgrid", ("sg.",), r"SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}", _is_mixed),
@@ -151,6 +161,7 @@ FORMATS = (
         ),
         _is_storage_key,
         also=(folded("accountkey", "account_key", "storage_key", "accesskey"),),
+        min_digits=1,
     ),
     Entity(
         "azure",
@@ -159,6 +170,7 @@ FORMATS = (
         re.compile(r"[?&](?:amp;)?sig=(?P<value>(?:[A-Za-z0-9]|%2[BbFf]|[+/]){43,64}(?:%3[Dd]|=))"),
         _is_storage_key,
         also=(folded("sig="),),
+        min_digits=1,
     ),
 )
 """In the order in which they are looked for; a secret key's neighbour must still be there."""

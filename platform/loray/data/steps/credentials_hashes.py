@@ -21,7 +21,7 @@ def _hash(
 ) -> Entity:
     compiled = re.compile(_START + pattern + _END)
     kind, label = "password_hash", "SECRET_PASSWORD_HASH"
-    return Entity(kind, label, _MARKS, compiled, is_real, also=(folded(*hints),))
+    return Entity(kind, label, _MARKS, compiled, is_real, also=(folded(*hints),), min_digits=1)
 
 
 HASHES = (
@@ -67,6 +67,7 @@ HASHES = (
             r"password[\"']?\s?(?:[:=]|\())\s?[\"'](?P<value>\*[0-9A-F]{40}|md5[0-9a-f]{32})[\"']"
         ),
         also=(folded("identified ", "authentication_string", "password"),),
+        min_digits=4,
     ),
     Entity(
         "password_hash",

@@ -41,7 +41,8 @@ BEARER = Entity(
     "SECRET_HTTP_AUTH",
     CORE_WORDS,
     re.compile(
-        rf"(?:(?<![A-Za-z])(?i:authorization){_SET}(?:(?i:Bearer|Token|ApiKey|Key|GenieKey|Splunk) )?"
+        rf"(?:(?<![A-Za-z])(?i:authorization){_SET}"
+        r"(?:(?i:Bearer|Token|ApiKey|Key|GenieKey|Splunk) )?"
         r"|(?i:\bBearer )"
         r"|(?i:\b(?:(?:x|dd|private|job|deploy|ocp|api|auth|access|vault|amz|rapidapi|functions|"
         r"apim|goog|github|gitlab|shopify|csrf|session|security|subscription|application|client|"
@@ -51,4 +52,5 @@ BEARER = Entity(
     ),
     _is_bearer_token,
     also=(folded("bearer ", "authorization", "api-key", "apikey", "-token", "-key", "-auth"),),
+    min_digits=1,
 )

@@ -45,6 +45,7 @@ JWT = Entity(
         r"(?:\.[A-Za-z0-9_-]++\.[A-Za-z0-9_-]++)?(?![\w/+=-])"
     ),
     _is_jwt,
+    min_digits=1,
 )
 PRIVATE_KEY = Entity(
     "private_key",
@@ -73,5 +74,6 @@ LONE_KEY = Entity(
     in_runs("w" * 12),
     re.compile(r"\A\s{0,8}(?P<value>[A-Za-z0-9+/_-]{32,128}={0,2})\s{0,8}\Z"),
     _is_lone_key,
+    min_digits=1,
     max_chars=160,
 )

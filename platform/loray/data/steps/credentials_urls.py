@@ -8,7 +8,7 @@ from loray.data.steps.placeholders import Entity, Hint, bare, folded
 
 SCHEME = r"\b[A-Za-z][A-Za-z0-9+.-]{1,20}://"
 USER = r"[^\s:/?#@<>\"'`{}()\[\]$%|\\]"
-PASSWORD = r"[^\s/@<>\"'`{}\[\]|\\]"
+PASSWORD = r"[^\s/@<>\"'`{}\[\]|\\]"  # noqa: S105 - characters of one
 """Characters of either. A `#` in a password should be escaped and often is not."""
 LOGIN_END = r"@(?=[\w\[])"
 TOKEN_PASSWORDS = ("x-oauth-basic", "x-token-auth", "api_token", "api", "x", "token", "oauth2")

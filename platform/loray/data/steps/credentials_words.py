@@ -13,8 +13,8 @@ _WORDS = """
     email mail example app application new old current confirm hidden required optional field
     credential credentials account system service web site website hello world change set get use
     hash hashed encrypted plain text data base master file path env var variable abc xyz
-    kennwort passwort geheim geheimnis nutzer benutzer benutzername nutzername mein dein ihr sicheres
-    sicher starkes neues schluessel konto
+    kennwort passwort geheim geheimnis nutzer benutzer benutzername nutzername mein dein ihr
+    sicheres sicher starkes neues schluessel konto
     motdepasse mot de passe mdp utilisateur identifiant votre mon secrete cle clef
     contrasena contrasenya clave usuario secreto su tu mi nueva segura
     parola utente segreto segreta nomeutente tua sua chiave
@@ -28,7 +28,8 @@ _ALGORITHMS = """
     sha md aes rsa hs rs es ps utf base ed x ipv latin cp iso int uint float str des dsa bcrypt
     argon pbkdf scrypt blowfish hmac tls ssl oauth python py ubuntu debian windows version ver rev
     step line page section chapter level node item row col column case test user group part file
-    release v win crypt sum hash with and key varchar nvarchar char binary bigint decimal secp curve p k r h
+    release v win crypt sum hash with and key varchar nvarchar char binary bigint decimal secp
+    curve p k r h
 """
 
 

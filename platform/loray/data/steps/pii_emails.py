@@ -19,7 +19,10 @@ _LOCAL = rf"(?<![{_LETTER}_.%+@-])(?:[Oo]['\u2019])?[{_LETTER}][{_LETTER}._%+-]{
 _LABEL = r"[^\W_](?:(?:[^\W_]|-){0,61}[^\W_])?"
 _TOP = r"(?:xn--[A-Za-z0-9-]{2,59}|[^\W\d_]{2,24})"
 _END = rf"(?![{_LETTER}_(@=[-]|\.\w)"
-_AT = r"(?:\s?[\[(]\s?(?:at|AT|At|@|arroba|chez)\s?[\])]\s?|%40|&#0{0,3}64;|&#[xX]40;|&commat;|\uff20)"
+_AT = (
+    r"(?:\s?[\[(]\s?(?:at|AT|At|@|arroba|chez)\s?[\])]\s?|"
+    r"%40|&#0{0,3}64;|&#[xX]40;|&commat;|\uff20)"
+)
 _DOT = r"(?:\.|\s?[\[({<]\s?(?:dot|DOT|Dot|punkt|PUNKT|point|punto|ponto|punt|\.)\s?[\])}>]\s?)"
 _SPELLED_DOT = _DOT.replace(r"(?:\.|", "(?:", 1)
 _MARKS = re.compile(_AT)

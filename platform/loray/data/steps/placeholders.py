@@ -15,7 +15,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import cache, partial
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 Hint: TypeAlias = tuple[int, bytes]
 """Number of a view on the text, and bytes to look for in it."""
@@ -56,7 +56,7 @@ class Entity(NamedTuple):
     canonical: Callable[[str], str] = str
     """What the ways to write one value have in common."""
     also: tuple[tuple[Hint, ...], ...] = ()
-    """Further sets of hints: one of each is needed too. The first set should be quick to look for."""
+    """Further sets of hints: one of each is needed too. `hints` should be the quickest."""
     min_digits: int = 0
     """Fewest decimal digits of a text that can hold it."""
     max_chars: int | None = None
@@ -165,12 +165,11 @@ def _is_likely(text: str, entity: Entity, views: "_Views") -> bool:
     return is_short and all(_may_hold(views, hints) for hints in entity.also)
 
 
-class _Views(dict[int, View]):
+class _Views(dict[int, Any]):
     """The text as hints want it, each view made when it is first asked for."""
 
     def __missing__(self, number: int) -> View:
-        plain = self[FOLDED]
-        assert isinstance(plain, bytes)
+        plain: bytes = self[FOLDED]
         view: View
         if number == BARE:
             view = plain.translate(None, _LETTERS)
