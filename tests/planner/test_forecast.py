@@ -171,9 +171,12 @@ def test_a_base_model_of_another_kind_is_refused_by_name(tmp_path: Path):
         ("{", "is not JSON"),
         ("[]", "is not a JSON object"),
         ('{"model_type": "llama"}', "lacks num_attention_heads"),
-        (json.dumps(LLAMA_70B | {"num_attention_heads": 0, "head_dim": None}), "something else"),
-        (json.dumps(LLAMA_70B | {"hidden_size": None, "head_dim": None}), "something else"),
-        (json.dumps(LLAMA_70B | {"vocab_size": "many"}), "something else"),
+        (
+            json.dumps(LLAMA_70B | {"num_attention_heads": 0, "head_dim": None}),
+            "num_attention_heads 0",
+        ),
+        (json.dumps(LLAMA_70B | {"hidden_size": None, "head_dim": None}), "lacks hidden_size"),
+        (json.dumps(LLAMA_70B | {"vocab_size": "many"}), "vocab_size 'many'"),
     ],
 )
 def test_a_damaged_config_is_named(tmp_path: Path, text: str, words: str):
