@@ -29,6 +29,12 @@ KEPT = {
         module@file.python
         matrix@vector.matmul(x)
         me@yourdomain.com
+        email@email.com
+        nutzer@beispiel.com
+        utilisateur@domaine.fr
+        usuario@ejemplo.es
+        free+alloc-@libq.so
+        meet (at) noon.
     """),
     "ip": rows("""
         version 1.2.3.4 of it
@@ -54,6 +60,11 @@ KEPT = {
         125.125.125.125
         81.2.69.142.in-addr.arpa
         3fff:0:1::9
+        16.2.12.4 and 16.4.0.1
+        version 16.143.22.201
+        upgrade to 19.140.33.120
+        Foo 16.40.33.120
+        "version": "81.40.33.120"
         2024:10:15:12
     """),
     "phone": rows("""
@@ -83,6 +94,19 @@ KEPT = {
         PMID: 12345678, 23456789
         415-736-2671-99
         f(415,736,2671) = 1e10
+        1-800-633-4227
+        Fax: 8007729100
+        Tel. 0800 123 9876
+        +12345678900
+        206-555-1111
+        Phone: 555-1234
+        01 02 03 04 05
+        03 12 24 35 41
+        Phone: 2015-2016
+        Tel: 2024-05-06
+        call number 0-306-40615-2
+        1. e4 e5 2. Nf3 Nc6 3. Bb5 a6 0-1
+        +447700900149
     """),
     "card": rows("""
         4111 1111 1111 1112
@@ -110,6 +134,11 @@ KEPT = {
         6011 0000 0000 0000
         1 4111 1111 1111 1111
         4111111111111111.5
+        order 4111 1111 1111 1111
+        default_rng(378282246310005)
+        paid by card, order 4123456789029
+        cards in 2001 2002 2003 2004
+        card updated 1700000000006
     """),
     "iban": rows("""
         DE88370400440532013000
