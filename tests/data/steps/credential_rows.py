@@ -174,12 +174,8 @@ def placed(draw: Draw) -> dict[str, list[str]]:
             f"Ocp-Apim-Subscription-Key: ~~{digits}~~",
         ],
         "private_key": [
-<<<<<<< HEAD
             (f"Public-Lines: 1\nAAAA\nPrivate-Lines: 2\n~~{draw(64, BASE64)}\n"
             f"{draw(40, BASE64)}~~\n"
-=======
-            (f"Public-Lines: 1\nAA\nPrivate-Lines: 2\n~~{draw(64, BASE64)}\n{draw(40, BASE64)}~~\n"
->>>>>>> pii
             f"Private-MAC: {draw(40, HEX)}"),
         ],
         "login_file": [

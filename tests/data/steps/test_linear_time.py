@@ -27,7 +27,6 @@ STEPS = (
     "language", "toxicity", "length", "exact_duplicates", "near_duplicates", "decontamination",
 )  # fmt: skip
 SETTINGS = {"quality": {"keep_refusals": False}, "decontamination": {"against": [source("x")]}}
-KNOWN = {("credentials", "private key headers")}
 
 
 def runner(kind: str) -> Callable[[str], object]:
@@ -69,9 +68,7 @@ def growth(run: Callable[[str], object], text_of: Callable[[int], str]) -> float
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [*STEPS, "differences"])
 @pytest.mark.parametrize("name", KINDS)
-def test_time_is_linear_in_the_text(kind, name, request):
-    if (kind, name) in KNOWN:
-        request.applymarker(pytest.mark.xfail(strict=True, reason="its patterns are rewritten"))
+def test_time_is_linear_in_the_text(kind, name):
     run = runner(kind)
     run("warm up")
     assert growth(run, KINDS[name]) < MOST_GROWTH
