@@ -29,6 +29,7 @@ MEANINGS = {
     Exit.WRONG_SPEC: "the spec is wrong; nothing was started",
     Exit.LEASE_HELD: "another job works on the same stage",
     Exit.REFUSED_BY_GATE: "a gate refused the adapter",
+    Exit.DOES_NOT_FIT: "a worker does not fit its device; nothing was started",
     Exit.INTERRUPTED: "interrupted; submit again to continue",
     Exit.TERMINATED: "told to end; submit again to continue",
 }

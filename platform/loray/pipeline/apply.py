@@ -79,9 +79,9 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
     wanted = stages_until(plan, until)
     dataset = store.location(plan.stages[0].stage)
     publishes = until is None and spec.method.kind == "lora"
+    _check_before_start(spec, wanted)
     if publishes:  # hours before anything is registered
         Registry(spec.storage.registry, spec.storage.root).check_writable()
-    _check_before_start(spec, wanted)
     with ExitStack() as stack:
         if stale := stale_kinds(Plan(wanted)):
             refuse_unwritable(store.scratch)

@@ -22,7 +22,8 @@ _CAUSAL = ("ForCausalLM", "LMHeadModel", "Model")
 
 def config_faults(config: Config, folder: Path) -> Iterator[str]:
     """Why a base cannot be used, from its config alone: found; wanted; what to do."""
-    support = support_of(config)
+    # Weights that are quantized already are a fault of their own, with a remedy of its own.
+    support = support_of({k: v for k, v in config.items() if k != "quantization_config"})
     if not (support.trainable and support.servable):
         yield (
             f"found a base model of type {config.get('model_type')!a}, which loray can neither "
