@@ -105,8 +105,40 @@ def test_a_run_that_starts_after_the_look_loses_nothing(storage: StorageSpec) ->
     items = look_through(storage, Selection())
     with RunLedger(storage.registry).acquire(stage("training", "a").folder):
         gone = [item.name for item in remove(storage, items)]
-    assert f"trainings/bot-{'a' * 12}" not in gone
-    assert len(gone) == 2
+    assert gone == []
+
+
+def test_nothing_of_a_run_that_is_being_published_goes(storage: StorageSpec) -> None:
+    for mark, days in (("a", 90), ("b", 60)):
+        run(storage, mark, days=days, name="my-bot")
+    items = look_through(storage, Selection())
+    assert sum(not item.kept for item in items) == 3
+    with RunLedger(storage.registry).acquire("publish:my-bot"):
+        assert going(storage) == []
+        assert list(remove(storage, items)) == []
+    assert len(list(remove(storage, items))) == 3
+
+
+def test_what_an_alias_was_moved_to_after_the_look_stays(storage: StorageSpec) -> None:
+    for mark, days in (("a", 90), ("b", 60), ("c", 40)):
+        run(storage, mark, days=days)
+    items = look_through(storage, Selection())
+    registry = Registry(storage.registry, storage.root)
+    marks = dict.fromkeys(("dataset", "training", "evaluation"), "a" * 12)
+    registry.promote(promotable(registry, **marks), "champion")
+    assert sorted(item.name for item in remove(storage, items)) == folders("b")
+
+
+def test_an_artifact_of_a_newer_loray_stays(storage: StorageSpec) -> None:
+    for mark, days in (("a", 90), ("b", 60)):
+        make(storage, stage("training", mark), days=days)
+    manifest = Path(storage.root) / stage("training", "a").folder / "manifest.json"
+    manifest.write_text(
+        manifest.read_text().replace('"stage_version"', '"is_new": 1, "stage_version"')
+    )
+    (kept,) = (i for i in look_through(storage, Selection(older_than_days=0)) if "-aaa" in i.name)
+    assert "newer loray" in kept.kept
+    assert going(storage, older_than_days=0) == []
 
 
 def test_work_that_was_left_and_half_commits_go_by_age(storage: StorageSpec) -> None:

@@ -16,10 +16,12 @@ from typing import Literal, get_args
 from loray.artifacts.manifest import Manifest, Stage, StageKind
 from loray.artifacts.store import Store
 from loray.errors import ArtifactError, LeaseError
+from loray.pipeline.promotion import PUBLISHING
 from loray.registry import Registry, RunLedger
 from loray.spec.run import StorageSpec
 
 DAY_SECONDS = 86_400
+UNREADABLE = "its manifest is damaged, or of a newer loray; delete its folder yourself if need be"
 ItemKind = Literal["dataset", "training", "evaluation", "work", "fetched copy"]
 
 
@@ -56,8 +58,9 @@ def look_through(storage: StorageSpec, selection: Selection) -> list[Item]:
         RegistryError: the registry cannot be read, so nobody knows what its aliases need.
     """
     store = Store(storage.root)
-    manifests = list(_manifests(store))
+    manifests, unreadable = _manifests(store)
     needed = _needed(manifests, Registry(storage.registry, storage.root))
+    needed |= dict.fromkeys(unreadable, UNREADABLE)
     live = RunLedger(storage.registry).live_keys()
     items = [*_artifacts(store, manifests), *_scratch(store)]
     found = [replace(item, kept=_why_kept(item, selection, needed, live)) for item in items]
@@ -65,13 +68,23 @@ def look_through(storage: StorageSpec, selection: Selection) -> list[Item]:
 
 
 def remove(storage: StorageSpec, items: Iterable[Item]) -> Iterator[Item]:
-    """Delete what may go of `items`, each under its lease; yields what is gone, one by one."""
+    """Delete what may go of `items`, each under its lease; yields what is gone, one by one.
+
+    What came to be needed since `look_through` stays, too: a run has started, or an alias moved.
+
+    Raises:
+        RegistryError: as in `look_through`.
+    """
     store, ledger = Store(storage.root), RunLedger(storage.registry)
+    needed = _needed(_manifests(store)[0], Registry(storage.registry, storage.root))
     for item in items:
-        if item.kept:
+        if item.kept or (item.path is None and item.stage in needed):
             continue
+        key = "" if item.stage is None else item.stage.folder
         try:
-            with nullcontext() if item.stage is None else ledger.acquire(item.stage.folder):
+            with ledger.acquire(key) if key else nullcontext():
+                if _is_under_way(item, [other for other in ledger.live_keys() if other != key]):
+                    continue
                 _delete(store, item)
         except LeaseError:  # a run has started in the meantime
             continue
@@ -90,8 +103,7 @@ def _why_kept(
 ) -> str:
     if item.kind not in selection.kinds:
         return "not of the chosen kinds"
-    run = "" if item.stage is None else item.stage.name
-    if any(Path(key).name.rpartition("-")[0] == run for key in live):
+    if _is_under_way(item, live):
         return "a run of that name is under way"
     if item.path is None and item.stage is not None and item.stage in needed:
         return needed[item.stage]
@@ -100,6 +112,17 @@ def _why_kept(
     if item.num_bytes < selection.larger_than_bytes:
         return "small"
     return ""
+
+
+def _is_under_way(item: Item, live: Iterable[str]) -> bool:
+    """Whether a lease of the item's run is held: on a stage of it, or to publish it."""
+    return item.stage is not None and item.stage.name in map(_run_of, live)
+
+
+def _run_of(key: str) -> str:
+    if key.startswith(PUBLISHING):
+        return key.removeprefix(PUBLISHING)
+    return Path(key).name.rpartition("-")[0]
 
 
 def _needed(manifests: Sequence[Manifest], registry: Registry) -> dict[Stage, str]:
@@ -119,25 +142,26 @@ def _needed(manifests: Sequence[Manifest], registry: Registry) -> dict[Stage, st
 
 def _behind_aliases(registry: Registry) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Each alias, with the kinds and fingerprints of what its version was made from."""
-    for adapter in registry.adapters():
-        versions = {version.number: version for version in registry.versions(adapter.name)}
+    adapters = registry.adapters()
+    versions = {(version.name, version.number): version for version in registry.versions()}
+    for adapter in adapters:
         for alias, number in adapter.aliases.items():
-            lineage = versions[number].lineage
+            lineage = versions[adapter.name, number].lineage
             marks = [(kind, getattr(lineage, kind)) for kind in get_args(StageKind)]
             yield f"{adapter.name}@{alias}", [(kind, mark) for kind, mark in marks if mark]
 
 
-def _manifests(store: Store) -> Iterator[Manifest]:
-    """Every readable manifest, oldest first."""
-    found = [m for stage in store.stages() if (m := _read(store, stage)) is not None]
-    yield from sorted(found, key=lambda manifest: manifest.created)
-
-
-def _read(store: Store, stage: Stage) -> Manifest | None:
-    try:
-        return store.read_manifest(stage)
-    except ArtifactError:  # damaged: its folder is an item like any other
-        return None
+def _manifests(store: Store) -> tuple[list[Manifest], list[Stage]]:
+    """Every readable manifest, oldest first; and the artifacts with an unreadable one."""
+    found, unreadable = [], []
+    for stage in store.stages():
+        try:
+            manifest = store.read_manifest(stage)
+        except ArtifactError:
+            unreadable.append(stage)
+        else:
+            found += [] if manifest is None else [manifest]
+    return sorted(found, key=lambda manifest: manifest.created), unreadable
 
 
 def _artifacts(store: Store, manifests: Sequence[Manifest]) -> Iterator[Item]:
