@@ -214,7 +214,6 @@ def test_a_name_that_was_only_listed_is_served_in_an_outage():
 
 
 def test_a_version_that_was_withdrawn_does_not_come_back_in_an_outage():
-    """The listing that names it is older than the answer that it is gone."""
     shelf, now = ShelfCatalog({"poet@1": POET}), [0.0]
 
     async def go():
@@ -230,7 +229,6 @@ def test_a_version_that_was_withdrawn_does_not_come_back_in_an_outage():
 
 
 def test_an_outage_does_not_move_an_alias_back():
-    """A listing that is newer than an answer counts."""
     shelf, now = ShelfCatalog({"poet": POET}), [0.0]
 
     async def go():
