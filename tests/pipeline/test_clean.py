@@ -1,5 +1,7 @@
 """What cleaning takes, and what it never does."""
 
+import shutil
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -164,6 +166,42 @@ def test_a_committed_artifact_outlives_its_work_folder(storage: StorageSpec) -> 
     items = look_through(storage, Selection(older_than_days=0))
     assert [item.name for item in remove(storage, items)] == [f".work/datasets/bot-{'a' * 12}"]
     assert Store(storage.root).read_manifest(stage("dataset", "a")) is not None
+
+
+def test_two_cleanings_at_once_share_the_work(storage: StorageSpec) -> None:
+    run(storage, "a", days=90)
+    run(storage, "b", days=60)
+    work = Store(storage.root).work_folder(stage("training", "c"))
+    (work / "f").write_text("x")
+    mine = look_through(storage, Selection(older_than_days=0))
+    others = remove(storage, look_through(storage, Selection(older_than_days=0)))
+    next(others)
+    assert len(list(remove(storage, mine))) == 4
+    assert len(list(others)) == 3
+    assert going(storage, older_than_days=0) == []
+    assert not work.exists()
+
+
+def test_a_work_folder_may_change_while_it_is_weighed(storage: StorageSpec) -> None:
+    """A run deletes old checkpoints as it goes on."""
+    work = Store(storage.root).work_folder(stage("training", "a"))
+    end = threading.Event()
+
+    def train() -> None:
+        while not end.is_set():
+            for name in ("x", "y"):
+                (work / name).mkdir()
+                (work / name / "file").write_text("x")
+                shutil.rmtree(work / name)
+
+    training = threading.Thread(target=train)
+    training.start()
+    try:
+        for _ in range(40):
+            assert [item.kind for item in look_through(storage, Selection())] == ["work"]
+    finally:
+        end.set()
+        training.join()
 
 
 def test_links_are_not_followed(storage: StorageSpec, tmp_path: Path) -> None:

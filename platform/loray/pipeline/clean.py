@@ -5,12 +5,14 @@ versions behind aliases were made from, the inputs of what is kept, and everythi
 under way. Adapters in the registry are copies of their own: cleaning never touches them.
 """
 
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Literal, get_args
 
 from loray.artifacts.manifest import Manifest, Stage, StageKind
@@ -93,9 +95,17 @@ def remove(storage: StorageSpec, items: Iterable[Item]) -> Iterator[Item]:
 
 def _delete(store: Store, item: Item) -> None:
     if item.path is not None:
-        shutil.rmtree(item.path)
+        shutil.rmtree(item.path, onerror=_unless_gone)
     elif item.stage is not None:
         store.delete(item.stage)
+
+
+def _unless_gone(
+    _: object, __: str, info: tuple[type[BaseException], BaseException, object]
+) -> None:
+    """Raise what kept a file from being deleted, unless another cleaning was faster."""
+    if not isinstance(info[1], FileNotFoundError):
+        raise info[1]
 
 
 def _why_kept(
@@ -183,16 +193,25 @@ def _scratch(store: Store) -> Iterator[Item]:
         folders = [f for of_kind in get_args(StageKind) for f in base.glob(f"{of_kind}s/*-*")]
         folders += base.glob("rates-*")
         for folder in sorted(f for f in folders if f.is_dir() and not f.is_symlink()):
-            files = [path.lstat() for path in folder.rglob("*") if not path.is_dir()]
-            changed = max([folder.stat().st_mtime, *(file.st_mtime for file in files)])
+            if not (files := list(_files_in(folder))):
+                continue  # gone since it was listed
+            changed = max(file.st_mtime for file in files)
             name, _, mark = folder.name.rpartition("-")
             stage = None
             if folder.parent != base:
                 of_kind = folder.parent.name.removesuffix("s")
                 stage = Stage.model_validate({"kind": of_kind, "name": name, "fingerprint": mark})
-            size = sum(file.st_size for file in files)
+            size = sum(file.st_size for file in files if not S_ISDIR(file.st_mode))
             place = folder.relative_to(store.scratch).as_posix()
             yield Item(kind, place, size, _days_since(changed), stage, folder)
+
+
+def _files_in(folder: Path) -> Iterator[os.stat_result]:
+    """Of a folder and what it holds; a run or another cleaning may take any of it meanwhile."""
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent), *(Path(parent, name) for name in names)):
+            with suppress(FileNotFoundError):
+                yield path.lstat()
 
 
 def _days_since(seconds: float) -> float:
