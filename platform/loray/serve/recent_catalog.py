@@ -187,10 +187,15 @@ class _Link:
         self._is_slow = True
 
     def _note_failure(self, error: Exception) -> None:
-        """Nobody asks again before the back-off is over: 1, 2, 4 ... seconds."""
+        """Nobody asks again before the back-off is over: 1, 2, 4 ... seconds.
+
+        Questions that were under way at the same time and fail, too, make it no longer.
+        """
+        self._cause = str(error)
+        if self._clock() < self._retry_at:
+            return
+        seconds = min(FRESH_SECONDS * 2.0 ** min(self._num_failures, 10), MAX_BACK_OFF_SECONDS)
         self._num_failures += 1
-        seconds = min(FRESH_SECONDS * 2.0 ** (self._num_failures - 1), MAX_BACK_OFF_SECONDS)
         self._retry_at = self._clock() + seconds
         self._is_slow = True
-        self._cause = str(error)
         logger.warning("the registry cannot be asked, next in %g s: %s", seconds, error)
