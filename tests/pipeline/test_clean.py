@@ -11,6 +11,7 @@ import pytest
 from loray.artifacts.describe import describe
 from loray.artifacts.manifest import Stage
 from loray.artifacts.store import Store
+from loray.errors import RegistryError
 from loray.pipeline.clean import Item, Selection, look_through, remove
 from loray.registry import Registry, RunLedger
 from loray.spec.run import StorageSpec
@@ -202,6 +203,22 @@ def test_a_work_folder_may_change_while_it_is_weighed(storage: StorageSpec) -> N
     finally:
         end.set()
         training.join()
+
+
+def test_a_disk_that_fails_is_told(storage: StorageSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(storage, "a", days=90)
+    run(storage, "b", days=60)
+    items = look_through(storage, Selection())
+
+    def fail(*_: object) -> None:
+        raise OSError("AWS Error NETWORK_CONNECTION during ListObjectsV2 operation")
+
+    monkeypatch.setattr(Store, "delete", fail)
+    with pytest.raises(RegistryError, match="S3 does not answer"):
+        list(remove(storage, items))
+    monkeypatch.setattr(Store, "stages", fail)
+    with pytest.raises(RegistryError, match="S3 does not answer"):
+        look_through(storage, Selection())
 
 
 def test_links_are_not_followed(storage: StorageSpec, tmp_path: Path) -> None:

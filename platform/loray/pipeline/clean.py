@@ -20,6 +20,7 @@ from loray.artifacts.store import Store
 from loray.errors import ArtifactError, LeaseError
 from loray.pipeline.promotion import PUBLISHING
 from loray.registry import Registry, RunLedger
+from loray.registry.storage_failures import explaining_storage_failures
 from loray.spec.run import StorageSpec
 
 DAY_SECONDS = 86_400
@@ -53,11 +54,13 @@ class Selection:
     kinds: tuple[ItemKind, ...] = get_args(ItemKind)
 
 
+@explaining_storage_failures()
 def look_through(storage: StorageSpec, selection: Selection) -> list[Item]:
     """Every item, the largest first, each with the reason why it is kept if it is.
 
     Raises:
-        RegistryError: the registry cannot be read, so nobody knows what its aliases need.
+        RegistryError: the registry cannot be read, so nobody knows what its aliases need; or the
+            disk or S3 failed.
     """
     store = Store(storage.root)
     manifests, unreadable = _manifests(store)
@@ -93,6 +96,7 @@ def remove(storage: StorageSpec, items: Iterable[Item]) -> Iterator[Item]:
         yield item
 
 
+@explaining_storage_failures()
 def _delete(store: Store, item: Item) -> None:
     if item.path is not None:
         shutil.rmtree(item.path, onerror=_unless_gone)
@@ -161,6 +165,7 @@ def _behind_aliases(registry: Registry) -> Iterator[tuple[str, list[tuple[str, s
             yield f"{adapter.name}@{alias}", [(kind, mark) for kind, mark in marks if mark]
 
 
+@explaining_storage_failures()
 def _manifests(store: Store) -> tuple[list[Manifest], list[Stage]]:
     """Every readable manifest, oldest first; and the artifacts with an unreadable one."""
     found, unreadable = [], []
