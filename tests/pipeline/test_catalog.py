@@ -1,12 +1,16 @@
 """A server tells at its start what is wrong with its registry."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from loray.errors import RegistryMismatchError
-from loray.pipeline.catalog import catalog_of
+from loray.pipeline.catalog import RegistryCatalog, catalog_of
+from loray.registry import Registry
+from loray.registry.database import Database
 from tests.pipeline.evaluated import publish_seed, spec_in
+from tests.registry.versions import BASE_DIGEST, promotable
 
 
 def test_a_catalog_opens_only_over_a_database_and_root_that_belong_together(
@@ -34,3 +38,26 @@ def test_a_catalog_of_a_database_that_goes_says_so_and_brings_none_back(tmp_path
         with pytest.raises(RegistryMismatchError, match="missing or empty"):
             question()
     assert list(tmp_path.glob("registry.db*")) == []
+
+
+def test_a_listing_asks_the_database_as_often_for_many_adapters_as_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = Registry(f"sqlite:///{tmp_path}/registry.db", str(tmp_path / "root"))
+    catalog = RegistryCatalog(registry, base=BASE_DIGEST, alias="champion")
+    counts, read = [0], Database.read
+
+    def counted(self: Database, work: Any) -> Any:
+        counts[-1] += 1
+        return read(self, work)
+
+    for number in range(6):
+        version = promotable(registry, name=f"bot-{number}", seed=number)
+        registry.promote(version)
+        with monkeypatch.context() as patch:
+            patch.setattr(Database, "read", counted)
+            listed = catalog.listing()
+        counts.append(0)
+    assert counts[:6] == [2] * 6
+    assert [ref for ref, _ in listed[:4]] == ["bot-0", "bot-0@champion", "bot-0@1", "bot-1"]
+    assert len(listed) == 18

@@ -1,5 +1,7 @@
 """What cleaning takes, and what it never does."""
 
+import shutil
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 from loray.artifacts.describe import describe
 from loray.artifacts.manifest import Stage
 from loray.artifacts.store import Store
+from loray.errors import RegistryError
 from loray.pipeline.clean import Item, Selection, look_through, remove
 from loray.registry import Registry, RunLedger
 from loray.spec.run import StorageSpec
@@ -105,8 +108,40 @@ def test_a_run_that_starts_after_the_look_loses_nothing(storage: StorageSpec) ->
     items = look_through(storage, Selection())
     with RunLedger(storage.registry).acquire(stage("training", "a").folder):
         gone = [item.name for item in remove(storage, items)]
-    assert f"trainings/bot-{'a' * 12}" not in gone
-    assert len(gone) == 2
+    assert gone == []
+
+
+def test_nothing_of_a_run_that_is_being_published_goes(storage: StorageSpec) -> None:
+    for mark, days in (("a", 90), ("b", 60)):
+        run(storage, mark, days=days, name="my-bot")
+    items = look_through(storage, Selection())
+    assert sum(not item.kept for item in items) == 3
+    with RunLedger(storage.registry).acquire("publish:my-bot"):
+        assert going(storage) == []
+        assert list(remove(storage, items)) == []
+    assert len(list(remove(storage, items))) == 3
+
+
+def test_what_an_alias_was_moved_to_after_the_look_stays(storage: StorageSpec) -> None:
+    for mark, days in (("a", 90), ("b", 60), ("c", 40)):
+        run(storage, mark, days=days)
+    items = look_through(storage, Selection())
+    registry = Registry(storage.registry, storage.root)
+    marks = dict.fromkeys(("dataset", "training", "evaluation"), "a" * 12)
+    registry.promote(promotable(registry, **marks), "champion")
+    assert sorted(item.name for item in remove(storage, items)) == folders("b")
+
+
+def test_an_artifact_of_a_newer_loray_stays(storage: StorageSpec) -> None:
+    for mark, days in (("a", 90), ("b", 60)):
+        make(storage, stage("training", mark), days=days)
+    manifest = Path(storage.root) / stage("training", "a").folder / "manifest.json"
+    manifest.write_text(
+        manifest.read_text().replace('"stage_version"', '"is_new": 1, "stage_version"')
+    )
+    (kept,) = (i for i in look_through(storage, Selection(older_than_days=0)) if "-aaa" in i.name)
+    assert "newer loray" in kept.kept
+    assert going(storage, older_than_days=0) == []
 
 
 def test_work_that_was_left_and_half_commits_go_by_age(storage: StorageSpec) -> None:
@@ -132,6 +167,58 @@ def test_a_committed_artifact_outlives_its_work_folder(storage: StorageSpec) -> 
     items = look_through(storage, Selection(older_than_days=0))
     assert [item.name for item in remove(storage, items)] == [f".work/datasets/bot-{'a' * 12}"]
     assert Store(storage.root).read_manifest(stage("dataset", "a")) is not None
+
+
+def test_two_cleanings_at_once_share_the_work(storage: StorageSpec) -> None:
+    run(storage, "a", days=90)
+    run(storage, "b", days=60)
+    work = Store(storage.root).work_folder(stage("training", "c"))
+    (work / "f").write_text("x")
+    mine = look_through(storage, Selection(older_than_days=0))
+    others = remove(storage, look_through(storage, Selection(older_than_days=0)))
+    next(others)
+    assert len(list(remove(storage, mine))) == 4
+    assert len(list(others)) == 3
+    assert going(storage, older_than_days=0) == []
+    assert not work.exists()
+
+
+def test_a_work_folder_may_change_while_it_is_weighed(storage: StorageSpec) -> None:
+    """A run deletes old checkpoints as it goes on."""
+    work = Store(storage.root).work_folder(stage("training", "a"))
+    end = threading.Event()
+
+    def train() -> None:
+        while not end.is_set():
+            for name in ("x", "y"):
+                (work / name).mkdir()
+                (work / name / "file").write_text("x")
+                shutil.rmtree(work / name)
+
+    training = threading.Thread(target=train)
+    training.start()
+    try:
+        for _ in range(40):
+            assert [item.kind for item in look_through(storage, Selection())] == ["work"]
+    finally:
+        end.set()
+        training.join()
+
+
+def test_a_disk_that_fails_is_told(storage: StorageSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(storage, "a", days=90)
+    run(storage, "b", days=60)
+    items = look_through(storage, Selection())
+
+    def fail(*_: object) -> None:
+        raise OSError("AWS Error NETWORK_CONNECTION during ListObjectsV2 operation")
+
+    monkeypatch.setattr(Store, "delete", fail)
+    with pytest.raises(RegistryError, match="S3 does not answer"):
+        list(remove(storage, items))
+    monkeypatch.setattr(Store, "stages", fail)
+    with pytest.raises(RegistryError, match="S3 does not answer"):
+        look_through(storage, Selection())
 
 
 def test_links_are_not_followed(storage: StorageSpec, tmp_path: Path) -> None:

@@ -105,3 +105,9 @@ def test_rollback_returns_step_by_step_and_never_to_what_it_fled(registry: Regis
     last = next(e for e in registry.events("bot") if e.kind == "rollback")
     assert (last.from_version, last.to_version, last.who) == (4, 3, "ann")
     assert last.reason == "it rambles"
+
+
+def test_a_rollback_of_no_adapter_says_so(registry: Registry) -> None:
+    promotable(registry)
+    with pytest.raises(AdapterNotFoundError, match="nobody is not in the registry"):
+        registry.rollback("nobody")

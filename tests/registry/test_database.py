@@ -74,6 +74,28 @@ def test_sqlite_is_opened_for_durability(local_url: str) -> None:
         }  # fmt: skip
 
 
+@pytest.mark.slow
+def test_a_postgresql_host_that_goes_silent_is_given_up(url: str) -> None:
+    """By default a question to a host that is gone waits for hours."""
+
+    def settings(found_url: str) -> dict[str, str]:
+        def look(connection: sa.Connection) -> dict[str, str]:
+            found: Any = connection.connection.dbapi_connection
+            return dict(found.info.get_parameters())
+
+        database = Database(found_url)
+        database.write(lambda _: None)
+        return database.read(look)
+
+    if url.startswith("sqlite"):
+        pytest.skip("SQLite has no host")
+    assert settings(url).items() >= {
+        "connect_timeout": "10", "keepalives_idle": "15", "keepalives_interval": "5",
+        "keepalives_count": "3", "tcp_user_timeout": "30000",
+    }.items()  # fmt: skip
+    assert settings(f"{url}&keepalives_idle=99")["keepalives_idle"] == "99"
+
+
 def test_a_write_shuts_other_writers_out_from_its_beginning(local_url: str, tmp_path: Path) -> None:
     """A transaction that reads first and locks later could fail when it comes to write."""
 

@@ -82,6 +82,20 @@ def test_a_rebuild_says_what_it_could_not_restore(registry: Registry, tmp_path: 
     assert f"the record {second.name} is damaged" in "\n".join(rebuild(new, registry.root).lost)
 
 
+def test_a_rebuild_says_which_records_are_gone(registry: Registry, tmp_path: Path) -> None:
+    """Without its record, a version that was withdrawn comes back as usable."""
+    live(registry)
+    gone = next(e.id for e in registry.events("bot") if e.to_state == "withdrawn")
+    folder = Path(registry.root) / "registry" / "events" / "000000"
+    for number in (gone, 1, 2):
+        (found,) = folder.glob(f"{number:012d}-*.json")
+        found.unlink()
+    text = "\n".join(rebuild(f"sqlite:///{tmp_path}/new.db", registry.root).lost)
+    assert f"no record of event {gone}: " in text
+    assert "no record of event 1 to 2: " in text
+    assert text.count("no record of") == 2
+
+
 def test_manifests_without_records_are_registered_when_asked(
     registry: Registry, tmp_path: Path
 ) -> None:

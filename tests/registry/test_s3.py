@@ -87,6 +87,21 @@ def test_row_15_damage_on_s3_is_refused(root: str, local_url: str, damage: str) 
     assert registry.fsck() == ()
 
 
+def test_registering_again_mends_a_damaged_blob_on_s3(root: str, local_url: str) -> None:
+    """A new version must not be made of a blob that has the right size and wrong bytes."""
+    registry = Registry(local_url, root)
+    version = register(registry)
+    blobs = open_blobs(root)
+    assert isinstance(blobs, S3Blobs)
+    size = {entry.digest: entry.num_bytes for entry in blobs.entries()}
+    damaged = max(size, key=lambda digest: (digest != version.digest, size[digest]))
+    with blobs._fs.open_output_stream(blobs._key(damaged)) as stream:
+        stream.write(b"x" * size[damaged])
+    assert [fault.subject for fault in registry.fsck()] == ["bot@1"]
+    register(registry, key="again")
+    assert registry.fsck() == ()
+
+
 def test_a_lost_database_is_rebuilt_from_s3(root: str, tmp_path: Path) -> None:
     lost = f"sqlite:///{tmp_path}/lost.db"
     registry = Registry(lost, root)

@@ -213,6 +213,35 @@ def test_a_name_that_was_only_listed_is_served_in_an_outage():
     assert asyncio.run(go()) == POET
 
 
+def test_a_version_that_was_withdrawn_does_not_come_back_in_an_outage():
+    shelf, now = ShelfCatalog({"poet@1": POET}), [0.0]
+
+    async def go():
+        recent = RecentCatalog(shelf, clock=lambda: now[0])
+        await recent.listing()
+        shelf.shelf, now[0] = {}, 5.0
+        assert await recent.resolve("poet@1") is None
+        shelf.trouble, now[0] = RegistryError("no database"), 20.0
+        await recent.resolve("poet@1")
+
+    with pytest.raises(RegistryError, match="no database"):
+        asyncio.run(go())
+
+
+def test_an_outage_does_not_move_an_alias_back():
+    shelf, now = ShelfCatalog({"poet": POET}), [0.0]
+
+    async def go():
+        recent = RecentCatalog(shelf, clock=lambda: now[0])
+        assert await recent.resolve("poet") == POET
+        shelf.shelf, now[0] = {"poet": version_of("poet", 2)}, 50.0
+        await recent.listing()
+        shelf.trouble, now[0] = RegistryError("no database"), 60.0
+        return await recent.resolve("poet")
+
+    assert asyncio.run(go()) == version_of("poet", 2)
+
+
 def test_a_failed_registry_is_asked_again_with_a_back_off_and_the_cause_is_logged(caplog):
     shelf, now = ShelfCatalog({"poet": POET}), [0.0]
 

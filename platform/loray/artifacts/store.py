@@ -89,7 +89,8 @@ class Store:
         """Bytes in an artifact's folder, and when the newest of its files changed (Unix time)."""
         from pyarrow.fs import FileSelector  # noqa: PLC0415
 
-        folder = FileSelector(self._key(stage, "").rstrip("/"), recursive=True)
+        key = self._key(stage, "").rstrip("/")
+        folder = FileSelector(key, allow_not_found=True, recursive=True)
         files = [info for info in self._fs.get_file_info(folder) if info.is_file]
         newest = max((info.mtime_ns or 0 for info in files), default=0)
         return sum(info.size for info in files), newest / 1e9

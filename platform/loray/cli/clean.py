@@ -152,7 +152,9 @@ def _delete(storage: StorageSpec, items: "Sequence[Item]", *, as_json: bool) -> 
         if not as_json:
             say(f"deleted {item.name}")
     if not as_json:
-        say(f"deleted {folders(len(gone))}, {in_bytes(sum(item.num_bytes for item in gone))}")
+        spared = sum(not item.kept for item in items) - len(gone)
+        more = f"; {folders(spared)} came to be needed meanwhile and stay" if spared else ""
+        say(f"deleted {folders(len(gone))}, {in_bytes(sum(i.num_bytes for i in gone))}{more}")
     return gone
 
 

@@ -1,5 +1,6 @@
 """The registry as a server sees it: the adapters of one base model, by every name they go by."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -42,12 +43,13 @@ class RegistryCatalog:
     def listing(self) -> Sequence[tuple[str, AdapterVersion]]:
         """Every reference that a client may use: names, aliases and numbers."""
         found: list[tuple[str, AdapterVersion]] = []
-        for adapter in self._registry.adapters():
-            versions = {
-                version.number: _served(version)
-                for version in self._registry.versions(adapter.name)
-                if version.state in SERVABLE and version.lineage.base_digest == self._base
-            }
+        named: dict[str, dict[int, AdapterVersion]] = defaultdict(dict)
+        adapters = self._registry.adapters()
+        for version in self._registry.versions():
+            if version.state in SERVABLE and version.lineage.base_digest == self._base:
+                named[version.name][version.number] = _served(version)
+        for adapter in adapters:
+            versions = named[adapter.name]
             aliases = {a: n for a, n in sorted(adapter.aliases.items()) if n in versions}
             if self._alias in aliases:
                 found.append((adapter.name, versions[aliases[self._alias]]))

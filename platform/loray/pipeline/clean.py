@@ -5,21 +5,26 @@ versions behind aliases were made from, the inputs of what is kept, and everythi
 under way. Adapters in the registry are copies of their own: cleaning never touches them.
 """
 
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Literal, get_args
 
 from loray.artifacts.manifest import Manifest, Stage, StageKind
 from loray.artifacts.store import Store
 from loray.errors import ArtifactError, LeaseError
+from loray.pipeline.promotion import PUBLISHING
 from loray.registry import Registry, RunLedger
+from loray.registry.storage_failures import explaining_storage_failures
 from loray.spec.run import StorageSpec
 
 DAY_SECONDS = 86_400
+UNREADABLE = "its manifest is damaged, or of a newer loray; delete its folder yourself if need be"
 ItemKind = Literal["dataset", "training", "evaluation", "work", "fetched copy"]
 
 
@@ -49,15 +54,18 @@ class Selection:
     kinds: tuple[ItemKind, ...] = get_args(ItemKind)
 
 
+@explaining_storage_failures()
 def look_through(storage: StorageSpec, selection: Selection) -> list[Item]:
     """Every item, the largest first, each with the reason why it is kept if it is.
 
     Raises:
-        RegistryError: the registry cannot be read, so nobody knows what its aliases need.
+        RegistryError: the registry cannot be read, so nobody knows what its aliases need; or the
+            disk or S3 failed.
     """
     store = Store(storage.root)
-    manifests = list(_manifests(store))
+    manifests, unreadable = _manifests(store)
     needed = _needed(manifests, Registry(storage.registry, storage.root))
+    needed |= dict.fromkeys(unreadable, UNREADABLE)
     live = RunLedger(storage.registry).live_keys()
     items = [*_artifacts(store, manifests), *_scratch(store)]
     found = [replace(item, kept=_why_kept(item, selection, needed, live)) for item in items]
@@ -65,24 +73,43 @@ def look_through(storage: StorageSpec, selection: Selection) -> list[Item]:
 
 
 def remove(storage: StorageSpec, items: Iterable[Item]) -> Iterator[Item]:
-    """Delete what may go of `items`, each under its lease; yields what is gone, one by one."""
+    """Delete what may go of `items`, each under its lease; yields what is gone, one by one.
+
+    What came to be needed since `look_through` stays, too: a run has started, or an alias moved.
+
+    Raises:
+        RegistryError: as in `look_through`.
+    """
     store, ledger = Store(storage.root), RunLedger(storage.registry)
+    needed = _needed(_manifests(store)[0], Registry(storage.registry, storage.root))
     for item in items:
-        if item.kept:
+        if item.kept or (item.path is None and item.stage in needed):
             continue
+        key = "" if item.stage is None else item.stage.folder
         try:
-            with nullcontext() if item.stage is None else ledger.acquire(item.stage.folder):
+            with ledger.acquire(key) if key else nullcontext():
+                if _is_under_way(item, [other for other in ledger.live_keys() if other != key]):
+                    continue
                 _delete(store, item)
         except LeaseError:  # a run has started in the meantime
             continue
         yield item
 
 
+@explaining_storage_failures()
 def _delete(store: Store, item: Item) -> None:
     if item.path is not None:
-        shutil.rmtree(item.path)
+        shutil.rmtree(item.path, onerror=_unless_gone)
     elif item.stage is not None:
         store.delete(item.stage)
+
+
+def _unless_gone(
+    _: object, __: str, info: tuple[type[BaseException], BaseException, object]
+) -> None:
+    """Raise what kept a file from being deleted, unless another cleaning was faster."""
+    if not isinstance(info[1], FileNotFoundError):
+        raise info[1]
 
 
 def _why_kept(
@@ -90,8 +117,7 @@ def _why_kept(
 ) -> str:
     if item.kind not in selection.kinds:
         return "not of the chosen kinds"
-    run = "" if item.stage is None else item.stage.name
-    if any(Path(key).name.rpartition("-")[0] == run for key in live):
+    if _is_under_way(item, live):
         return "a run of that name is under way"
     if item.path is None and item.stage is not None and item.stage in needed:
         return needed[item.stage]
@@ -100,6 +126,17 @@ def _why_kept(
     if item.num_bytes < selection.larger_than_bytes:
         return "small"
     return ""
+
+
+def _is_under_way(item: Item, live: Iterable[str]) -> bool:
+    """Whether a lease of the item's run is held: on a stage of it, or to publish it."""
+    return item.stage is not None and item.stage.name in map(_run_of, live)
+
+
+def _run_of(key: str) -> str:
+    if key.startswith(PUBLISHING):
+        return key.removeprefix(PUBLISHING)
+    return Path(key).name.rpartition("-")[0]
 
 
 def _needed(manifests: Sequence[Manifest], registry: Registry) -> dict[Stage, str]:
@@ -119,25 +156,27 @@ def _needed(manifests: Sequence[Manifest], registry: Registry) -> dict[Stage, st
 
 def _behind_aliases(registry: Registry) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Each alias, with the kinds and fingerprints of what its version was made from."""
-    for adapter in registry.adapters():
-        versions = {version.number: version for version in registry.versions(adapter.name)}
+    adapters = registry.adapters()
+    versions = {(version.name, version.number): version for version in registry.versions()}
+    for adapter in adapters:
         for alias, number in adapter.aliases.items():
-            lineage = versions[number].lineage
+            lineage = versions[adapter.name, number].lineage
             marks = [(kind, getattr(lineage, kind)) for kind in get_args(StageKind)]
             yield f"{adapter.name}@{alias}", [(kind, mark) for kind, mark in marks if mark]
 
 
-def _manifests(store: Store) -> Iterator[Manifest]:
-    """Every readable manifest, oldest first."""
-    found = [m for stage in store.stages() if (m := _read(store, stage)) is not None]
-    yield from sorted(found, key=lambda manifest: manifest.created)
-
-
-def _read(store: Store, stage: Stage) -> Manifest | None:
-    try:
-        return store.read_manifest(stage)
-    except ArtifactError:  # damaged: its folder is an item like any other
-        return None
+@explaining_storage_failures()
+def _manifests(store: Store) -> tuple[list[Manifest], list[Stage]]:
+    """Every readable manifest, oldest first; and the artifacts with an unreadable one."""
+    found, unreadable = [], []
+    for stage in store.stages():
+        try:
+            manifest = store.read_manifest(stage)
+        except ArtifactError:
+            unreadable.append(stage)
+        else:
+            found += [] if manifest is None else [manifest]
+    return sorted(found, key=lambda manifest: manifest.created), unreadable
 
 
 def _artifacts(store: Store, manifests: Sequence[Manifest]) -> Iterator[Item]:
@@ -159,16 +198,25 @@ def _scratch(store: Store) -> Iterator[Item]:
         folders = [f for of_kind in get_args(StageKind) for f in base.glob(f"{of_kind}s/*-*")]
         folders += base.glob("rates-*")
         for folder in sorted(f for f in folders if f.is_dir() and not f.is_symlink()):
-            files = [path.lstat() for path in folder.rglob("*") if not path.is_dir()]
-            changed = max([folder.stat().st_mtime, *(file.st_mtime for file in files)])
+            if not (files := list(_files_in(folder))):
+                continue  # gone since it was listed
+            changed = max(file.st_mtime for file in files)
             name, _, mark = folder.name.rpartition("-")
             stage = None
             if folder.parent != base:
                 of_kind = folder.parent.name.removesuffix("s")
                 stage = Stage.model_validate({"kind": of_kind, "name": name, "fingerprint": mark})
-            size = sum(file.st_size for file in files)
+            size = sum(file.st_size for file in files if not S_ISDIR(file.st_mode))
             place = folder.relative_to(store.scratch).as_posix()
             yield Item(kind, place, size, _days_since(changed), stage, folder)
+
+
+def _files_in(folder: Path) -> Iterator[os.stat_result]:
+    """Of a folder and what it holds; a run or another cleaning may take any of it meanwhile."""
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent), *(Path(parent, name) for name in names)):
+            with suppress(FileNotFoundError):
+                yield path.lstat()
 
 
 def _days_since(seconds: float) -> float:

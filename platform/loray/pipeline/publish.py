@@ -8,7 +8,7 @@ import loray
 from loray.evaluate.scorecard import Scorecard, read_scorecard
 from loray.models.identity import base_digest
 from loray.pipeline.plan import Plan
-from loray.pipeline.promotion import promote_if_due
+from loray.pipeline.promotion import PUBLISHING, promote_if_due
 from loray.registry import Lineage, Registry, RunLedger, State, Version
 from loray.spec.fingerprint import fingerprint
 from loray.spec.run import WHERE, RunSpec
@@ -42,7 +42,7 @@ def publish(
     """
     registry = Registry(spec.storage.registry, spec.storage.root)
     ledger = RunLedger(spec.storage.registry)
-    with ledger.acquire(f"publish:{spec.name}", wait_seconds=WAIT_SECONDS) as lease:
+    with ledger.acquire(f"{PUBLISHING}{spec.name}", wait_seconds=WAIT_SECONDS) as lease:
         card = read_scorecard(stages["evaluation"])
         known = {version.number for version in registry.versions(spec.name)}
         version = registry.register(

@@ -119,7 +119,7 @@ class S3Blobs:
     """Blobs under an S3 prefix.
 
     A killed upload leaves nothing. One that is interrupted from within is completed short by
-    Arrow, so a blob counts only with its size, and one that is there is never written over.
+    Arrow, so a blob counts only with its size, and one that is sound is never written over.
     """
 
     def __init__(self, root: str) -> None:
@@ -132,8 +132,8 @@ class S3Blobs:
         self.scratch = Path.home() / ".cache" / "loray" / "registry" / place
 
     def put(self, source: Path, digest: str) -> None:
-        """Upload `source` under its digest, unless a blob of its size is there."""
-        if self.has(digest, source.stat().st_size):
+        """Upload `source` under its digest, unless a blob of these bytes is there."""
+        if self.has(digest, source.stat().st_size) and self._is_sound(digest):
             return
         with source.open("rb") as reader, self._fs.open_output_stream(self._key(digest)) as writer:
             shutil.copyfileobj(reader, writer, 8 * _CHUNK_BYTES)
@@ -163,6 +163,14 @@ class S3Blobs:
             self._fs.delete_file(self._key(digest))
         except FileNotFoundError:
             return
+
+    def _is_sound(self, digest: str) -> bool:
+        try:
+            for _ in verified_chunks(self, digest):
+                pass
+        except AdapterError:  # damaged, or a sweep took it
+            return False
+        return True
 
     def _key(self, digest: str) -> str:
         return f"{self._base}/{digest}"

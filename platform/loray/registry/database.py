@@ -24,6 +24,14 @@ from loray.spec.database_url import check_database_url
 
 RETRY_SECONDS = 30
 OPEN_SECONDS = 5
+_CONNECTION = {
+    "connect_timeout": 10,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""libpq's, unless the URL says otherwise: who waits for a host that is gone hears so in 30 s."""
 
 T = TypeVar("T")
 
@@ -170,7 +178,8 @@ def _engines(url: URL, path: Path | None) -> tuple[sa.Engine, sa.Engine]:
     if path is not None:
         return reader_engine(path), writer_engine(path)
     try:
-        writer = sa.create_engine(url, poolclass=sa.NullPool, connect_args={"connect_timeout": 10})
+        settings = {key: value for key, value in _CONNECTION.items() if key not in url.query}
+        writer = sa.create_engine(url, poolclass=sa.NullPool, connect_args=settings)
     except ModuleNotFoundError:
         raise SpecError(
             "a registry in PostgreSQL needs psycopg; install it with: pip install 'loray[postgres]'"

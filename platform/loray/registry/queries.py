@@ -35,9 +35,11 @@ class Queries:
         """Every adapter with its aliases, by name."""
         return self._database.read(lookup.read_adapters)
 
-    def versions(self, name: str) -> tuple[Version, ...]:
-        """Every version of an adapter, oldest first; none when there is no such adapter."""
-        return self._database.read(partial(read_versions, name=check_name(name)))
+    def versions(self, name: str | None = None) -> tuple[Version, ...]:
+        """Every version of an adapter, oldest first, or of all adapters, by name."""
+        if name is not None:
+            check_name(name)
+        return self._database.read(partial(read_versions, name=name))
 
     def events(self, name: str | None = None, *, after: int = 0) -> tuple[Event, ...]:
         """The log above the id `after`, oldest first, of one adapter or of all."""

@@ -80,8 +80,9 @@ def _look(files: RootFiles, blobs: Blobs, *, unrecorded: bool) -> Rebuild:
             found.damaged.append(name)
         else:
             records.append(record)
-    for name in sorted({*found.damaged, *files.names(SET_ASIDE)}):
-        found.lost.append(f"the record {name} is damaged and its event is lost")
+    damaged = sorted({*found.damaged, *files.names(SET_ASIDE)})
+    found.lost += [f"the record {name} is damaged and its event is lost" for name in damaged]
+    found.lost += _gaps([int(name[:12]) for name in (*damaged, *(r.name for r in records))])
     _check_one_writer(records)
     known = {record.version.digest for record in records if record.version}
     age = {entry.digest: entry.age_seconds for entry in blobs.entries()}
@@ -104,6 +105,17 @@ def _look(files: RootFiles, blobs: Blobs, *, unrecorded: bool) -> Rebuild:
     found.rows = _replay(records, found.lost)
     found.lost.append(_LEASES)
     return found
+
+
+def _gaps(numbers: list[int]) -> list[str]:
+    """Numbers of events without a record; PostgreSQL also skips those of undone transactions."""
+    gaps = [(one + 1, other - 1) for one, other in pairwise(sorted({0, *numbers}))]
+    return [
+        f"no record of event {first if first == last else f'{first} to {last}'}: its file is gone "
+        "and what it changed is lost, or PostgreSQL skipped the number"
+        for first, last in gaps
+        if first <= last
+    ]
 
 
 def _check_one_writer(records: list[EventRecord]) -> None:

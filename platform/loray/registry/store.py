@@ -241,9 +241,11 @@ class Registry(Queries):
         """Point an alias back at the version that it named before and that is still in use.
 
         Raises:
-            RegistryError: there is none.
+            AdapterNotFoundError: there is no such adapter.
+            RegistryError: there is no such version.
             AliasMovedError: someone moved the alias at the same moment.
         """
+        self._database.read(partial(check_adapter, name=check_name(name)))
         seen = self.alias(name, alias)
         back = self._database.read(partial(previous_version, name=name, alias_name=alias))
         move = Move(name, alias, back, seen.generation, kind="rollback")

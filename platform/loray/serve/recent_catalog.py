@@ -66,9 +66,8 @@ class RecentCatalog:
         last = self._known.get(ref)
         if last is not None and self._clock() - last.at < FRESH_SECONDS:
             return last.value
-        if last is None or last.value is None:
-            last = self._listed_as(ref)
-        return await self._link.newest(self._resolving, ref, last, lambda: self._ask(ref))
+        known = self._last_known(ref)
+        return await self._link.newest(self._resolving, ref, known, lambda: self._ask(ref))
 
     async def listing(self) -> Listing:
         """As `Catalog.listing`; at most a second old while the catalog answers.
@@ -81,11 +80,12 @@ class RecentCatalog:
             return last.value
         return await self._link.newest(self._listing, "", last, self._list)
 
-    def _listed_as(self, ref: str) -> _Answer[AdapterVersion | None] | None:
-        if self._listed is None:
-            return None
-        version = dict(self._listed.value).get(ref)
-        return None if version is None else _Answer(self._listed.at, version)
+    def _last_known(self, ref: str) -> _Answer[AdapterVersion | None] | None:
+        """What `ref` last named, by its own answer or a later listing; None if it names nothing."""
+        last, listed = self._known.get(ref), self._listed
+        if listed is not None and (last is None or last.at < listed.at):
+            last = _Answer(listed.at, dict(listed.value).get(ref))
+        return None if last is None or last.value is None else last
 
     async def _list(self) -> Listing:
         listed = await self._link.ask(self._catalog.listing)
@@ -187,10 +187,15 @@ class _Link:
         self._is_slow = True
 
     def _note_failure(self, error: Exception) -> None:
-        """Nobody asks again before the back-off is over: 1, 2, 4 ... seconds."""
+        """Nobody asks again before the back-off is over: 1, 2, 4 ... seconds.
+
+        Questions that were under way at the same time and fail, too, make it no longer.
+        """
+        self._cause = str(error)
+        if self._clock() < self._retry_at:
+            return
+        seconds = min(FRESH_SECONDS * 2.0 ** min(self._num_failures, 10), MAX_BACK_OFF_SECONDS)
         self._num_failures += 1
-        seconds = min(FRESH_SECONDS * 2.0 ** (self._num_failures - 1), MAX_BACK_OFF_SECONDS)
         self._retry_at = self._clock() + seconds
         self._is_slow = True
-        self._cause = str(error)
         logger.warning("the registry cannot be asked, next in %g s: %s", seconds, error)
