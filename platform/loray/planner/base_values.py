@@ -78,7 +78,7 @@ def _rope_faults(name: str, config: Config) -> Iterator[str]:
 
 def _is_scale(value: object) -> bool:
     """A number above 0, or a list of such, one for each frequency."""
-    values = value if isinstance(value, list) and value else [value]
+    values: list[Any] = value if isinstance(value, list) and value else [value]
     return all(_is_number(one) and one > 0 for one in values)
 
 
