@@ -139,3 +139,31 @@ def test_a_base_that_is_stored_in_four_bits_is_read_as_it_is_and_so_named(tmp_pa
         assert torch.equal(again(ids).logits, packed(ids).logits)
     with pytest.raises(ModelError, match=r"hold quantized weights, but .*use quantization: nf4"):
         load_base(BaseModelSpec(path=path, quantization="none", dtype="float32"))
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        {"hidden_act": "wibble"},
+        {"initializer_range": "x"},
+        {"rope_parameters": {"rope_type": "wibble"}},
+        {"rope_parameters": {"rope_type": "linear"}},
+    ],
+)
+def test_a_config_that_transformers_cannot_build_is_an_error_of_the_model(
+    tmp_path: Path, nonsense: dict[str, object]
+):
+    path = Path(write(tmp_path / "model", hidden=64)) / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | nonsense))
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_base(BaseModelSpec(path=str(path.parent), quantization="none", dtype="float32"))
+
+
+def test_activations_and_rotary_scalings_are_those_of_transformers():
+    from transformers.activations import ACT2FN
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+    from loray.planner.base_values import ACTIVATIONS, ROPE_KEYS
+
+    assert set(ACTIVATIONS) == set(ACT2FN)
+    assert set(ROPE_KEYS) == {"default", *ROPE_INIT_FUNCTIONS}

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,21 @@ def cut_in_header(folder: Path) -> None:
 def longer(folder: Path) -> None:
     with (folder / "model.safetensors").open("ab") as stream:
         stream.write(b"\0" * 8)
+
+
+def link_to_nowhere(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").symlink_to("gone.safetensors")
+
+
+def pipe(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    os.mkfifo(folder / "model.safetensors")
+
+
+def index_pipe(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    os.mkfifo(folder / "model.safetensors.index.json")
 
 
 def sharded(*, lost: bool = False, twice: bool = False, unheld: bool = False) -> Change:
@@ -178,6 +194,57 @@ BROKEN: dict[str, tuple[Change, tuple[str, ...]]] = {
         lambda f: write_tokenizer(f, pad_token="<pad>"), ("the pad_token '<pad>', which",)
     ),
     "dtype": (config(dtype="int4"), ("dtype 'int4'",)),
+    "an activation that is none": (
+        config(hidden_act="wibble"), ("hidden_act 'wibble'; wanted an activation",)
+    ),
+    "a flag in quotes": (
+        config(tie_word_embeddings="false"), ("tie_word_embeddings 'false'; wanted true or false",)
+    ),
+    "dropout of 2": (config(attention_dropout=2.0), ("attention_dropout 2.0",)),
+    "whole initializer range": (config(initializer_range=-1), ("initializer_range -1",)),
+    "window of -5": (
+        config(model_type="mistral", sliding_window=-5), ("sliding_window -5; wanted positions",)
+    ),
+    "rope as text": (config(rope_scaling="linear"), ("rope_scaling 'linear'; wanted an object",)),
+    "rope as a list": (config(rope_parameters=[1, 2]), ("rope_parameters [1, 2]",)),
+    "rope of no kind": (
+        config(rope_scaling={"rope_type": "wibble"}), ("the rope_type 'wibble' in rope_scaling",)
+    ),
+    "rope without a factor": (
+        config(rope_scaling={"rope_type": "yarn"}), ("factor None in rope_scaling of type yarn",)
+    ),
+    "rope of factor 0": (
+        config(rope_scaling={"type": "linear", "factor": 0.0}), ("factor 0.0 in rope_scaling",)
+    ),
+    "half of Llama 3's rope": (
+        config(rope_scaling={"rope_type": "llama3", "factor": 8.0}),
+        ("low_freq_factor None", "high_freq_factor None", "original_max_position_embeddings None"),
+    ),
+    "an adapter beside it": (
+        text("adapter_config.json", "{}"), ("holds an adapter_config.json, too", "of its own")
+    ),
+    "config is a pointer": (text("config.json", POINTER), ("json: found a Git LFS pointer",)),
+    "config with a byte order mark": (
+        text("config.json", b"\xef\xbb\xbf{}"), ("config.json is not JSON (Unexpected UTF-8 BOM",)
+    ),
+    "config in UTF-16": (text("config.json", "{}".encode("utf-16")), ("config.json is not JSON",)),
+    "tokenizer is a pointer": (
+        text("tokenizer.json", POINTER), ("tokenizer.json: found a Git LFS pointer",)
+    ),
+    "generation_config is a list": (
+        text("generation_config.json", "[]"), ("generation_config.json is not a JSON object",)
+    ),
+    "biases that the config has not": (
+        weights(model__layers__0__self_attn__q_proj__bias=(64,)),
+        ("hold model.layers.0.self_attn.q_proj.bias", "correct config.json (attention_bias"),
+    ),
+    "a layer far beyond": (
+        weights(model__layers__7__mlp__up_proj__weight=(128, 64)),
+        ("hold model.layers.7.mlp.up_proj.weight", "0 to 1"),
+    ),
+    "link to nowhere": (link_to_nowhere, ("it is a link to gone.safetensors, which is not there",)),
+    "named pipe": (pipe, ("model.safetensors: it is not a regular file",)),
+    "index is a named pipe": (index_pipe, ("index.json cannot be read (it is not a regular",)),
     "not a number": (config(rope_theta=math.inf), ("rope_theta",)),
 }  # fmt: skip
 """A folder's change, and words of what is found."""
@@ -194,6 +261,25 @@ SOUND: dict[str, Change] = {
     "special token beyond the embedding, unused": more_tokens(special=True),
     "code of its own": config(auto_map={"AutoModel": "modeling.Evil"}),
     "no pad": lambda f: (config(pad_token_id=None)(f), write_tokenizer(f, pad_token=None)),
+    "Llama 3's rope": config(
+        rope_scaling={
+            "rope_type": "llama3",
+            "factor": 8.0,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 8192,
+        }
+    ),
+    "rope of today": config(rope_parameters={"rope_type": "default", "rope_theta": 1e4}),
+    "rope by kind of layer": config(
+        rope_parameters={
+            "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
+            "sliding_attention": {"rope_type": "default", "rope_theta": 1e4},
+        }
+    ),
+    "no scaling": config(rope_scaling=None, sliding_window=None, attention_dropout=0),
+    "a window that is not used": config(use_sliding_window=False, sliding_window=0),
+    "generation_config": text("generation_config.json", '{"temperature": 0.6}'),
     "old pad": config(pad_token_id=-1),
     "pickles beside": text("pytorch_model.bin", "pickle"),
     "tied head in the file": weights(lm_head__weight=(300, 64)),

@@ -88,6 +88,16 @@ def as_pickle(folder: Path) -> None:
     (folder / "adapter_model.safetensors").rename(folder / "adapter_model.bin")
 
 
+def lfs(name: str) -> Change:
+    """What a clone without Git LFS has in the place of a file."""
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 99\n"
+
+    def change(folder: Path) -> None:
+        (folder / name).write_text(pointer)
+
+    return change
+
+
 def into_subfolder(folder: Path) -> None:
     inner = folder / "checkpoint-10"
     inner.mkdir()
@@ -138,7 +148,8 @@ UNSLOTH = (
 """The expression that Unsloth writes, its alternatives shortened."""
 TRAINERS = (
     "optimizer.pt", "scheduler.pt", "rng_state_0.pth", "training_args.bin", "trainer_state.json",
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+    "LICENSE", "random_states_0.pkl", "tokenizer.json", "tokenizer_config.json",
+    "special_tokens_map.json", "added_tokens.json",
     "chat_template.jinja", ".gitattributes", "tokenizer.model", "global_step10/mp_rank_00.pt",
 )  # fmt: skip
 

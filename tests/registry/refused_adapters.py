@@ -12,6 +12,7 @@ from tests.registry.foreign_adapters import (
     config,
     files,
     into_subfolder,
+    lfs,
     renamed,
 )
 
@@ -99,7 +100,7 @@ REFUSED: dict[str, Foreign] = {
     ),
     "pickle only": Foreign(change=(as_pickle,), refused=("adapter_model.bin, a pickle", "convert")),
     "subfolder": Foreign(change=(into_subfolder,), refused=("checkpoint-10", "name the one")),
-    "link": Foreign(change=(as_link,), refused=("adapter_model.safetensors cannot be read",)),
+    "link": Foreign(change=(as_link,), refused=("adapter_model.safetensors is a link", "cp -rL")),
     "an unknown file": Foreign(change=(files("run.py"),), refused=("holds 'run.py'",)),
     "another base": Foreign(
         change=(config(base_model_name_or_path="org/other"),),
@@ -113,7 +114,41 @@ REFUSED: dict[str, Foreign] = {
         change=(altered("q_proj.lora_A", lambda t: t.double()),), refused=("is 'F64', wanted F32",)
     ),
     "names with the adapter's name": Foreign(
-        change=(renamed(".lora_A.weight", ".lora_A.default.weight"),), refused=("lora_A.default",)
+        change=(renamed(".lora_A.weight", ".lora_A.default.weight"),),
+        refused=("lora_A.default", "an adapter's name in its tensors"),
+    ),
+    "saved under DistributedDataParallel": Foreign(
+        change=(renamed("base_model.model.", "base_model.model.module."),),
+        refused=(
+            "'module.model.layers.0.self_attn.q_proj'",
+            "the base model calls model.layers.0.self_attn.q_proj", "rename its tensors",
+        ),
+    ),
+    "saved under torch.compile": Foreign(
+        change=(renamed("base_model.model.", "base_model.model._orig_mod."),),
+        refused=("'_orig_mod.model.layers.0.self_attn.q_proj'", "within a wrapper"),
+    ),
+    "saved twice over": Foreign(
+        change=(renamed("base_model.model.", "base_model.model.base_model.model."),),
+        refused=("the base model calls model.layers.0.self_attn.q_proj",),
+    ),
+    "names without PEFT's beginning": Foreign(
+        change=(renamed("base_model.model.", ""),),
+        refused=("'model.layers.0.self_attn.q_proj.lora_A.weight'", "does not begin with"),
+    ),
+    "a pointer of Git LFS": Foreign(
+        change=(lfs("adapter_model.safetensors"),),
+        refused=("adapter_model.safetensors: found a Git LFS pointer", "git lfs pull"),
+    ),
+    "a config that is a pointer of Git LFS": Foreign(
+        change=(lfs("adapter_config.json"),), refused=("adapter_config.json: found a Git LFS",)
+    ),
+    "a token row named twice": Foreign(
+        {"trainable_token_indices": [3, 3, 4]}, refused=("names the row 3 of model.embed_tokens",)
+    ),
+    "a layer below zero": Foreign(
+        change=(config(layers_to_transform=[-1]),),
+        refused=("'layers_to_transform' is [-1]; wanted numbers of layers",),
     ),
     "half of the tensors": Foreign(
         change=(altered("layers.1.self_attn.v_proj", lambda _: None),),

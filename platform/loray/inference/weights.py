@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from loray.errors import AdapterError
 from loray.inference.lora import AdapterWeights, LayerWeights
 from loray.inference.own import TableUpdate
-from loray.models.adapter import MAGNITUDE, PREFIX, AdapterFiles, read_adapter
+from loray.models.adapter import MAGNITUDE, AdapterFiles, read_adapter
 from loray.models.adapter_tensors import (
     A_PART,
     B_PART,
     BIASES,
     EMBEDDING_A,
     EMBEDDING_B,
+    PREFIX,
     WEIGHT_PART,
     module_and_part,
 )

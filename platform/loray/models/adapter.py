@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 from loray.errors import ModelError
 from loray.models import pissa
 from loray.models.adapter_files import AdapterConfig, check_adapter_folder
+from loray.models.adapter_tensors import PREFIX
 from loray.models.deferred import is_unread
 from loray.models.projections import projections
 from loray.models.targets import target_names
@@ -24,8 +25,6 @@ from loray.spec.train import LoraMethod
 
 CONFIG_NAME = "adapter_config.json"
 WEIGHTS_NAME = "adapter_model.safetensors"
-PREFIX = "base_model.model."
-"""What PEFT puts before a module's name."""
 MAGNITUDE = ".lora_magnitude_vector"
 PEFT_BIAS: Mapping[str, Literal["none", "lora_only", "all"]] = {
     "none": "none", "targets": "lora_only", "all": "all",

@@ -168,7 +168,7 @@ def parse_config(text: bytes) -> AdapterConfig:
         parse_json(text)
         return AdapterConfig.model_validate_json(text)
     except ValidationError as error:
-        faults = "; ".join(_fault(detail) for detail in error.errors())
+        faults = "; ".join(dict.fromkeys(_fault(detail) for detail in error.errors()))
         raise AdapterError(
             f"{CONFIG_NAME} is not a plain LoRA: {faults}; train it without these, or merge it "
             "with PEFT's merge_and_unload and use the result as the base"
@@ -206,19 +206,31 @@ def _refuse_constant(name: str) -> None:
 
 
 def _fault(detail: "ErrorDetails") -> str:
-    place = ".".join(str(part)[:80] for part in detail["loc"]) or "the file"
+    loc = detail["loc"]
+    if loc and loc[0] in _UNIONS:
+        return f"{loc[0]!a} is {_shown(detail['input'])}; wanted {_UNIONS[str(loc[0])]}"
+    place = ".".join(str(part)[:80] for part in loc) or "the file"
     if detail["type"] == "extra_forbidden":
         return f"{place!a} is a key that PEFT 0.21 does not write"
     if detail["type"] == "missing":
         return f"{place!a} is missing"
-    found = f"{place!a} is {ascii(detail['input'])[:80]}: {detail['msg']}"
-    why = _WHY_NOT.get(str(detail["loc"][0]) if detail["loc"] else "")
+    found = f"{place!a} is {_shown(detail['input'])}: {detail['msg']}"
+    why = _WHY_NOT.get(str(loc[0]) if loc else "")
     return f"{found} ({why})" if why else found
 
 
+def _shown(value: object) -> str:
+    return ascii(value)[:80]
+
+
+_UNIONS = {
+    "init_lora_weights": "true, false, 'gaussian' or 'orthogonal' (PiSSA, OLoRA, CorDA, LoRA-GA "
+    "and LoftQ change the base's weights: convert it with PEFT's save_pretrained(..., "
+    "path_initial_model_for_weight_conversion=...))",
+    "layers_to_transform": "numbers of layers from 0 to 100,000, or null",
+}
+"""What a key of several forms may be; pydantic tells of each form apart."""
 _WHY_NOT = {
-    "init_lora_weights": "PiSSA, OLoRA, CorDA, LoRA-GA and LoftQ change the base's weights: "
-    "convert it with PEFT's save_pretrained(..., path_initial_model_for_weight_conversion=...)",
     "target_parameters": "LoRA on parameters, such as experts, is not served",
     "layer_replication": "it makes layers that the base has not",
     "lora_bias": "a bias of B is not served; if it stayed zero, save the adapter without it",

@@ -7,6 +7,7 @@ Biases (out,), and an embedding or output projection (vocabulary, hidden) in ful
 the configuration says so.
 """
 
+import errno
 import hashlib
 import io
 import os
@@ -30,6 +31,7 @@ from loray.models.adapter_tensors import (
     EMBEDDING_B,
     EXPONENT_BITS,
     MAGNITUDE_PART,
+    PREFIX,
     WEIGHT_PART,
     WEIGHTS_NAME,
     TensorEntry,
@@ -140,6 +142,11 @@ def _open_plain(path: Path, max_bytes: int) -> io.BufferedReader:
             f"{path.name} is missing; give a folder with {CONFIG_NAME} and {WEIGHTS_NAME}"
         ) from None
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise AdapterError(
+                f"{path.name} is a link, such as a download's cache has; only plain files are "
+                f"taken; copy the folder with the files themselves: cp -rL {path.parent} NEW"
+            ) from None
         raise AdapterError(
             f"{path.name} cannot be read as a plain file ({error.strerror}); put a copy there"
         ) from None
@@ -165,6 +172,12 @@ def _check_tensors(config: AdapterConfig, tensors: tuple[TensorEntry, ...]) -> N
     """Every tensor has its place, every module its parts, and every target a module."""
     modules: dict[str, dict[str, TensorEntry]] = {}
     for tensor in tensors:
+        if not tensor.name.startswith(PREFIX):
+            raise AdapterError(
+                f"{WEIGHTS_NAME} holds the tensor {tensor.name[:200]!a}, whose name does not "
+                f"begin with {PREFIX} as PEFT writes it; save the adapter again with PEFT's "
+                "save_pretrained, or rename its tensors"
+            )
         if not tensor.module or not _has_place(config, tensor):
             raise AdapterError(
                 f"{WEIGHTS_NAME} holds the tensor {tensor.name[:200]!a}, which belongs to no "

@@ -23,7 +23,7 @@ from loray.models.adapter_files import (
 from loray.models.adapter_neutral import files_to_leave_out, without_neutral
 from loray.models.adapter_over_base import check_names, check_over_base
 from loray.models.adapter_targets import PATTERNS, in_plain_names, needs_base
-from loray.models.adapter_tensors import BASE_COPY, DELTA
+from loray.models.adapter_tensors import BASE_COPY, DELTA, LFS_POINTER, LFS_REMEDY
 from loray.models.base_modules import BaseModules
 from loray.spec.serve import ServeSpec
 
@@ -111,6 +111,8 @@ def bring_in(folder: Path, target: Path, terms: ImportTerms) -> ImportReport:
 def _read_document(folder: Path) -> dict[str, Any]:
     with (folder / CONFIG_NAME).open("rb") as stream:
         text = stream.read(MAX_CONFIG_BYTES)
+    if text.startswith(LFS_POINTER):
+        raise AdapterError(f"{CONFIG_NAME}: {LFS_REMEDY}")
     try:
         document = parse_json(text)
     except (ValueError, RecursionError) as error:

@@ -17,8 +17,9 @@ from loray.models.adapter_files import ADAPTER_FILES, MAX_README_BYTES, README_N
 
 _BESIDE = re.compile(
     r"""
-    \.gitattributes | \.gitignore | \.DS_Store | latest | zero_to_fp32\.py
-    | .*\.(json|jsonl|jinja|txt|md|png|svg|jpg|log|yaml|yml|csv|model)
+    \.gitattributes | \.gitignore | \.DS_Store | latest | zero_to_fp32\.py | LICENSE | NOTICE
+    | .*\.(json|jsonl|jinja|txt|md|png|svg|jpg|jpeg|gif|webp|html|log|yaml|yml|csv|model)
+    | random_states_\d+\.pkl
     | (optimizer|scheduler|scaler|rng_state.*|training_args)\.(pt|pth|bin)
     | events\.out\.tfevents\..*
     """,

@@ -19,6 +19,8 @@ from loray.models.adapter_tensors import (
 from loray.models.base_modules import PREFIX, BaseModules
 
 _REMEDY = "import it for the base that it was trained on"
+_WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+"""What DistributedDataParallel, torch.compile and FSDP put into names."""
 _VISION = ("language_model", "vision_tower", "visual", "vision_model", "text_model")
 
 
@@ -47,6 +49,14 @@ def _why_not(name: str, base: BaseModules) -> str:
             "head; load it over AutoModelForCausalLM in PEFT and save it again, or put `model.` "
             "into the tensors' names"
         )
+    own = _own_name(name, base)
+    if own is not None:
+        return (
+            f"the base model calls {own}: the adapter was saved from within a wrapper (such as "
+            "DistributedDataParallel or torch.compile), or with an adapter's name in its tensors; "
+            "load it in PEFT over the bare model and save it again, or rename its tensors to "
+            f"base_model.model.{own}.{A_PART} and so on"
+        )
     if name in base.weights:
         return (
             "is not a linear layer; LoRA and modules_to_save are served on linear layers, "
@@ -63,6 +73,14 @@ def _why_not(name: str, base: BaseModules) -> str:
             f"was trained over a deeper one; {_REMEDY}"
         )
     return f"the base model has not; its modules have names such as {min(base.linears)}; {_REMEDY}"
+
+
+def _own_name(name: str, base: BaseModules) -> str | None:
+    """The base's linear layer that `name` is with a wrapper's or an adapter's name in it."""
+    bare = re.sub(r"\.lora_[AB]\.\w+$", "", name)
+    parts = [part for part in bare.split(".") if part not in _WRAPPERS]
+    bare = ".".join(parts).removeprefix("base_model.model.")
+    return bare if bare != name and bare in base.head_shapes else None
 
 
 def _layers(names: Iterable[str]) -> int:

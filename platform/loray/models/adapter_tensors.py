@@ -16,6 +16,8 @@ WEIGHTS_NAME = "adapter_model.safetensors"
 MAX_HEADER_BYTES = 16 << 20
 MAX_TENSORS = 100_000
 
+PREFIX = "base_model.model."
+"""What PEFT puts before a module's name."""
 A_PART, B_PART = "lora_A.weight", "lora_B.weight"
 EMBEDDING_A, EMBEDDING_B = "lora_embedding_A", "lora_embedding_B"
 """A (r, vocabulary) and B (hidden, r) of a LoRA on the embedding."""
@@ -29,6 +31,12 @@ DELTA = ".token_adapter.trainable_tokens_delta"
 WEIGHT_PART = "weight"
 """Of a module that the adapter brings in full."""
 
+LFS_POINTER = b"version https://git-lfs"
+"""How a file begins that stands for another one, which Git LFS keeps."""
+LFS_REMEDY = (
+    "found a Git LFS pointer in the place of the file; run `git lfs pull` in its folder, or "
+    "download it"
+)
 EXPONENT_BITS = {"F32": (4, 0x7F800000), "F16": (2, 0x7C00), "BF16": (2, 0x7F80)}
 """Per dtype: bytes of a number, and the bits that are all ones in NaN and infinity."""
 
@@ -73,7 +81,10 @@ def read_header(stream: io.BufferedReader) -> tuple[TensorEntry, ...]:
     Source: https://github.com/huggingface/safetensors#format
     """
     file_size = os.fstat(stream.fileno()).st_size
-    header_size = int.from_bytes(stream.read(8), "little")
+    head = stream.read(8)
+    if head == LFS_POINTER[:8] and stream.read(len(LFS_POINTER) - 8) == LFS_POINTER[8:]:
+        raise AdapterError(f"{WEIGHTS_NAME}: {LFS_REMEDY}")
+    header_size = int.from_bytes(head, "little")
     if file_size < 8 or header_size > min(file_size - 8, MAX_HEADER_BYTES):
         raise _torn(f"its header would be {header_size} bytes long, the file has {file_size}")
     try:

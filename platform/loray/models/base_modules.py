@@ -4,13 +4,13 @@ A weight of two dimensions belongs to a linear layer, but for the embedding; one
 to a norm. `V` vocabulary, `H` hidden size.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from loray.errors import ModelError
-from loray.models.adapter_config import parse_json
 from loray.models.base_weights import BaseTensor, read_base_weights
 
 PREFIX = "model."
@@ -65,7 +65,7 @@ def read_base_modules(folder: Path) -> BaseModules:
         ModelError: its config or the headers of its weights cannot be read.
     """
     try:
-        config: Any = parse_json((folder / "config.json").read_bytes())
+        config: Any = json.loads((folder / "config.json").read_bytes().decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(
             f"{folder / 'config.json'} cannot be read ({error}); fetch the base model again"

@@ -19,6 +19,7 @@ from loray.models.adapter_over_base import added_tokens
 from loray.models.adapter_tensors import (
     BASE_COPY,
     DELTA,
+    PREFIX,
     WEIGHT_PART,
     WEIGHTS_NAME,
     TensorEntry,
@@ -27,7 +28,6 @@ from loray.models.base_modules import BaseModules
 from loray.models.base_weights import BaseTensor
 from loray.models.factors import decode, encode
 
-PREFIX = "base_model.model."
 _ROWS = 4096
 """Rows that are in memory at a time."""
 _ALIGNMENT = 8
@@ -163,7 +163,12 @@ def _rows_in_full(
     for module, ids, entry in _row_ids(form, rows):
         own = form.base.weights[module]
         _check_type(own)
-        if entry.shape != (len(ids), own.shape[1]) or len(set(ids)) != len(ids):
+        if twice := [number for at, number in enumerate(ids) if number in ids[:at]]:
+            raise AdapterError(
+                f"trainable_token_indices names the row {twice[0]} of {module} twice; train it "
+                "with every row once: which of its two rows counts is not defined"
+            )
+        if entry.shape != (len(ids), own.shape[1]):
             raise AdapterError(
                 f"trainable_token_indices names {len(ids)} rows of {module} with {own.shape[1]} "
                 f"columns, {WEIGHTS_NAME} holds {entry.shape}; save the adapter again with PEFT"

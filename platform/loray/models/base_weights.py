@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from loray.models.adapter_config import parse_json
+from loray.models.adapter_tensors import LFS_POINTER
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -21,7 +22,6 @@ NUMBER_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 """Types of numbers that a base may be stored in, and their bytes."""
 PACKED = ("U8", "I8", "I16", "I32", "I64", "F8_E4M3", "F8_E5M2", "F4", "U16", "U32", "BOOL")
 """Types that hold something else than plain weights: packed or 8-bit ones, and masks."""
-_LFS = b"version https://git-lfs"
 _SHOWN = 3
 _INSTEAD = {
     ".safetensors": ("safetensors files", f"name the file {WEIGHTS}, or add its index {INDEX}"),
@@ -61,13 +61,29 @@ class BaseWeights:
 def read_base_weights(folder: Path) -> BaseWeights:
     """The headers of the files that transformers would load from `folder`; never raises."""
     found = BaseWeights()
-    if (folder / WEIGHTS).exists():
+    if _is_there(folder / WEIGHTS):
         _read_file(folder / WEIGHTS, found)
-    elif (folder / INDEX).exists():
+    elif _is_there(folder / INDEX):
         _read_index(folder, found)
     else:
         found.faults.append(_what_instead(folder))
     return found
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists() or path.is_symlink()
+
+
+def _check_is_file(path: Path) -> None:
+    """Before it is opened, which would wait forever at a named pipe.
+
+    Raises:
+        ValueError: it is something else than a file.
+    """
+    if path.is_symlink() and not path.exists():
+        raise ValueError(f"it is a link to {path.readlink()!s}, which is not there")
+    if not path.is_file():
+        raise ValueError("it is not a regular file")
 
 
 def _what_instead(folder: Path) -> str:
@@ -81,6 +97,7 @@ def _what_instead(folder: Path) -> str:
 
 def _read_index(folder: Path, found: BaseWeights) -> None:
     try:
+        _check_is_file(folder / INDEX)
         with (folder / INDEX).open("rb") as stream:
             text = stream.read(MAX_INDEX_BYTES)
         document = parse_json(text)
@@ -131,10 +148,11 @@ def _tensors(path: Path) -> Iterator[BaseTensor]:
         ValueError: what is wrong with the file.
         OSError: it cannot be read.
     """
+    _check_is_file(path)
     size = path.stat().st_size
     with path.open("rb") as stream:
         head = stream.read(8)
-        if head == _LFS[:8] and (head + stream.read(len(_LFS))).startswith(_LFS):
+        if head == LFS_POINTER[:8] and stream.read(len(LFS_POINTER) - 8) == LFS_POINTER[8:]:
             raise ValueError(
                 "found a Git LFS pointer in the place of the weights; run `git lfs pull`"
             )

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
@@ -13,6 +14,10 @@ from loray.errors import ModelError
 from loray.spec.train import NF4_BLOCK, BaseModelSpec
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+UNREADABLE = (
+    OSError, ValueError, TypeError, KeyError, ImportError, SafetensorError, StrictDataclassError,
+)  # fmt: skip
+"""What transformers raises of a config or files that it cannot make a model of."""
 NAMED_AT_MOST = 3
 """Weights that an error names."""
 
@@ -61,7 +66,7 @@ def pretrained(spec: BaseModelSpec, *, device: str) -> PreTrainedModel:
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are in the report, by name
         )
-    except (OSError, ValueError, ImportError, SafetensorError) as error:
+    except UNREADABLE as error:
         raise ModelError(
             f"base_model.path {spec.path!r} cannot be loaded: {error}; wanted a folder with "
             "config.json and safetensors weights, or a hub id that is already in the local cache"
@@ -78,7 +83,7 @@ def is_stored_quantized(spec: BaseModelSpec) -> bool:
         config = AutoConfig.from_pretrained(
             spec.path, revision=spec.revision or "main", trust_remote_code=False
         )
-    except (OSError, ValueError):
+    except UNREADABLE:
         return False
     return hasattr(config, "quantization_config")
 

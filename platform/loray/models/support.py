@@ -56,8 +56,8 @@ def support_of(config: Config) -> Support:
     can = not against
     unproved = (
         f"type {kind!r} is not in the tested list ({', '.join(TESTED)}); it is verified on a "
+        "random small copy when it is loaded"
     )
-    unproved += "on a random small copy when it is loaded"
     reasons = (unproved,) if can and kind not in TESTED else against
     return Support(trainable=can, servable=can, reasons=reasons, is_tested=can and kind in TESTED)
 

@@ -1,11 +1,14 @@
 """What is wrong with a base model's `config.json`, all of it at once."""
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from loray.models.adapter_config import CONFIG_NAME
 from loray.models.support import TESTED, support_of
+from loray.planner.base_values import value_faults
 
 Config = Mapping[str, Any]
 
@@ -22,7 +25,7 @@ _CAUSAL = ("ForCausalLM", "LMHeadModel", "Model")
 
 def config_faults(config: Config, folder: Path) -> Iterator[str]:
     """Why a base cannot be used, from its config alone: found; wanted; what to do."""
-    # Weights that are quantized already are a fault of their own, with a remedy of its own.
+    yield from _quantization_faults(config)
     support = support_of({k: v for k, v in config.items() if k != "quantization_config"})
     if not (support.trainable and support.servable):
         yield (
@@ -31,11 +34,11 @@ def config_faults(config: Config, folder: Path) -> Iterator[str]:
         )
         return  # its other numbers have names of their own
     yield from _class_faults(config)
-    yield from _quantization_faults(config)
     sizes = list(_size_faults(config, are_needed=support.is_tested))
     yield from sizes
     if support.is_tested and not sizes:
         yield from _relation_faults(config)
+        yield from value_faults(config)
     yield from _token_faults(config)
     stored = config.get("dtype", config.get("torch_dtype"))
     if stored is not None and stored not in _STORED:
@@ -43,6 +46,25 @@ def config_faults(config: Config, folder: Path) -> Iterator[str]:
             f"{folder}/config.json says dtype {stored!a}; wanted one of {', '.join(_STORED)}; "
             "fetch the model again"
         )
+
+
+def beside_faults(folder: Path) -> Iterator[str]:
+    """Files beside the config at which transformers would fail, or load another model."""
+    if (folder / CONFIG_NAME).exists():
+        yield (
+            f"the folder holds an {CONFIG_NAME}, too: transformers would load that adapter, over "
+            "the base that it names, in the place of this model; move the adapter into a folder of "
+            "its own"
+        )
+    path = folder / "generation_config.json"
+    if not path.is_file():
+        return
+    try:
+        found = json.loads(path.read_bytes().decode("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return  # transformers goes on without it
+    if not isinstance(found, dict):
+        yield f"{path.name} is not a JSON object; fetch it again, or remove it"
 
 
 def _class_faults(config: Config) -> Iterator[str]:

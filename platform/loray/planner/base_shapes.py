@@ -3,6 +3,7 @@
 `H` hidden size, `V` vocabulary.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -34,13 +35,7 @@ def weight_faults(
         )
     yield from _shape_faults(named, wanted)
     yield from _type_faults(named)
-    beyond = [name for name in named if name.startswith(f"{PREFIX}layers.{shape.layers}.")]
-    if beyond:
-        yield (
-            f"its files hold {beyond[0]}, but config.json has {shape.layers} layers "
-            "(num_hidden_layers), 0 to "
-            f"{shape.layers - 1}: the last ones would be left out; correct config.json"
-        )
+    yield from _left_out(named, wanted, shape)
     if shape.is_tied:
         yield from _tie_faults(named)
 
@@ -61,6 +56,29 @@ def expected(shape: Architecture, *, norms: bool) -> dict[str, tuple[int, ...]]:
             of_layer = f"{PREFIX}layers.{layer}."
             found |= {f"{of_layer}{norm}.weight": (shape.hidden,) for norm in _LIKE_LLAMA}
     return found
+
+
+def _left_out(
+    named: Mapping[str, BaseTensor], wanted: Mapping[str, tuple[int, ...]], shape: Architecture
+) -> Iterator[str]:
+    """Weights that transformers would leave out: those of more layers, and biases."""
+    numbers = {name: re.match(rf"{re.escape(PREFIX)}layers\.(\d+)\.", name) for name in named}
+    beyond = [n for n, found in numbers.items() if found and int(found[1]) >= shape.layers]
+    if beyond:
+        yield (
+            f"its files hold {beyond[0]}, but config.json has {shape.layers} layers "
+            "(num_hidden_layers), 0 to "
+            f"{shape.layers - 1}: the last ones would be left out; correct config.json"
+        )
+    linears = {name.removesuffix(".weight") for name, size in wanted.items() if len(size) == 2}
+    more = [f"{name}.bias" for name in sorted(linears)]
+    biases = [name for name in more if name in named and name not in wanted]
+    if biases:
+        yield (
+            f"its files hold {_some(biases)}, but by config.json the model has no such biases: "
+            "they would be left out; correct config.json (attention_bias, mlp_bias, model_type), "
+            "or fetch both again"
+        )
 
 
 def _shape_faults(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from loray.models.adapter_config import parse_json
+from loray.models.adapter_tensors import LFS_POINTER, LFS_REMEDY
 
 TOKENIZER, CONFIG = "tokenizer.json", "tokenizer_config.json"
 _SLOW = ("tokenizer.model", "vocab.json", "spiece.model", "vocab.txt")
@@ -40,7 +41,11 @@ def token_findings(folder: Path, vocabulary: int) -> TokenFindings:
     read = {}
     for name in (TOKENIZER, CONFIG):
         try:
-            document = parse_json((folder / name).read_bytes())
+            data = (folder / name).read_bytes()
+            if data.startswith(LFS_POINTER):
+                found.faults.append(f"{name}: {LFS_REMEDY}")
+                continue
+            document = parse_json(data)
         except (OSError, ValueError, RecursionError) as error:
             found.faults.append(f"{name} cannot be read ({str(error)[:200]}); fetch it again")
             continue

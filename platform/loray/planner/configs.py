@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from loray.errors import ModelError, UnsupportedError
+from loray.models.adapter_tensors import LFS_POINTER, LFS_REMEDY
 from loray.models.support import TESTED, check_supported
 from loray.planner.architecture import Architecture
 from loray.planner.base_config import config_faults
@@ -77,7 +78,10 @@ def read_config(path: Path) -> Config:
         ModelError: it cannot be read, or is no JSON object.
     """
     try:
-        found = json.loads(path.read_bytes())
+        data = path.read_bytes()
+        if data.startswith(LFS_POINTER):
+            raise ModelError(f"{path}: {LFS_REMEDY}")
+        found = json.loads(data.decode("utf-8"))  # as transformers reads it: UTF-8, without a mark
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not JSON ({error}); fetch the model again") from error
     if not isinstance(found, dict):

@@ -11,7 +11,7 @@ from loray.errors import ModelError
 from loray.models.base_weights import read_base_weights
 from loray.models.support import support_of
 from loray.planner.architecture import Architecture
-from loray.planner.base_config import Config, config_faults
+from loray.planner.base_config import Config, beside_faults, config_faults
 from loray.planner.base_shapes import weight_faults
 from loray.planner.base_tokens import token_findings
 from loray.planner.configs import architecture_of, config_path, read_config
@@ -53,6 +53,7 @@ def probe_folder(folder: Path, *, with_tokenizer: bool = True) -> BaseProbe:
         found.faults.append(str(error))
     else:
         found.faults += config_faults(config, folder)
+        found.faults += beside_faults(folder)
     is_sound = not found.faults
     weights = read_base_weights(folder)
     found.faults += weights.faults
