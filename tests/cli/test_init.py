@@ -98,7 +98,10 @@ FOUND: list[tuple[dict[str, object], dict[str, str]]] = [
     ),
     ({"prompt": [user("a")], "completion": [assistant("b")]}, PAIR),
     ({"prompt": "a", "chosen": "b", "rejected": "c"}, {"prompt": "prompt", "completion": "chosen"}),
+    ({"prompt": "a", "chosen": [user("a"), assistant("b")]}, {"messages": "chosen"}),
     ({"text": "a", "url": "b"}, {"text": "text"}),
+    ({"text": "a", "label": "b"}, {"prompt": "text", "completion": "label"}),
+    ({"article": "a", "highlights": "b"}, {"prompt": "article", "completion": "highlights"}),
     ({"input": "a", "output": "b"}, {"prompt": "input", "completion": "output"}),
 ]
 
@@ -130,6 +133,7 @@ def test_the_starter_names_the_columns_that_the_data_has(loray, row, fields, kin
         {"question": 7, "answer": "b"},
         {"dialog": [{"speaker": "a", "text": "b"}]},
         {"no: #yes\n": "x", "c": "y"},
+        {"message_id": "a", "role": "prompter", "text": "b"},
     ],
 )
 def test_columns_that_say_nothing_are_asked_for_by_name(loray, row):
@@ -155,6 +159,43 @@ def test_a_folder_of_text_is_text(loray):
     Path("texts/a.md").write_text("hello\n")
     assert "holds text" in loray("init", "n.yaml", "--base-model", "base", "--data", "texts").out
     assert loray("validate", "n.yaml").code == 0
+
+
+def test_validate_names_no_missing_column_of_plain_text(loray):
+    Path("a.txt").write_text("hello\n")
+    loray("init", "n.yaml", "--base-model", "base", "--data", "a.txt")
+    assert "no row seems to have" not in loray("validate", "n.yaml").out
+
+
+def test_raw_text_beside_other_columns_is_noted(loray):
+    Path("mine.jsonl").write_text(json.dumps({"text": "a", "label": 1}))
+    said = loray("init", "new.yaml", "--base-model", "base", "--data", "mine.jsonl")
+    assert "raw text is learned whole, and no other column with it" in said.out
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "git lfs pull"),
+        (b'{"question": "a", "answer": "b"}\n', "no readable Parquet file"),
+        (b"PAR1" + bytes(50), "no readable Parquet file"),
+    ],
+)
+def test_a_damaged_parquet_file_is_refused_by_init(loray, data, words):
+    Path("mine.parquet").write_bytes(data)
+    said = loray("init", "new.yaml", "--base-model", "base", "--data", "mine.parquet")
+    assert said.code == 1
+    assert words in said.err
+    assert not Path("new.yaml").exists()
+
+
+def test_fields_that_are_right_already_are_not_what_to_correct(loray):
+    Path("mine.jsonl").write_text('{"question": "\\ud83d", "answer": "a"}\n')
+    loray("init", "new.yaml", "--base-model", "base", "--data", "mine.jsonl")
+    said = loray("validate", "new.yaml")
+    assert said.code == 2
+    assert "half a surrogate pair" in said.err
+    assert "the file seems to have fields" not in said.err
 
 
 def test_data_that_cannot_be_read_is_told_before_a_file_is_written(loray):

@@ -48,6 +48,26 @@ def test_white_space_at_the_ends_is_the_templates_own_business_and_is_noted():
     assert not encode_lesson(ask("a", "b"), tokenizer, CHAT).is_trimmed
 
 
+def test_a_result_that_is_quoted_is_not_trimmed():
+    quoted = "{% if m.role == 'tool' %}{{ m.content | tojson }}{% else %}{{ m.content }}{% endif %}"
+    turns = [{"role": "tool", "content": '{"content": "a \\"b\\""}'}, *ask("a", "b")]
+    assert not encode_lesson(turns, tokenizer_with(template(quoted)), CHAT).is_trimmed
+
+
+def test_a_template_that_opens_no_answer_does_not_teach_its_opening():
+    source = (
+        "{% for m in messages %}{% if m.role == 'system' %}{{ m.content }}{% else %}"
+        "<|user|>{{ m.role }}:{{ m.content }}<|end|>"
+        "{% if loop.last and add_generation_prompt %}<|user|>assistant:{% endif %}"
+        "{% endif %}{% endfor %}"
+    )
+    tokenizer = tokenizer_with(source)
+    lesson = encode_lesson(ask("a", "b"), tokenizer, CHAT)
+    assert learned(lesson.sequences[0], tokenizer) == "b<|end|>"
+    with pytest.raises(ModelError, match=r"opens no answer after turns 1 to 1.*put a user turn"):
+        encode_lesson([TOLD[0], {"role": "assistant", "content": "b"}], tokenizer, CHAT)
+
+
 def test_a_template_that_wants_lists_of_parts_gets_them():
     parts = "{% for part in m.content if part.type == 'text' %}{{ part.text }}{% endfor %}"
     tokenizer = tokenizer_with(template(parts))

@@ -50,7 +50,7 @@ def is_said_as_it_is(
 def _check_context(number: int, message: Message, text: str) -> bool:
     """Whether white space was taken from the ends of what is no answer."""
     role, content = str(message["role"]), str(message["content"])
-    if content in text:
+    if content in text or (role == "tool" and _is_quoted(content, text)):
         return False
     said = content.strip()
     if said not in text and not (role == "tool" and _is_quoted(said, text)):

@@ -84,6 +84,12 @@ def render_answers(talk: Conversation, markup: Markup) -> list[Rendered]:
         before, through = found[number]
         if not through.startswith(before):
             raise ModelError(_unsteady(number, before, through))
+        opening = markup.template.opening
+        if opening and through[len(before) :].startswith(opening) and not before.endswith(opening):
+            raise ModelError(
+                f"the chat template opens no answer after turns 1 to {number}, so {opening[:80]!r} "
+                "would be learned as part of it; put a user turn before, or set data.chat.template"
+            )
     rendered = []
     texts = [(len(veiled), whole), *((n + 1, found[n][1]) for n in sorted(left, reverse=True))]
     for length, text in texts:

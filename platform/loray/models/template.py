@@ -81,6 +81,16 @@ class ChatTemplate:
                 found[role] = text
         return found
 
+    @cached_property
+    def opening(self) -> str:
+        """What it writes after a question to open an answer; empty where it writes nothing."""
+        asked = [{"role": "user", "content": "a"}]
+        try:
+            text, opened = self.render(asked), self.render(asked, open_prompt=True)
+        except ModelError:
+            return ""
+        return opened[len(text) :] if opened.startswith(text) else ""
+
     def render(
         self,
         messages: Sequence[Message],

@@ -29,6 +29,9 @@ def said(rows):
     return [[(turn["role"], turn["content"]) for turn in row["turns"]] for row in rows]
 
 
+USER, ASSISTANT = {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_a_shape_of_json_lines_has_its_turns(tmp_path, name):
     shape = ALL[name]
@@ -117,6 +120,18 @@ def test_a_shape_is_read_all_at_once_where_its_rows_are_plain(tmp_path, name):
             {"prompt": "p", "completion": "c"},
             "no_answer",
             "'c' holds no message of an assistant; wanted one",
+        ),
+        (
+            {"p": "a", "c": [USER, ASSISTANT]},
+            {"prompt": "p", "completion": "c"},
+            "bad_messages",
+            "it is a whole conversation: fields: {messages: c}",
+        ),
+        (
+            {"p": "a", "c": [{"role": "system", "content": "s"}, USER, ASSISTANT]},
+            {"prompt": "p", "completion": "c"},
+            "bad_messages",
+            "'c' begins with the question that 'p' holds, which would stand twice",
         ),
     ],
 )

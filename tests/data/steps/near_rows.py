@@ -149,6 +149,23 @@ def families() -> dict[str, list[Row]]:
             pair("How many?", f"{WORKING}Each gets {r} of them.") for r in ("six", "seven")
         ],
         "other last line": [pair("Who?", f"{WORKING}\nAnswer: {r}") for r in ("a cat", "the dog")],
+        "one more negation": [
+            pair("May they?", f"{WORKING}They may {r} the apples again.")
+            for r in ("sell", "not sell")
+        ],
+        "a negation in code": [
+            pair("Write it.", CODE.format("<", 3, "+").replace("if ", f"if {r}", 1))
+            for r in ("", "not ")
+        ],
+        "other day": [
+            pair("When?", f"{WORKING}They meet on {r} at the gate.") for r in ("Monday", "Friday")
+        ],
+        "other unit": [
+            pair("How much?", f"{WORKING}Take 5 {r} of them a day.") for r in ("mg", "kg")
+        ],
+        "other language": [
+            pair(f"Translate into {r}: {WORKING}", "a text") for r in ("French", "German")
+        ],
         "numbers in another order": [
             pair("How?", f"{WORKING} We go from {a} to {b} by and by.") for a, b in [(5, 9), (9, 5)]
         ],
@@ -186,6 +203,10 @@ def twins() -> dict[str, list[Row]]:
         "typography": [
             pair(asked, f"It's \"so\" - and {said}"),
             pair(asked, f"It\u2019s \u201cso\u201d \u2014 and {said}"),
+        ],
+        "apostrophes left out": [
+            pair("Do they mind", f"They don't mind. {said}"),
+            pair("Do they mind", f"They dont mind {said}".replace(",", "").replace(".", "")),
         ],
         "bullets": [
             pair("List", f"{mark} {said}\n{mark} and so on they go") for mark in "*-"

@@ -63,12 +63,17 @@ def spans(file: "SourceFile") -> list[tuple[int, int]]:
     except (pa.ArrowInvalid, OSError) as error:
         if opened.fault is not None:
             raise opened.fault from error
-        what, remedy = format_of(read_head(file)) or ("", "write it again")
-        found = f"found {what}" if what else str(error)
-        raise SourceError(
-            f"{file.key} at {file.path} is no readable Parquet file: {found}; {remedy}, or use "
-            "kind: jsonl for JSON Lines"
-        ) from error
+        raise unreadable(file, error) from error
+
+
+def unreadable(file: "SourceFile", error: Exception) -> SourceError:
+    """What to raise of a file that is not Parquet, or damaged."""
+    what, remedy = format_of(read_head(file)) or ("", "write it again")
+    found = f"found {what}" if what else str(error)
+    return SourceError(
+        f"{file.key} at {file.path} is no readable Parquet file: {found}; {remedy}, or use "
+        "kind: jsonl for JSON Lines"
+    )
 
 
 def read_pieces(file: "SourceFile", start: int, end: int) -> Generator[Piece, None, Tally]:

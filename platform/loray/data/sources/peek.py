@@ -4,9 +4,10 @@ What all rows of a source would be rejected for is a fault of the spec, and foun
 sound ones is none: curation puts it aside.
 """
 
-from collections.abc import Sequence
+from collections.abc import ItemsView, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 
@@ -21,7 +22,8 @@ from loray.data.sources.suggest import suggest
 from loray.errors import SourceError
 from loray.spec.base import Finding
 from loray.spec.data import DataSpec
-from loray.spec.sources import ParquetSource, TextSource
+from loray.spec.fields import FieldsSpec
+from loray.spec.sources import ParquetSource, Source, TextSource
 
 NUM_FILES = 8
 """Files of a source that are looked at."""
@@ -78,7 +80,7 @@ def _is_empty(label: str, files: Sequence[SourceFile], looked: Looked) -> bool:
         except (OSError, pa.ArrowException) as error:
             looked.findings.append(Finding(f"data.{label}", str(file.unreadable(error))))
             return False
-    _sum_up(label, seen, looked, files[0].source.uri)
+    _sum_up(label, seen, looked, files[0].source)
     return not seen.num_rows and all(file.size < HEAD_BYTES for file in files)
 
 
@@ -89,13 +91,13 @@ def _look_at(file: SourceFile, seen: _Seen) -> None:
         _judge(file, found, seen)
 
 
-def _sum_up(label: str, seen: _Seen, looked: Looked, uri: str) -> None:
+def _sum_up(label: str, seen: _Seen, looked: Looked, source: Source) -> None:
     if seen.num_rows and len(seen.faults) == seen.num_rows:
         looked.findings.append(
             Finding(
                 f"data.{label}",
                 f"found no row that can be read among {seen.num_rows} that were looked at; the "
-                f"first is {seen.faults[0]}; {_remedy(uri)}",
+                f"first is {seen.faults[0]}; {_remedy(source)}",
             )
         )
     elif seen.faults:
@@ -105,18 +107,23 @@ def _sum_up(label: str, seen: _Seen, looked: Looked, uri: str) -> None:
         )
     if seen.columns.unread:
         looked.notes.append(f"{label}: {NOT_READ}{', '.join(seen.columns.unread)}")
-    if seen.columns.absent and len(seen.faults) < seen.num_rows:
+    has_columns = not isinstance(source, TextSource)
+    if has_columns and seen.columns.absent and len(seen.faults) < seen.num_rows:
         looked.notes.append(f"{label}: {NOT_THERE}{', '.join(seen.columns.absent)}")
 
 
-def _remedy(uri: str) -> str:
+def _remedy(source: Source) -> str:
     """What to do where no row is such as the spec says."""
     found = None
     with suppress(SourceError, OSError, pa.ArrowException):
-        found = suggest(uri)
-    if found is None or found.fields is None:
+        found = suggest(source.uri)
+    if found is None or found.fields is None or found.fields.items() <= _named(source.fields):
         return "correct `fields` or `kind`, or mend the file"
     return f"by its columns, the file seems to have fields: {found.written}; correct `fields`"
+
+
+def _named(fields: FieldsSpec) -> ItemsView[str, Any]:
+    return fields.model_dump(mode="json", exclude_none=True).items()
 
 
 def _judge(file: SourceFile, found: Found, seen: _Seen) -> None:

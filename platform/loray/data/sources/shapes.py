@@ -120,7 +120,21 @@ def _of_pair(record: Record, fields: FieldsSpec) -> list[Any]:
         raise FaultError(
             "no_answer", f"{fields.completion!r} holds no message of an assistant; wanted one"
         )
+    first = next(
+        (m for m in answered if not isinstance(m, dict) or m.get("role") != "system"), None
+    )
+    if isinstance(first, dict) and first.get("role") == "user" and _same(first, asked[-1]):
+        raise FaultError(
+            "bad_messages",
+            f"{fields.completion!r} begins with the question that {fields.prompt!r} holds, which "
+            f"would stand twice; it is a whole conversation: fields: {{messages: "
+            f"{fields.completion}}}",
+        )
     return [*_history(record, fields.history), *map(_as_context, asked), *answered]
+
+
+def _same(message: Mapping[str, Any], other: Any) -> bool:  # noqa: ANN401 (JSON)
+    return isinstance(other, dict) and message.get("content") == other.get("content")
 
 
 def _as_context(message: Any) -> Any:  # noqa: ANN401 (JSON)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loray.data.sources import delimited
+from loray.data.sources import delimited, parquet
 from loray.data.sources.decoding import FaultError, Number, parse_json
 from loray.data.sources.files import SourceFile
 from loray.data.sources.forms import read_head
@@ -38,6 +39,9 @@ PAIRS = (
     ("query", "response"), ("query", "answer"), ("question", "response"), ("prompt", "answer"),
     ("problem", "solution"), ("input", "output"), ("input", "target"), ("source", "target"),
     ("user", "assistant"), ("human", "assistant"), ("prompt", "output"), ("prompt", "chosen"),
+    ("article", "highlights"), ("article", "summary"), ("document", "summary"),
+    ("dialogue", "summary"), ("text", "summary"), ("text", "label"), ("sentence", "label"),
+    ("text", "category"),
 )  # fmt: skip
 """Names of a question and its answer in public sets, the likeliest first."""
 BESIDE = {"instruction": ("input", "context"), "question": ("context",), "prompt": ("context",)}
@@ -89,6 +93,8 @@ def suggest(uri: str) -> Suggestion | None:
     suggestion.fields = _fields({name: _kinds(rows, name) for name in usable})
     if {"chosen", "rejected"} <= set(columns):
         suggestion.notes.append("the rows are preference pairs; only the chosen answer is learned")
+    if "text" in (suggestion.fields or {}) and len(columns) > 1:
+        suggestion.notes.append("raw text is learned whole, and no other column with it")
     return suggestion
 
 
@@ -122,9 +128,7 @@ def _with_delimiter(file: SourceFile) -> SourceFile:
 
 def _records(file: SourceFile) -> Iterator[Mapping[str, Any]]:
     if isinstance(file.source, ParquetSource):
-        with open_arrow_file(file) as stream:
-            for batch in islice(pq.ParquetFile(stream).iter_batches(NUM_ROWS), 1):
-                yield from batch.to_pylist()
+        yield from _of_parquet(file)
         return
     if isinstance(file.source, CsvSource):
         found: Iterator[Found] = delimited.read_records(file, file.source)
@@ -133,6 +137,15 @@ def _records(file: SourceFile) -> Iterator[Mapping[str, Any]]:
     for one in found:
         if not isinstance(one.record, FaultError):
             yield one.record
+
+
+def _of_parquet(file: SourceFile) -> Iterator[Mapping[str, Any]]:
+    try:
+        with open_arrow_file(file) as stream:
+            for batch in islice(pq.ParquetFile(stream).iter_batches(NUM_ROWS), 1):
+                yield from batch.to_pylist()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise parquet.unreadable(file, error) from error
 
 
 def _kinds(rows: Sequence[Mapping[str, Any]], name: str) -> str:
@@ -165,7 +178,7 @@ def _fields(kinds: Mapping[str, str]) -> dict[str, str] | None:
     """The fields, from the kind of each column."""
     fields = _pair(kinds) or _messages(kinds)
     if fields is None:
-        text = _named(kinds, TEXTS, "text")
+        text = None if "role" in kinds else _named(kinds, TEXTS, "text")  # a message a row
         return None if text is None else {"text": text}
     more = {"system": _named(kinds, SYSTEMS, "text")}
     if "prompt" in fields:
@@ -190,7 +203,8 @@ def _pair(kinds: Mapping[str, str]) -> dict[str, str] | None:
         if prompt is None or completion is None:
             continue
         said = {kinds[prompt], kinds[completion]}
-        if not said <= {"text", "messages", "sharegpt"}:
+        is_whole = kinds[prompt] == "text" != kinds[completion]  # a chat, its question included
+        if is_whole or not said <= {"text", "messages", "sharegpt"}:
             continue
         fields = {"prompt": prompt, "completion": completion}
         beside = _named(kinds, BESIDE.get(asked, ()), "text")

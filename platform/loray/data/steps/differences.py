@@ -3,7 +3,8 @@
 Two long rows may share 95 of 100 words and differ in the one that matters. A change of any word,
 of case, layout or prose punctuation leaves a row a near duplicate; these changes do not:
 
-- a number, or a word such as `true`, `and` or `before`, stands where another one stands;
+- a number, or a word such as `true`, `and` or `friday`, stands where another one stands;
+- one has more negations (`not`, `never`) than the other;
 - an operator or a bracket stands where another one stands, or in another order between the same
   words; so do dots, colons and commas within an expression (`a.b`, `a:b`);
 - a sentence or a line is replaced by another that shares less than half of its words, or less than
@@ -23,32 +24,14 @@ from functools import lru_cache
 from itertools import takewhile
 from typing import NamedTuple
 
+from loray.data.steps.switches import GROUPS_OF, NEGATIONS
+
 MOST_WORDS_OF_A_RESULT = 8
 """Words of a last line that counts as the result of what stands before."""
-SWITCHES = (
-    "and or xor nor und oder et ou y o",
-    "true false wahr falsch vrai faux verdadero falso",
-    "yes no ja nein oui non",
-    "min max", "all none any", "null none nil", "odd even", "valid invalid", "left right up down",
-    "before after", "more less", "always never", "positive negative", "first last",
-    "increase decrease", "increases decreases", "increased decreased",
-    (
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
-        "fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty"
-    ),
-    "null eins zwei drei vier sechs sieben acht neun zehn elf",
-    "deux trois quatre cinq huit neuf dix onze douze",
-    "uno dos tres cuatro cinco seis siete ocho nueve diez due tre quattro cinque sei sette otto",
-)  # fmt: skip
-"""Words of which one in the place of another of its line turns what is said."""
 FEWEST_FILLED = 3
 """Words in a row that are no single word which was changed."""
 MOST_FILLED = 2
 """Sentences that differ, where a form is filled otherwise; more are changes all over a text."""
-_GROUPS_OF = {
-    word: {at for at, group in enumerate(SWITCHES) if word in group.split()}
-    for word in " ".join(SWITCHES).split()
-}
 UNARY = frozenset("!~-")
 """Operators that stand right before what they change."""
 _UNSPACED = (
@@ -114,6 +97,11 @@ class Said:
     def skeleton(self) -> list[str]:
         """The words without the numbers."""
         return [word for word in self.words if not _NUMBER.fullmatch(word)]
+
+    @property
+    def num_negations(self) -> int:
+        """How many of its words deny something; of `don't` that is the `t`."""
+        return sum(map(NEGATIONS.__contains__, self.words))
 
     def add(self, piece: Piece) -> None:
         """Put in what has more than words."""
@@ -190,6 +178,7 @@ def _differ(one: Said, other: Said, *, is_stripped: bool) -> bool:
         or _is_exchanged(one.brackets, other.brackets)
         or _is_exchanged(one.operators, other.operators)
         or _has_other_switch(one, other)
+        or (not is_stripped and one.num_negations != other.num_negations)
         or _have_other_results(one, other)
         or (_is_replaced(one, other) and _is_replaced(other, one))
         or _is_any_filled_otherwise(one, other)
@@ -242,9 +231,9 @@ def _has_other_switch(one: Said, other: Said) -> bool:
         Counter(zip(["", *said.words], said.words, strict=False)) for said in (one, other)
     )
     lost, found = lost - found, found - lost
-    after = {word: at for word, at in lost if at in _GROUPS_OF}
+    after = {word: at for word, at in lost if at in GROUPS_OF}
     return any(
-        word in after and not _GROUPS_OF[after[word]].isdisjoint(_GROUPS_OF.get(at, ()))
+        word in after and not GROUPS_OF[after[word]].isdisjoint(GROUPS_OF.get(at, ()))
         for word, at in found
     )
 

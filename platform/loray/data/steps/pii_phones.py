@@ -43,7 +43,10 @@ DECIMAL = re.compile(r"\+?[0-9]+\.[0-9]+")
 DATE = re.compile(
     r"(?:19|20)[0-9]{2}[-./ ]?[01]?[0-9][-./ ]?[0-3]?[0-9]"
     r"|[0-3]?[0-9][-./ ][01]?[0-9][-./ ](?:19|20)[0-9]{2}"
+    r"|(?:19|20)[0-9]{2}([-./])[01]?[0-9]\1[0-3]?[0-9] [0-2]?[0-9]"
+    r"|[0-3]?[0-9]([-./])[01]?[0-9]\2(?:19|20)[0-9]{2} [0-2]?[0-9]"
 )
+"""Also with an hour behind it; a colon ends what may be a number."""
 YEARS = re.compile(r"(?:(?:19|20)[0-9]{2}\W{0,3}){2,4}")
 ATTRIBUTE = re.compile(r"[A-Za-z_][A-Za-z]=$")
 """What may stand before a number as its name: `value=`, no sum `x=`."""
