@@ -32,8 +32,15 @@ def _is_lone_key(found: re.Match[str]) -> bool:
     value = found["value"]
     kinds = ("[a-z]", "[A-Z]", "[0-9]")
     is_mixed = all(re.search(kind, value) for kind in kinds) and looks_random(value)
-    is_path = value.count("/") > 3 or re.search("[A-Za-z]{9}", value) is not None
-    return is_mixed and not is_path and not is_made_up(value) and decoded(value) is None
+    is_path = value.count("/") > 3 or re.search("[a-z]{7}|[A-Z]{7}", value) is not None
+    is_digest = re.match("(?:sha|md)[0-9]{1,3}[-_]", value) is not None
+    return (
+        is_mixed
+        and not is_path
+        and not is_digest
+        and not is_made_up(value)
+        and decoded(value) is None
+    )
 
 
 JWT = Entity(

@@ -183,14 +183,12 @@ def scrub(
         entities: in the order in which they are looked for; `Entities` are quickest.
         counts: gains one by `Entity.kind` for each value replaced.
     """
-    likely = _likely(text, entities if isinstance(entities, Entities) else Entities(entities))
-    if not likely:
-        return text
+    entities = entities if isinstance(entities, Entities) else Entities(entities)
     counts = Counter() if counts is None else counts
     before = None
     while text != before:
         before = text
-        for entity in likely:
+        for entity in _likely(text, entities):  # a placeholder may part what was one word
             replaced = partial(_replaced, entity=entity, salt=salt, counts=counts)
             text = entity.pattern.sub(replaced, text)
     return text
