@@ -145,6 +145,7 @@ FORMATS = (
         in_hex("f" * 32),
         re.compile(rf"{START}(?:AC|SK)[0-9a-f]{{32}}{END}"),
         is_token,
+        min_digits=1,
     ),
     Entity(
         "twilio",

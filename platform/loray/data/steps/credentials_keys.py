@@ -74,6 +74,7 @@ PUTTY_KEY = Entity(
     bare("-: 0", "-:0"),
     re.compile(rf"Private-Lines: ?[0-9]{{1,3}}{_BREAK}(?P<value>{_LINE}(?:{_BREAK}{_LINE})*+)"),
     also=(folded("private-lines:"),),
+    min_digits=1,
 )
 LONE_KEY = Entity(
     "private_key",

@@ -136,6 +136,7 @@ class _Group(NamedTuple):
     """Entities whose hints are looked for at once."""
 
     min_digits: int
+    max_chars: int
     needles: Needles
     members: tuple[tuple[int, Entity, tuple[Needles, ...]], ...]
     """Each with its place in the order, and with what it needs besides."""
@@ -160,7 +161,12 @@ def _group(members: list[tuple[int, Entity]]) -> _Group:
         (at, entity, tuple(n for n in map(_needles, (entity.hints, *entity.also)) if n != needles))
         for at, entity in members
     )
-    return _Group(min(entity.min_digits for _, entity in members), needles, tuple(besides))
+    return _Group(
+        min(entity.min_digits for _, entity in members),
+        max(entity.max_chars for _, entity in members),
+        needles,
+        tuple(besides),
+    )
 
 
 @cache
@@ -199,11 +205,11 @@ def _likely(text: str, entities: Entities) -> list[Entity]:
     views = _Views(text)
     num_digits = views[FOLDED].count("0")
     likely: list[tuple[int, Entity]] = []
-    for group in entities.groups:
-        if num_digits >= group.min_digits and views.hold(group.needles):
+    for min_digits, max_chars, needles, members in entities.groups:
+        if num_digits >= min_digits and len(text) <= max_chars and views.hold(needles):
             likely += [
                 (at, entity)
-                for at, entity, besides in group.members
+                for at, entity, besides in members
                 if num_digits >= entity.min_digits
                 and len(text) <= entity.max_chars
                 and all(map(views.hold, besides))
