@@ -66,6 +66,7 @@ KEPT = {
         the private key is in id_rsa
         private key: see below
         -----BEGIN PGP PUBLIC KEY BLOCK-----
+        src/utils/UserToken2/App3View4Model5Ctrl6
         -----END PRIVATE KEY-----
     """),
     "connection_string": rows("""

@@ -8,6 +8,8 @@ import re
 from loray.data.steps.credentials_values import decoded, is_made_up, looks_random
 from loray.data.steps.placeholders import Entity, bare, folded, in_runs, starts
 
+WORD = re.compile("[a-z]{7}|[A-Z]{7}|(?:^|/)[a-z]{3,}/")
+"""Letters of one case in a row, as random keys rarely have, or a folder."""
 PEM_BODY = re.compile(r"[A-Za-z0-9+/=]{32}")
 
 
@@ -32,7 +34,7 @@ def _is_lone_key(found: re.Match[str]) -> bool:
     value = found["value"]
     kinds = ("[a-z]", "[A-Z]", "[0-9]")
     is_mixed = all(re.search(kind, value) for kind in kinds) and looks_random(value)
-    is_path = value.count("/") > 3 or re.search("[a-z]{7}|[A-Z]{7}", value) is not None
+    is_path = value.count("/") > 3 or WORD.search(value) is not None
     is_digest = re.match("(?:sha|md)[0-9]{1,3}[-_]", value) is not None
     return (
         is_mixed
