@@ -66,6 +66,7 @@ KEPT = {
         the private key is in id_rsa
         private key: see below
         -----BEGIN PGP PUBLIC KEY BLOCK-----
+        src/utils/UserToken2/App3View4Model5Ctrl6
         -----END PRIVATE KEY-----
     """),
     "connection_string": rows("""
@@ -89,6 +90,8 @@ KEPT = {
         Server=db;Password=mypassword;
         Server=db;Password={0};
         a;password=your_password;
+        ftp://nutzer:kennwort@host/x
+        ssh://687fb701029421ae5549d998@ssh.foo.org
     """),
     "http_auth": rows("""
         Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==
@@ -144,6 +147,18 @@ KEPT = {
         key = "a1b2c3d4e5f6g7h8i9j0"
         primary_key = "a1b2c3d4e5f6g7h8i9j0"
         api_key = "{{ secrets.API_KEY_1_2_3_4 }}"
+        token = AWS::Lambda::Layer2Token9
+        "UpdateToken": "1a2b3c4d5e6f7g8h9i0j1k2l"
+        "PolicyUpdateToken": "1a2b3c4d5e6f7g8h9i0j1k2l"
+        secret: arn:aws:secretsmanager:us-east-1:123456789012:secret:MyS3cr3t-a1b2c3
+        "device_key": "us-west-2_d8f3a1b2-c3d4-e5f6-a7b8-c9d0e1f2a3b4"
+        Next page token: eav1OzQB0OM8rLdGXOEsyQWSG
+        token2wav_config = Qwen2_5OmniToken2WavConfig()
+        "token2wav_config": Qwen2_5OmniToken2WavConfig,
+        ("qwen_token2wav", "Qwen2_5OmniToken2WavConfig"),
+        would leak app_secret/access_token (CWE-532/CWE-209/CWE-200).
+        ForwardPass(buffer_id=0), BackwardPass(buffer_id=0),
+        pass_dict=B2B_GEMM_PASS,
     """),
     "vendor": rows("""
         key-value stores and key-0123
@@ -220,5 +235,8 @@ KEPT = {
         ssh -p 2222 host
         http :8000/login -a admin:admin
         nmap -p 1-65535 host
+        mysql -pPASSWORD
+        tool --device-key us-west-2_abcd_1234-5678
+        tool --update-token 1:PolicyUpdateToken:ab12-cd34-ef56-7890ab
     """),
 }

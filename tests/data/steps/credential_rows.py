@@ -6,6 +6,7 @@ In what `found` gives, a value that must go stands in ~~ ~~; what `kept` gives m
 import base64
 import json
 import random
+import re
 import string
 from collections.abc import Callable
 
@@ -130,6 +131,13 @@ TOKENS: dict[str, tuple[Callable[[Draw], str], ...]] = {
 """Formats that are told wherever they stand."""
 
 
+def lone_key(draw: Draw) -> str:
+    """A file that is one key, in which no word can be read."""
+    while re.search("[a-z]{7}|[A-Z]{7}", key := draw(44)):
+        pass
+    return key
+
+
 def placed(draw: Draw) -> dict[str, list[str]]:
     """Texts in which a value is told by its place."""
     key, word, login = draw(40, BASE64), draw(11) + "Q7z", draw.random.choice(["ada", "svc"])
@@ -177,6 +185,7 @@ def placed(draw: Draw) -> dict[str, list[str]]:
             (f"Public-Lines: 1\nAAAA\nPrivate-Lines: 2\n~~{draw(64, BASE64)}\n"
             f"{draw(40, BASE64)}~~\n"
             f"Private-MAC: {draw(40, HEX)}"),
+            f"~~{lone_key(draw)}~~\n",
         ],
         "login_file": [
             f"machine mail.acme-corp.io login {login} password ~~{word}~~",
@@ -192,6 +201,9 @@ def placed(draw: Draw) -> dict[str, list[str]]:
             f"curl -u {login}:~~{word}~~ https://api.acme-corp.io",
             f"curl -s --user '{login}:~~{word}~~' https://api.acme-corp.io",
             f"mysql -u {login} -p~~{word}~~ orders",
+            "mysql -p~~Sunny!Day~~",
+            "curl -u lena:~~Sunny!Day~~ https://api.acme-corp.io",
+            "tool --password=~~Sunny!Day~~",
             f"mysqldump -h db -u{login} -p'~~{word}~~' orders > x.sql",
             f"sshpass -p ~~{word}~~ ssh {login}@h",
             f"docker login -u {login} -p ~~{word}~~ r.acme-corp.io",

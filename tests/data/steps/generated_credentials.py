@@ -1,4 +1,4 @@
-"""Secrets drawn from a seed, by the shape of the file or command that holds them, 50 of each.
+"""Secrets drawn from a seed, by the shape of the file or command that holds them.
 
 What must go stands in ~~ ~~. Shapes are those of files as people commit them.
 """
@@ -14,7 +14,6 @@ CONTEXTS = (
     "{}", "Use this:\n\n{}\n\nand restart.", "```\n{}\n```", "    {}", "- {}", "> {}", "`{}`",
     "# settings\n{}\n# end", "Answer:\n{}", "{}\nother = 1",
 )  # fmt: skip
-NUM_VALUES = 50
 ALNUM = string.ascii_letters + string.digits
 HEX = "0123456789abcdef"
 BASE64 = ALNUM + "+/"
@@ -158,8 +157,8 @@ SHAPES: dict[str, dict[str, Callable[[Draw], str]]] = {
 """By kind and shape. A secret may be reported under another kind than it stands under here."""
 
 
-def values(kind: str, shape: str) -> list[str]:
-    """Fifty texts of one shape."""
+def values(kind: str, shape: str, number: int) -> list[str]:
+    """So many texts of one shape."""
     draw = Draw(0)
     draw.random = random.Random(f"{kind} {shape}")
-    return [SHAPES[kind][shape](draw) for _ in range(NUM_VALUES)]
+    return [SHAPES[kind][shape](draw) for _ in range(number)]

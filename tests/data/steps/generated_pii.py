@@ -1,4 +1,4 @@
-"""Personal data drawn from a seed, by shape: valid checksums, no real person's, 50 of each."""
+"""Personal data drawn from a seed, by shape: valid checksums, no real person's."""
 
 import hashlib
 import random
@@ -19,7 +19,6 @@ CONTEXTS = (
     "Please note {} for the record.", '"{}"', "<b>{}</b>", "value={}", "- {}", "`{}`",
     '{{"value": "{}"}}', "entry: {}", "| {} | ok |", "(see {})",
 )  # fmt: skip
-NUM_VALUES = 50
 HEX = "0123456789abcdef"
 FIRST = ["lena", "jonas", "maya", "pavel", "chiara", "diego", "amelie", "wouter", "ines", "tomek"]
 LAST = [
@@ -225,7 +224,7 @@ SHAPES: dict[str, dict[str, Callable[[random.Random], str]]] = {
 """By kind and shape, each maker a function of the seed."""
 
 
-def values(kind: str, shape: str) -> list[str]:
-    """Fifty values of one shape."""
+def values(kind: str, shape: str, number: int) -> list[str]:
+    """So many values of one shape."""
     draw = random.Random(f"{kind} {shape}")
-    return [SHAPES[kind][shape](draw) for _ in range(NUM_VALUES)]
+    return [SHAPES[kind][shape](draw) for _ in range(number)]

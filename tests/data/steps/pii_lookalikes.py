@@ -189,6 +189,8 @@ KEPT = {
         12345-6789
         order #219-09-1234
         219-09 1234
+        SSN 457-55-5462
+        SSN: 078051120
     """),
     "mac": rows("""
         00:11:22:33:44:55
@@ -261,5 +263,7 @@ KEPT = {
         scheme://user:***@host
         a://b:$PASSWORD@c
         see user:s3cr3tQ9@host
+        ftp://nutzer:kennwort@host/x
+        ssh://687fb701029421ae5549d998@ssh.foo.org
     """),
 }

@@ -14,7 +14,7 @@ from loray.data.steps import pii
 from loray.data.steps.credentials import ENTITIES, KINDS, credentials_named, scrub
 from loray.data.steps.credentials_values import bits_per_character
 from tests.data.steps.credential_lookalikes import ANY, KEPT
-from tests.data.steps.credential_rows import broken, found
+from tests.data.steps.credential_rows import BASE64, Draw, broken, found
 
 ALL = credentials_named(KINDS)
 MARKED = re.compile("~~(.+?)~~", re.S)
@@ -66,6 +66,17 @@ def test_scrubbing_any_mixture_with_personal_data_twice_changes_nothing_more(par
     both = (*ALL, *pii.entities_named(pii.KINDS))
     once = scrub("".join(parts), both, b"salt")
     assert scrub(once, both, b"salt") == once
+
+
+def test_what_begins_behind_a_placeholder_is_found_at_once():
+    text = "https://a.b/c?sig=qHBdwDXwuMYaE4FTJXhzB5qIKtCd6XQtGfWKmcmX4eh%3DAKIAOLE3AQ4CRTBMWOXF"
+    assert HOLE.sub(r"<\1>", scrub(text, ALL, b"")) == "https://a.b/c?sig=<AZURE><AWS>"
+
+
+def test_a_text_that_is_one_random_key_is_mostly_found():
+    draw = Draw(1)
+    keys = [draw(44, BASE64) for _ in range(200)]
+    assert sum(HOLE.fullmatch(scrub(key, ALL, b"")) is not None for key in keys) >= 170
 
 
 def test_placeholders_differ_by_salt_and_agree_by_value():

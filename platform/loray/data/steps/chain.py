@@ -34,7 +34,7 @@ from loray.data.steps.credentials import credentials_named
 from loray.data.steps.decontamination import EvalIndex, mark_contaminated
 from loray.data.steps.minhash import band_column, bands_for, put_bands
 from loray.data.steps.pii import entities_named
-from loray.data.steps.placeholders import Entity, scrub
+from loray.data.steps.placeholders import Entities, scrub
 from loray.data.steps.readmit import lift
 from loray.data.steps.repair import repair
 from loray.data.steps.rows import stage_of_rows
@@ -140,16 +140,14 @@ def escape_control_tokens(batch: pa.Table, *, control_texts: Iterable[str]) -> p
     )
 
 
-def entities_of(step: CredentialsStep | PiiStep) -> tuple[Entity, ...]:
+def entities_of(step: CredentialsStep | PiiStep) -> Entities:
     """What a step looks for."""
     if isinstance(step, PiiStep):
         return entities_named(step.entities)
     return credentials_named(step.formats)
 
 
-def scrub_values(
-    batch: pa.Table, *, name: str, entities: Sequence[Entity], salt: bytes
-) -> pa.Table:
+def scrub_values(batch: pa.Table, *, name: str, entities: Entities, salt: bytes) -> pa.Table:
     """Replace personal data or credentials by placeholders, and note how many of each kind."""
     counts: Counter[str] = Counter()
     batch = change_texts(

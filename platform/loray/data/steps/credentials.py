@@ -15,7 +15,7 @@ from loray.data.steps.credentials_headers import BASIC, BEARER
 from loray.data.steps.credentials_keys import JWT, LONE_KEY, PRIVATE_KEY, PUTTY_KEY
 from loray.data.steps.credentials_urls import IN_URLS
 from loray.data.steps.credentials_vendors import VENDORS
-from loray.data.steps.placeholders import Entity, scrub
+from loray.data.steps.placeholders import Entities, Entity, scrub
 
 __all__ = ["ENTITIES", "KINDS", "Entity", "credentials_named", "scrub"]
 
@@ -54,7 +54,7 @@ _IN_ORDER = (
 ENTITIES = {kind: tuple(e for e in _IN_ORDER if e.kind == kind) for kind in KINDS}
 
 
-def credentials_named(names: Iterable[str]) -> tuple[Entity, ...]:
+def credentials_named(names: Iterable[str]) -> Entities:
     """The entities of a spec, in the order in which they have to be looked for."""
     wanted = frozenset(names)
-    return tuple(entity for entity in _IN_ORDER if entity.kind in wanted)
+    return Entities(entity for entity in _IN_ORDER if entity.kind in wanted)

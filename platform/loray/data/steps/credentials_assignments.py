@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 
 from loray.data.steps.credentials_values import (
+    CLASS_NAME,
+    CODES,
     KEBAB,
     decoded,
     is_dense,
@@ -17,18 +19,20 @@ from loray.data.steps.credentials_words import CORE_WORDS, by_first_letter
 from loray.data.steps.placeholders import Entity, Hint, bare, folded
 
 NO_KEY = re.compile(
-    r"[.~]{0,2}/|arn:|base64:?$|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$|"
+    r"[.~]{0,2}/|arn:|[a-z]{2}-[a-z]{4,12}-[0-9][_:]|base64:?$|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$|"
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+",
     re.I,
 )
-"""Paths, UUIDs and times, where characters are as mixed as a key's."""
+"""Paths, resource names, UUIDs and times, where characters are as mixed as a key's."""
 NO_SECRET = re.compile(
-    r"[/.~#@*]|arn:|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$|.*(?:\.[a-z]{2,4}$|\*)", re.I
+    r"[/.~#@*]|arn:|[a-z]{2}-[a-z]{4,12}-[0-9][_:]|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$|.*(?:\.[a-z]{2,4}$|\*)",
+    re.I,
 )
 """Paths, resource names, UUIDs, file names and globs."""
 PUBLIC_NAMES = re.compile(
     r"::|(?:next|page|pagination|continuation|continue|lock|idempotency|request|change|start(?:ing)?|"
-    r"client|unit|sync|resume|cursor|stop|pad|eos|bos|mask|special|cancellation|invalidation)[_-]?token|"
+    r"client|unit|sync|resume|cursor|stop|pad|eos|bos|mask|special|cancellation|invalidation|paging|update)"
+    r"[_ -]?token|device[_-]?key|"
     r"(?:time|date|used|expires?|expiration|age|policy|hint|label|count|length|at)$|public|publishable|token_?(?:type|url|uri|name|id|count|length|file|path)|tokenizer|"
     r"(?:_|-)(?:url|uri|path|file)$|(?:key|secret|password|pass|token)_?(?:name|id|file|path|url|uri|field|prefix|type|size)$",
     re.I,
@@ -44,8 +48,11 @@ LINE_START = re.compile(
 )
 LINE_END = re.compile(r"[`\"')|\]},;.<?]{0,3}[ \t]*(?:[|,<]|(?://|#|;|--|<!--|/\*)|$)")
 """What may follow a value: marks that close, and a comment."""
-ATTRIBUTE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$|[A-Za-z_][\w.]*[(\[{]")
-"""An attribute, or the beginning of a call."""
+ATTRIBUTE = re.compile(
+    r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$|[A-Za-z_][\w.]*[(\[{]|[a-z_]{2,40}=[\w.]{1,9}$|"
+    r"(?=(?:[A-Z0-9]*_)*[A-Z]+_)[A-Z0-9]+(?:_[A-Z0-9]+)*_[A-Z]+$"
+)
+"""An attribute, the beginning of a call, an argument with its name, or a constant."""
 PLAIN_PASSWORD = re.compile(r"(?=.*[A-Za-z]{2})(?=.*[0-9].*[0-9])[A-Za-z0-9!@#$%^&*+_.]{8,}")
 """What no prose holds behind `password:`."""
 _SEGMENT = "(?:[_-][A-Za-z0-9]{1,24}|[A-Z0-9][A-Za-z0-9]{0,24}){0,2}+"
@@ -85,12 +92,16 @@ _WORD_HINTS = folded(
 def _full_name(found: re.Match[str]) -> str:
     """The name with what precedes the part that the pattern knows."""
     before = found.string[max(found.start("name") - 64, 0) : found.start("name")]
-    return re.split(r"[^\w.:-]", before)[-1] + found["name"]
+    words = re.split(r"[^\w.:-]", before)
+    is_spoken = words[-1] == "" and words[-2:-1] != [] and before.endswith(f"{words[-2]} ")
+    return (f"{words[-2]} " if is_spoken else words[-1]) + found["name"]
 
 
 def is_secret(name: str, value: str) -> bool:
     """Whether the value of a name is mixed as a key, or a password where the name says so."""
     if PUBLIC_NAMES.search(name) is not None or is_made_up(value) or is_name(value):
+        return False
+    if CODES.fullmatch(value) is not None:
         return False
     is_long = len(value) >= 32 and "/" not in value and looks_random(value)
     is_key = is_long or is_dense(value) or value.startswith("base64:")
@@ -100,6 +111,8 @@ def is_secret(name: str, value: str) -> bool:
     if text is not None and (is_made_up(text) or is_name(text)):
         return False
     is_for_password = PASSWORD_NAMES.search(name) is not None
+    if not is_for_password and CLASS_NAME.fullmatch(value) is not None:
+        return False
     return looks_random(value) or (is_for_password and looks_chosen(value))
 
 

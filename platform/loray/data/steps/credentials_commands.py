@@ -39,9 +39,7 @@ def _command(
 ) -> Entity:
     compiled = re.compile(pattern + _VALUE)
     words = (folded(*hints), *also)
-    return Entity(
-        "command", "SECRET_COMMAND", _OPTIONS, compiled, is_real, also=words, min_digits=1
-    )
+    return Entity("command", "SECRET_COMMAND", _OPTIONS, compiled, is_real, also=words)
 
 
 _OPTIONS = bare(" -", "--", " /:")

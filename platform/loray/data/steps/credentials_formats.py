@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from loray.data.steps.credentials_values import is_made_up, looks_random
+from loray.data.steps.credentials_values import has_random_cases, is_made_up, looks_random
 from loray.data.steps.credentials_words import CORE_WORDS
 from loray.data.steps.placeholders import Entity, bare, folded, in_hex, starts
 
@@ -20,7 +20,13 @@ def is_token(found: re.Match[str]) -> bool:
     """Whether what follows a format's fixed part is random, not written out to show the format."""
     value = found["value"] if "value" in found.re.groupindex else found[0]
     tail = value[-16:]
-    return not is_made_up(value) and len(set(tail)) >= 7
+    is_random = any(character.isdigit() for character in value) or has_random_cases(tail)
+    return is_random and not is_made_up(value) and len(set(tail)) >= 7
+
+
+def _is_key_id(found: re.Match[str]) -> bool:
+    """Whether capitals, perhaps without a digit among them, are no word."""
+    return not is_made_up(found[0]) and len(set(found[0])) >= 7
 
 
 def _is_mixed(found: re.Match[str]) -> bool:
@@ -52,7 +58,7 @@ def _format(
     is_real: Callable[[re.Match[str]], bool] = is_token,
 ) -> Entity:
     compiled = re.compile(START + pattern + END)
-    return Entity(kind, f"SECRET_{kind.upper()}", starts(*hints), compiled, is_real, min_digits=1)
+    return Entity(kind, f"SECRET_{kind.upper()}", starts(*hints), compiled, is_real)
 
 
 FORMATS = (
@@ -73,7 +79,7 @@ FORMATS = (
         _is_aws_secret,
         min_digits=1,
     ),
-    _format("aws", ("akia", "asia"), AWS_KEY_ID),
+    _format("aws", ("akia", "asia"), AWS_KEY_ID, _is_key_id),
     _format(
         "github",
         ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
@@ -139,6 +145,7 @@ FORMATS = (
         in_hex("f" * 32),
         re.compile(rf"{START}(?:AC|SK)[0-9a-f]{{32}}{END}"),
         is_token,
+        min_digits=1,
     ),
     Entity(
         "twilio",

@@ -77,6 +77,7 @@ HASHES = (
             r"^[\w.$-]{1,64}:[0-9]{1,10}:(?P<value>[0-9A-Fa-f]{32}:[0-9A-Fa-f]{32}):::", re.M
         ),
         always,
+        min_digits=1,
     ),
 )
 """Source: crypt(5), PHC string format, and the manuals of Django, Werkzeug, LDAP and MySQL."""

@@ -8,6 +8,8 @@ import re
 from loray.data.steps.credentials_values import decoded, is_made_up, looks_random
 from loray.data.steps.placeholders import Entity, bare, folded, in_runs, starts
 
+WORD = re.compile("[a-z]{7}|[A-Z]{7}|(?:^|/)[a-z]{3,}/")
+"""Letters of one case in a row, as random keys rarely have, or a folder."""
 PEM_BODY = re.compile(r"[A-Za-z0-9+/=]{32}")
 
 
@@ -32,8 +34,15 @@ def _is_lone_key(found: re.Match[str]) -> bool:
     value = found["value"]
     kinds = ("[a-z]", "[A-Z]", "[0-9]")
     is_mixed = all(re.search(kind, value) for kind in kinds) and looks_random(value)
-    is_path = value.count("/") > 3 or re.search("[A-Za-z]{9}", value) is not None
-    return is_mixed and not is_path and not is_made_up(value) and decoded(value) is None
+    is_path = value.count("/") > 3 or WORD.search(value) is not None
+    is_digest = re.match("(?:sha|md)[0-9]{1,3}[-_]", value) is not None
+    return (
+        is_mixed
+        and not is_path
+        and not is_digest
+        and not is_made_up(value)
+        and decoded(value) is None
+    )
 
 
 JWT = Entity(
@@ -67,6 +76,7 @@ PUTTY_KEY = Entity(
     bare("-: 0", "-:0"),
     re.compile(rf"Private-Lines: ?[0-9]{{1,3}}{_BREAK}(?P<value>{_LINE}(?:{_BREAK}{_LINE})*+)"),
     also=(folded("private-lines:"),),
+    min_digits=1,
 )
 LONE_KEY = Entity(
     "private_key",

@@ -32,6 +32,8 @@ def _is_password_in_url(found: re.Match[str]) -> bool:
 
 def _is_token_in_url(found: re.Match[str]) -> bool:
     password = found["password"]
+    if found[0].startswith(("ssh:", "sftp:")):  # there a user is a name, however random
+        return False
     return is_url_token(found["value"]) and (not password or password in TOKEN_PASSWORDS)
 
 

@@ -25,6 +25,9 @@ IDENTIFIER = re.compile(
 )
 KEBAB = re.compile(r"[A-Za-z]+[0-9]{0,4}(?:[_-][a-z]+[0-9]{0,2})+", re.A)
 """Words with a digit here and there, such as `sha256-hash`."""
+CLASS_NAME = re.compile(r"_?(?:[A-Z]{1,6}[a-z]{2,}[0-9_]{0,3}){2,}\(?", re.A)
+"""A class whose name has digits, such as `Qwen2_5OmniToken2WavConfig`."""
+CODES = re.compile(r"[A-Z]{2,8}-[0-9]{1,6}(?:[/,][A-Z]{2,8}-[0-9]{1,6})*", re.A)
 NUMBERED_NAME = re.compile(r"[A-Za-z]+[0-9]{0,4}(?:_[A-Za-z0-9]*)+", re.A)
 KINDS_OF_CHARACTERS = ("[a-z]", "[A-Z]", "[0-9]", r"[^A-Za-z0-9\s]")
 
@@ -89,6 +92,13 @@ def looks_chosen(value: str) -> bool:
     num_digits = sum(character.isdigit() for character in value)
     is_word = re.search("[A-Za-z]{2}", value) is not None
     return len(value) >= 8 and num_digits >= 2 and is_word and not NUMBERED_NAME.fullmatch(value)
+
+
+def has_random_cases(value: str) -> bool:
+    """Whether letters change their case as random ones do. Words have a capital each at most."""
+    num_capitals = sum(character.isupper() for character in value)
+    is_even = 0.25 * len(value) <= num_capitals <= 0.75 * len(value)
+    return is_even and len(RUN.findall(value)) >= 0.35 * len(value)
 
 
 def decoded(value: str) -> str | None:

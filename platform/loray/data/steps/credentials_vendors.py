@@ -55,6 +55,5 @@ VENDORS = (
             f"{START}(?:{'|'.join(filter(None, [*_FORMS.values(), *_INSIDE.values()]))}){END}"
         ),
         is_token,
-        min_digits=1,
     ),
 )

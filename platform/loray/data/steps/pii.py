@@ -14,7 +14,7 @@ from loray.data.steps.pii_numbers import IBAN, SSN
 from loray.data.steps.pii_phones import PHONES
 from loray.data.steps.pii_urls import URL_CREDENTIALS
 from loray.data.steps.pii_wallets import BITCOIN, ETHEREUM, SEGWIT
-from loray.data.steps.placeholders import Entity, scrub
+from loray.data.steps.placeholders import Entities, Entity, scrub
 
 __all__ = ["ENTITIES", "KINDS", "Entity", "entities_named", "luhn_is_sound", "scrub"]
 
@@ -39,7 +39,7 @@ _IN_ORDER = (
 ENTITIES = {kind: tuple(e for e in _IN_ORDER if e.kind == kind) for kind in KINDS}
 
 
-def entities_named(names: Iterable[str]) -> tuple[Entity, ...]:
+def entities_named(names: Iterable[str]) -> Entities:
     """The entities of a spec, in the order in which they have to be looked for."""
     wanted = frozenset(names)
-    return tuple(entity for entity in _IN_ORDER if entity.kind in wanted)
+    return Entities(entity for entity in _IN_ORDER if entity.kind in wanted)

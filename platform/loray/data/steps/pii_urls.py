@@ -9,6 +9,8 @@ from loray.data.steps.placeholders import Entity, bare
 
 def _is_login(found: re.Match[str]) -> bool:
     user, colon, password = found["value"].partition(":")
+    if not colon and found[0].startswith(("ssh:", "sftp:")):
+        return user.startswith("<SECRET_")
     if not colon or is_url_token(user):
         return user.startswith("<SECRET_") or is_url_token(user)
     if re.match(r"[0-9]{1,5}[#?]", password) is not None:

@@ -1,7 +1,7 @@
 """Values in one text, replaced by typed placeholders such as `<EMAIL_1f3a>`.
 
-A kind of value is found in three moves, the cheapest first: hints (bytes, one of which every text
-with such a value holds), a pattern, and a check behind the pattern. Most texts hold no hint.
+A kind of value is found in three moves, the cheapest first: hints (one of which every text with
+such a value holds), a pattern, and a check behind the pattern. Most texts hold no hint.
 Patterns take time linear in a text: what repeats is bounded, or cannot be split in two ways.
 
 A placeholder's digits are a salted hash of the value, so that one value keeps one placeholder
@@ -12,14 +12,19 @@ over until nothing more is found, so scrubbing twice changes nothing.
 import hashlib
 import hmac
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
-from functools import cache, partial
+from functools import cache, cached_property, partial
+from itertools import chain
+from operator import itemgetter
 from typing import Any, NamedTuple, TypeAlias
 
-Hint: TypeAlias = tuple[int, bytes]
-"""Number of a view on the text, and bytes to look for in it."""
-View: TypeAlias = bytes | set[bytes]
+Hint: TypeAlias = tuple[int, str]
+"""Number of a view on the text, and what to look for in it, a character for each byte of UTF-8."""
+View: TypeAlias = str | frozenset[str]
+Needles: TypeAlias = tuple[tuple[int, tuple[str, ...] | frozenset[str]], ...]
+"""Hints, together by view."""
 FOLDED, BARE, SHAPES, STARTS, HEX, RUNS = range(6)
 
 LEAST_TOKEN = 16
@@ -34,7 +39,11 @@ _TO_SHAPES = bytes(
 )
 _NOT_IN_SHAPES = _LETTERS + b"\xc2\xe2\x80"
 """Letters, and what begins a no-break space, a thin one or a hyphen in UTF-8."""
-_TO_TOKENS = bytes(at if chr(at) in "abcdefghijklmnopqrstuvwxyz0_/+.-" else 32 for at in range(256))
+_TOKEN = _LETTERS + b"0_/+.-"
+_TO_TOKENS = bytes(at if at in _TOKEN else 32 for at in range(256))
+_TO_TOKEN_RUNS = bytes(119 if at in _TOKEN else 32 for at in range(256))
+_LONG_TOKEN = "w" * LEAST_TOKEN
+_NO_STARTS: frozenset[str] = frozenset()
 _PLACEHOLDER = re.compile(r"[A-Z]_[0-9a-f]{4}>")
 
 
@@ -59,7 +68,7 @@ class Entity(NamedTuple):
     """Further sets of hints: one of each is needed too. `hints` should be the quickest."""
     min_digits: int = 0
     """Fewest decimal digits of a text that can hold it."""
-    max_chars: int | None = None
+    max_chars: int = sys.maxsize
     """Longest text that it is looked for in."""
 
 
@@ -80,7 +89,7 @@ def after(found: re.Match[str], chars: int = 32) -> str:
 @cache
 def folded(*texts: str) -> tuple[Hint, ...]:
     """Hints in small letters, with 0 for every digit."""
-    return tuple((FOLDED, text.encode()) for text in texts)
+    return tuple((FOLDED, _in_bytes(text)) for text in texts)
 
 
 @cache
@@ -89,13 +98,13 @@ def bare(*texts: str) -> tuple[Hint, ...]:
 
     Runs of digits are looked for in the whole text, for digits between letters are none there.
     """
-    return tuple((FOLDED if text.isdigit() else BARE, text.encode()) for text in texts)
+    return tuple((FOLDED if text.isdigit() else BARE, _in_bytes(text)) for text in texts)
 
 
 @cache
 def shapes(*texts: str) -> tuple[Hint, ...]:
     """Hints with 0 for every digit and `-` for a blank, a hyphen, a dot, a slash or a bracket."""
-    return tuple((FOLDED if text.isdigit() else SHAPES, text.encode()) for text in texts)
+    return tuple((FOLDED if text.isdigit() else SHAPES, text) for text in texts)
 
 
 @cache
@@ -104,19 +113,71 @@ def starts(*texts: str) -> tuple[Hint, ...]:
 
     A token holds letters, digits and `_/+.-`; four of its characters are looked at.
     """
-    return tuple((STARTS, text[:4].encode()) for text in texts)
+    return tuple((STARTS, text[:4]) for text in texts)
 
 
 @cache
 def in_hex(*texts: str) -> tuple[Hint, ...]:
-    """Hints with in small letters, with f for every hexadecimal digit."""
-    return tuple((HEX, text.encode()) for text in texts)
+    """Hints in small letters, with f for every hexadecimal digit."""
+    return tuple((HEX, text) for text in texts)
 
 
 @cache
 def in_runs(*texts: str) -> tuple[Hint, ...]:
     """Hints with w for every letter and digit."""
-    return tuple((RUNS, text.encode()) for text in texts)
+    return tuple((RUNS, text) for text in texts)
+
+
+def _in_bytes(text: str) -> str:
+    return text.encode().decode("latin-1")
+
+
+class _Group(NamedTuple):
+    """Entities whose hints are looked for at once."""
+
+    min_digits: int
+    max_chars: int
+    needles: Needles
+    members: tuple[tuple[int, Entity, tuple[Needles, ...]], ...]
+    """Each with its place in the order, and with what it needs besides."""
+
+
+class Entities(tuple[Entity, ...]):
+    """Kinds of values, in the order in which they are looked for."""
+
+    @cached_property
+    def groups(self) -> tuple[_Group, ...]:
+        """Those that share hints. Whatever is told by a token's start is one group."""
+        together: dict[object, list[tuple[int, Entity]]] = {}
+        for at, entity in enumerate(self):
+            is_token = all(view == STARTS for view, _ in entity.hints)
+            together.setdefault(STARTS if is_token else entity.hints, []).append((at, entity))
+        return tuple(_group(members) for members in together.values())
+
+
+def _group(members: list[tuple[int, Entity]]) -> _Group:
+    needles = _needles(*(entity.hints for _, entity in members))
+    besides = (
+        (at, entity, tuple(n for n in map(_needles, (entity.hints, *entity.also)) if n != needles))
+        for at, entity in members
+    )
+    return _Group(
+        min(entity.min_digits for _, entity in members),
+        max(entity.max_chars for _, entity in members),
+        needles,
+        tuple(besides),
+    )
+
+
+@cache
+def _needles(*sets: tuple[Hint, ...]) -> Needles:
+    by_view: dict[int, dict[str, None]] = {}
+    for view, hint in chain(*sets):
+        by_view.setdefault(view, {})[hint] = None
+    return tuple(
+        (view, frozenset(hints) if view == STARTS else tuple(hints))
+        for view, hints in by_view.items()
+    )
 
 
 def scrub(
@@ -125,70 +186,77 @@ def scrub(
     """`text` with everything that is one of `entities` replaced.
 
     Args:
-        entities: in the order in which they are looked for.
+        entities: in the order in which they are looked for; `Entities` are quickest.
         counts: gains one by `Entity.kind` for each value replaced.
     """
-    likely = _likely(text, entities)
-    if not likely:
-        return text
+    entities = entities if isinstance(entities, Entities) else Entities(entities)
     counts = Counter() if counts is None else counts
     before = None
     while text != before:
         before = text
-        for entity in likely:
+        for entity in _likely(text, entities):  # a placeholder may part what was one word
             replaced = partial(_replaced, entity=entity, salt=salt, counts=counts)
             text = entity.pattern.sub(replaced, text)
     return text
 
 
-def _likely(text: str, entities: Iterable[Entity]) -> list[Entity]:
-    """Those whose hints the text holds. Entities share hints, so each set is looked for once."""
-    views = _Views()
-    views[FOLDED] = text.encode(errors="replace").translate(_TO_FOLDED)
-    num_digits = views[FOLDED].count(b"0")
-    known: dict[int, bool] = {}
-    likely = []
-    for entity in entities:
-        if num_digits < entity.min_digits:
-            continue
-        hints = entity.hints
-        held = known.get(id(hints))
-        if held is None:
-            held = known[id(hints)] = _may_hold(views, hints)
-        if held and _is_likely(text, entity, views):
-            likely.append(entity)
-    return likely
-
-
-def _is_likely(text: str, entity: Entity, views: "_Views") -> bool:
-    is_short = entity.max_chars is None or len(text) <= entity.max_chars
-    return is_short and all(_may_hold(views, hints) for hints in entity.also)
+def _likely(text: str, entities: Entities) -> list[Entity]:
+    """Those whose hints the text holds, in their order."""
+    views = _Views(text)
+    num_digits = views[FOLDED].count("0")
+    likely: list[tuple[int, Entity]] = []
+    for min_digits, max_chars, needles, members in entities.groups:
+        if num_digits >= min_digits and len(text) <= max_chars and views.hold(needles):
+            likely += [
+                (at, entity)
+                for at, entity, besides in members
+                if num_digits >= entity.min_digits
+                and len(text) <= entity.max_chars
+                and all(map(views.hold, besides))
+            ]
+    return [entity for _, entity in sorted(likely, key=itemgetter(0))]
 
 
 class _Views(dict[int, Any]):
     """The text as hints want it, each view made when it is first asked for."""
 
+    def __init__(self, text: str) -> None:
+        self.plain = text.encode(errors="replace").translate(_TO_FOLDED)
+        self[FOLDED] = self.plain.decode("latin-1")
+
     def __missing__(self, number: int) -> View:
-        plain: bytes = self[FOLDED]
-        view: View
+        view = self[number] = self._starts() if number == STARTS else self._made(number)
+        return view
+
+    def _made(self, number: int) -> str:
+        plain = self.plain
         if number == BARE:
             view = plain.translate(None, _LETTERS)
         elif number == SHAPES:
             view = plain.translate(_TO_SHAPES, _NOT_IN_SHAPES)
-        elif number == STARTS:
-            tokens = [w for w in plain.translate(_TO_TOKENS).split() if len(w) >= LEAST_TOKEN]
-            view = {w[:3] for w in tokens} | {w[:4] for w in tokens}
         else:
             view = plain.translate(_TO_HEX if number == HEX else _TO_RUNS)
-        self[number] = view
-        return view
+        return view.decode("latin-1")
 
+    def _starts(self) -> frozenset[str]:
+        if _LONG_TOKEN not in self.plain.translate(_TO_TOKEN_RUNS).decode("latin-1"):
+            return _NO_STARTS
+        words = self.plain.translate(_TO_TOKENS).decode("latin-1").split()
+        tokens = [word for word in words if len(word) >= LEAST_TOKEN]
+        return frozenset([w[:3] for w in tokens] + [w[:4] for w in tokens])
 
-def _may_hold(views: _Views, hints: tuple[Hint, ...]) -> bool:
-    for view, hint in hints:  # noqa: SIM110 - half the time of any()
-        if hint in views[view]:
-            return True
-    return False
+    def hold(self, needles: Needles) -> bool:
+        """Whether one of the hints is there. Strings are quicker to search than bytes."""
+        for number, hints in needles:
+            view = self[number]
+            if number == STARTS:
+                if not view.isdisjoint(hints):
+                    return True
+                continue
+            for hint in hints:
+                if hint in view:
+                    return True
+        return False
 
 
 def _replaced(found: re.Match[str], *, entity: Entity, salt: bytes, counts: Counter[str]) -> str:
