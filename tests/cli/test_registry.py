@@ -24,6 +24,7 @@ def test_an_empty_registry_lists_nothing(loray):
     assert said.code == 0
     assert said.out == "ADAPTER  VERSIONS  ALIASES\n"
     assert "nothing was ever registered at sqlite:///workspace/registry.db" in said.err
+    assert "for the storage of a spec: loray registry --spec SPEC ls" in said.err
 
 
 def test_a_command_in_the_wrong_folder_makes_no_registry_there(loray, workplace: Path):

@@ -55,6 +55,13 @@ def test_a_start_that_fails_is_tried_again(monkeypatch, caplog, tmp_path: Path) 
     assert not any(folder.exists() for folder in starts.folders), "sessions are cleaned up"
 
 
+def test_before_ray_starts_a_line_says_so(monkeypatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(ray, "init", lambda **_: said.append("ray.init"))
+    with cluster(ResourceSpec(), report=said.append):
+        assert said == ["starting Ray on this machine", "ray.init"]
+
+
 def test_a_start_that_fails_for_good_is_explained_in_two_lines(monkeypatch) -> None:
     starts = Starts(99, Exception(STARTUP))
     monkeypatch.setattr(ray, "init", starts)

@@ -87,7 +87,7 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
             refuse_unwritable(store.scratch)
             from loray.pipeline.cluster import cluster  # noqa: PLC0415 (Ray takes 1 s to import)
 
-            stack.enter_context(cluster(spec.resources))
+            stack.enter_context(cluster(spec.resources, report=report))
             refuse_impossible(*needs(spec, stale))
             if "dataset" in stale:
                 await_place(spec.resources, report)

@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -44,7 +44,10 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def cluster(
-    resources: ResourceSpec, *, environment: Mapping[str, str] = MappingProxyType({})
+    resources: ResourceSpec,
+    *,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    report: Callable[[str], None] = lambda _: None,
 ) -> Iterator[None]:
     """Be connected to Ray while the body runs.
 
@@ -56,6 +59,7 @@ def cluster(
 
     Args:
         environment: variables that a local cluster's own processes need besides.
+        report: gets a line before Ray is started or joined, which takes its time.
 
     Raises:
         ClusterError: the cluster cannot be joined, or Ray does not start.
@@ -66,8 +70,10 @@ def cluster(
     address = os.environ.get("RAY_ADDRESS") or "local"
     folder = None
     if address != "local":
+        report(f"joining the Ray cluster at {address}")
         _join(address)
     else:
+        report("starting Ray on this machine")
         os.environ.update(environment)
         folder = _start(resources)
     try:
