@@ -132,7 +132,10 @@ def _check_before_start(spec: RunSpec, wanted: tuple[StageState, ...]) -> None:
     for state in wanted:
         if state.damage is not None:
             raise ArtifactError(state.damage)
-    if not all(state.is_fresh for state in wanted):
+    if stale := [state for state in wanted if not state.is_fresh]:
+        ledger = RunLedger(spec.storage.registry)
+        for state in stale:
+            ledger.refuse_held(state.stage.folder)
         check_base(spec.base_model)
     if any(s.stage.kind == "training" and not s.is_fresh for s in wanted):
         check_trackers(spec.tracking)
