@@ -39,6 +39,8 @@ START_OR_UNSET = "start the cluster, correct RAY_ADDRESS, or unset it to run on 
 MAX_SOCKET_PATH = 107
 SOCKET_PATH = "/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"
 """The longest path that Ray appends to its folder."""
+NOTICE_LOGGER = "ray._private.authentication.authentication_token_setup"
+"""Where Ray says of a cluster of its own that only holders of its token get in."""
 log = logging.getLogger(__name__)
 
 
@@ -184,7 +186,7 @@ def _start(resources: ResourceSpec) -> ScratchFolder:
 def _start_once(resources: ResourceSpec, folder: Path) -> None:
     wanted = resources.cpus_per_worker * max(resources.workers, resources.eval_actors)
     is_short = len(str(folder)) + len(SOCKET_PATH) <= MAX_SOCKET_PATH
-    with kept_signals():
+    with kept_signals(), _without_token_notice():
         ray.init(
             address="local",
             num_cpus=max(os.cpu_count() or 1, wanted),
@@ -194,6 +196,19 @@ def _start_once(resources: ResourceSpec, folder: Path) -> None:
             runtime_env={"env_vars": QUIET_ENVIRONMENT},
             _temp_dir=str(folder) if is_short else None,
         )
+
+
+@contextmanager
+def _without_token_notice() -> Iterator[None]:
+    """Say nothing of Ray's own default, which is safe; of a mode that somebody set, it may."""
+    logger = logging.getLogger(NOTICE_LOGGER)
+    level = logger.level
+    if "RAY_AUTH_MODE" not in os.environ:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _why_not_started(text: str) -> str:
