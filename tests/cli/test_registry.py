@@ -51,6 +51,13 @@ def test_a_bare_name_shows_all_versions_and_a_reference_one(imported):
     assert "base_model      narrow" in said.out
 
 
+def test_a_name_that_no_adapter_has_is_not_taken_for_one_without_a_champion(imported):
+    said = imported("registry", "show", "bott@champion")
+    assert said.code == 1
+    assert "bott is not in the registry; `loray registry ls` lists adapters" in said.err
+    assert "no alias of it is set" in imported("registry", "show", "bot@champion").err
+
+
 def test_an_alias_moves_by_compare_and_swap(imported):
     assert imported("registry", "alias", "bot", "canary", "1").code == 0
     said = imported("registry", "alias", "bot", "canary", "2", "--expect", "7")
