@@ -57,7 +57,7 @@ class Looks(click.Group):
     """The commands; a dataset in the place of one is met with what to write."""
 
     def resolve_command(
-        self, context: click.Context, args: list[str]
+        self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that the first argument names.
 
@@ -65,12 +65,12 @@ class Looks(click.Group):
             UsageError: it names none.
         """
         if args[0] not in self.commands and not args[0].startswith("-"):
-            names = ", ".join(self.list_commands(context))
-            context.fail(
+            names = ", ".join(self.list_commands(ctx))
+            ctx.fail(
                 f"found {args[0]!r}; wanted one of {names}, then the dataset, such as: "
-                f"{context.command_path} list my-bot.yaml"
+                f"{ctx.command_path} list my-bot.yaml"
             )
-        return super().resolve_command(context, args)
+        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=Looks)
