@@ -62,6 +62,21 @@ def test_without_a_dataset_a_verb_says_how_to_make_one(loray, corpus, words: lis
     assert "run `loray apply` to make it" in said.err
 
 
+def test_status_names_a_dataset_with_a_lost_file_as_damaged(loray, dataset):
+    (dataset / "eval" / "test.parquet").unlink()
+    row = loray("status", "spec.yaml", "--json").document["stages"][0]
+    assert row["state"] == "damaged"
+    assert "eval/test.parquet is missing; restore it from a backup" in row["about"]
+
+
+def test_a_spec_in_place_of_a_command_is_met_with_what_to_write(loray, workplace):
+    said = loray("data", "quarantine", "spec.yaml")
+    assert said.code == Exit.WRONG_SPEC
+    assert "found 'spec.yaml'; wanted one of export, list, readmit, show" in said.err
+    assert "such as: loray data quarantine list my-bot.yaml" in said.err
+    assert loray("data", "quarantine", "--help").code == 0
+
+
 def test_a_preview_marks_what_is_learned(loray, dataset):
     said = loray("data", "preview", "spec.yaml", "--rows", "2")
     assert said.code == 0

@@ -92,6 +92,18 @@ def test_status_names_the_process_that_makes_a_stage(loray, workplace):
     assert row["about"].startswith("attempt 1 on ")
 
 
+@pytest.mark.parametrize("stage", [0, 1])
+def test_a_second_apply_is_refused_before_ray_starts(loray, workplace, stage: int):
+    from loray.registry import RunLedger
+
+    held = loray("status", "spec.yaml", "--json").document["stages"][stage]["artifact"]
+    with RunLedger("sqlite:///workspace/registry.db").acquire(held):
+        said = loray("apply", "spec.yaml")
+    assert said.code == 3
+    assert f"{held} is held by process" in said.err
+    assert "starting Ray" not in said.out
+
+
 def test_a_report_before_anything_was_scored_says_what_to_do(loray):
     said = loray("report", "spec.yaml")
     assert said.code == 1

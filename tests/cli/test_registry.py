@@ -24,6 +24,7 @@ def test_an_empty_registry_lists_nothing(loray):
     assert said.code == 0
     assert said.out == "ADAPTER  VERSIONS  ALIASES\n"
     assert "nothing was ever registered at sqlite:///workspace/registry.db" in said.err
+    assert "for the storage of a spec: loray registry --spec SPEC ls" in said.err
 
 
 def test_a_command_in_the_wrong_folder_makes_no_registry_there(loray, workplace: Path):
@@ -48,6 +49,13 @@ def test_a_bare_name_shows_all_versions_and_a_reference_one(imported):
     said = imported("registry", "show", "bot@2")
     assert "bot@2  registered" in said.out
     assert "base_model      narrow" in said.out
+
+
+def test_a_name_that_no_adapter_has_is_not_taken_for_one_without_a_champion(imported):
+    said = imported("registry", "show", "bott@champion")
+    assert said.code == 1
+    assert "bott is not in the registry; `loray registry ls` lists adapters" in said.err
+    assert "no alias of it is set" in imported("registry", "show", "bot@champion").err
 
 
 def test_an_alias_moves_by_compare_and_swap(imported):

@@ -55,6 +55,31 @@ def test_a_start_that_fails_is_tried_again(monkeypatch, caplog, tmp_path: Path) 
     assert not any(folder.exists() for folder in starts.folders), "sessions are cleaned up"
 
 
+def test_before_ray_starts_a_line_says_so(monkeypatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(ray, "init", lambda **_: said.append("ray.init"))
+    with cluster(ResourceSpec(), report=said.append):
+        assert said == ["starting Ray on this machine", "ray.init"]
+
+
+@pytest.mark.parametrize(("mode", "is_said"), [(None, False), ("disabled", True)])
+def test_a_token_that_ray_asks_for_by_default_is_no_warning(
+    monkeypatch, caplog, mode: str | None, *, is_said: bool
+) -> None:
+    from ray._private.authentication import authentication_token_setup as setup
+
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    if mode is not None:
+        monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    warn = setup._warn_token_auth_enabled if mode is None else setup._warn_token_auth_disabled
+    monkeypatch.setattr(ray, "init", lambda **_: warn())
+    with caplog.at_level(logging.WARNING), cluster(ResourceSpec()):
+        pass
+    assert bool(caplog.records) is is_said
+    assert setup.logger.name == module.NOTICE_LOGGER
+    assert setup.logger.level == logging.NOTSET
+
+
 def test_a_start_that_fails_for_good_is_explained_in_two_lines(monkeypatch) -> None:
     starts = Starts(99, Exception(STARTUP))
     monkeypatch.setattr(ray, "init", starts)

@@ -2,6 +2,7 @@
 
 import random
 import time
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -183,3 +184,11 @@ def ended(process: object, receiver: Connection) -> list[int]:
     process.join(30)  # type: ignore[attr-defined]
     assert process.exitcode == 0  # type: ignore[attr-defined]
     return drain(receiver)
+
+
+def test_what_had_no_gate_to_pass_is_not_said_to_have_passed(tmp_path: Path) -> None:
+    spec = spec_in(tmp_path, f"sqlite:///{tmp_path}/registry.db")
+    passed = publish_seed(spec, tmp_path, 1)
+    assert (passed.num_gates, passed.words) == (1, "bot@1 passed its gates")
+    assert replace(passed, num_gates=0).words == "bot@1 had no gate to pass"
+    assert publish_seed(spec, tmp_path, 2, passed=False).words == "bot@2 was refused by a gate"

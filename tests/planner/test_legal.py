@@ -78,11 +78,11 @@ def test_a_kind_of_model_that_would_leak_is_refused_as_a_fault_of_the_spec(tmp_p
 def test_a_target_that_the_base_does_not_have_is_refused_with_the_nearest(tmp_path: Path):
     error = refusal(tmp_path, CONFIG, "method={kind: lora, targets: [q_prj, up_proj]}")
     assert "method.targets names 'q_prj', which no linear layer" in str(error)
-    assert "did you mean q_proj? its are q_proj, k_proj" in str(error)
+    assert "did you mean q_proj? it has q_proj, k_proj" in str(error)
     fused = refusal(
         tmp_path, CONFIG | {"model_type": "phi3"}, "method={kind: lora, targets: [q_proj]}"
     )
-    assert "did you mean qkv_proj? its are qkv_proj, o_proj, gate_up_proj, down_proj" in str(fused)
+    assert "did you mean qkv_proj? it has qkv_proj, o_proj, gate_up_proj, down_proj" in str(fused)
 
 
 @pytest.mark.parametrize("field", ["data.sequence.max_tokens", "serve.max_context"])

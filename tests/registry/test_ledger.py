@@ -54,6 +54,16 @@ def test_row_28_a_second_holder_is_told_who_and_since_when(local_url: str) -> No
 
 
 @pytest.mark.slow
+def test_a_lease_is_refused_without_being_taken_while_somebody_holds_it(local_url: str) -> None:
+    ledger = RunLedger(local_url)
+    ledger.refuse_held("run")
+    with ledger.acquire("run"), pytest.raises(LeaseError, match="run is held by process"):
+        ledger.refuse_held("run")
+    ledger.refuse_held("run")
+    with ledger.acquire("run") as lease:
+        assert lease.attempt == 2
+
+
 def test_a_killed_holder_on_this_host_is_taken_over_at_once(local_url: str) -> None:
     ledger = RunLedger(local_url)
     process, receiver = start(versions.hold_lease, 0, local_url)

@@ -42,6 +42,24 @@ def test_what_cannot_be_a_hub_id_is_told_as_a_missing_folder(workplace: Path, pa
     assert "found no folder" in found["base_model.path"]
 
 
+def test_a_file_is_no_base_model(workplace: Path):
+    found = missing("base_model.path=rows/a.jsonl")["base_model.path"]
+    assert found.startswith("found the file rows/a.jsonl; wanted a model's folder")
+
+
+def test_the_home_folder_is_written_out(workplace: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", "/who/jane")
+    found = missing("base_model.path=~/smol")["base_model.path"]
+    assert found.endswith("write the home folder out: /who/jane/smol")
+
+
+def test_where_a_relative_path_starts_is_said_and_only_there(workplace: Path):
+    assert (
+        f"no folder a/b/c under {workplace};" in missing("base_model.path=a/b/c")["base_model.path"]
+    )
+    assert "found no folder /a/b;" in missing("base_model.path=/a/b")["base_model.path"]
+
+
 def test_a_folder_without_a_config_is_no_base_model(workplace: Path):
     assert "without a config.json" in missing("base_model.path=rows")["base_model.path"]
 

@@ -292,3 +292,9 @@ def test_only_the_first_of_very_many_faults_are_shown():
 
 def test_the_stand_in_of_a_whole_spec_is_sound():
     assert RunSpec.model_validate(shape.stand_in(shape.root()))
+
+
+def test_a_context_that_the_default_answer_fills_names_both_ways_out():
+    fault = one_fault(SOUND, "serve.max_context=256")
+    assert "max_new_tokens: found 256, which leaves no room" in fault
+    assert "set it below that, or raise serve.max_context" in fault

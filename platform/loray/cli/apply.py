@@ -68,9 +68,7 @@ def _tell(outcome: "Outcome") -> None:
     for stage, seconds in outcome.seconds.items():
         say(f"{stage} took {seconds:.1f} s")
     if outcome.published is not None:
-        version = outcome.published.version
-        verdict = "passed its gates" if outcome.passed else "was refused by a gate"
-        say(f"{version.ref} {verdict}; it is {version.state}")
+        say(f"{outcome.published.words}; it is {outcome.published.version.state}")
     for kind, folder in outcome.stages.items():
         say(f"{kind}: {folder}")
     say(f"report: {outcome.scorecard.with_name('report.html')}")

@@ -147,8 +147,7 @@ def _tell(outcome: Outcome) -> None:
         took = f"{outcome.seconds[kind]:.1f} s" if kind in outcome.seconds else "was fresh"
         say(f"{kind}: {took}, {folder}")
     if outcome.published is not None:
-        verdict = "passed its gates" if outcome.passed else "was refused by a gate"
-        say(f"{outcome.published.version.ref} {verdict}; report beside {outcome.scorecard}")
+        say(f"{outcome.published.words}; report beside {outcome.scorecard}")
 
 
 def _report(line: str) -> None:

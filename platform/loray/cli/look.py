@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @set_option
 @json_option
 def status(spec: Path, overrides: tuple[str, ...], *, as_json: bool) -> None:
-    """Say for every stage whether it is made, being made by whom, or missing."""
+    """Say for every stage whether it is made, being made by whom, damaged or missing."""
     from loray.artifacts.store import Store
     from loray.pipeline.plan import make_plan
     from loray.registry import RunLedger
@@ -65,6 +65,8 @@ def _state(
     row = {"kind": stage.kind, "state": "made", "artifact": stage.folder, "about": state.why}
     if state.is_fresh:
         return row
+    if state.damage is not None:
+        return row | {"state": "damaged"}
     holder = ledger.holder(stage.folder)
     done = _steps_done(store.scratch / ".work" / stage.folder)
     progress = f"step {done} of {run.train.steps} is committed" if done else ""

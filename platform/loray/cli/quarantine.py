@@ -53,7 +53,27 @@ def filter_options(command: Command) -> Command:
     return with_options
 
 
-@click.group()
+class Looks(click.Group):
+    """The commands; a dataset in the place of one is met with what to write."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first argument names.
+
+        Raises:
+            UsageError: it names none.
+        """
+        if args[0] not in self.commands and not args[0].startswith("-"):
+            names = ", ".join(self.list_commands(ctx))
+            ctx.fail(
+                f"found {args[0]!r}; wanted one of {names}, then the dataset, such as: "
+                f"{ctx.command_path} list my-bot.yaml"
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Looks)
 def quarantine() -> None:
     """Look at the rows that were put aside, carry them out, or write the rule that keeps them."""
 

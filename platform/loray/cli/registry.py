@@ -62,7 +62,10 @@ def list_adapters(place: Place, *, as_json: bool) -> None:
         emit_json([adapter.model_dump(mode="json") for adapter in adapters])
         return
     if not adapters:
-        complain(f"nothing was ever registered at {place.url} with the root {place.root}")
+        complain(
+            f"nothing was ever registered at {place.url} with the root {place.root}; for the "
+            "storage of a spec: loray registry --spec SPEC ls"
+        )
     show_table(
         ("adapter", "versions", "aliases"),
         [

@@ -32,14 +32,14 @@ def target_names(
     if not tuple(names):
         raise UnsupportedError(
             f"method.targets is {method.targets}, and no linear layer of the base model is one of "
-            f"these; its are {', '.join(every)}; name some of them, or use another base model"
+            f"these; it has {', '.join(every)}; name some of them, or use another base model"
         )
     for name in names:
         if name not in every:
             near = get_close_matches(name, every, n=1)
             raise UnsupportedError(
                 f"method.targets names {name!r}, which no linear layer of the base model is "
-                f"called; {f'did you mean {near[0]}? ' if near else ''}its are {', '.join(every)}; "
+                f"called; {f'did you mean {near[0]}? ' if near else ''}it has {', '.join(every)}; "
                 "correct it, or use all-linear"
             )
     return tuple(sorted(set(names)))

@@ -87,7 +87,7 @@ def apply(spec: RunSpec, *, until: StageKind | None = None, report: Report = pri
             refuse_unwritable(store.scratch)
             from loray.pipeline.cluster import cluster  # noqa: PLC0415 (Ray takes 1 s to import)
 
-            stack.enter_context(cluster(spec.resources))
+            stack.enter_context(cluster(spec.resources, report=report))
             refuse_impossible(*needs(spec, stale))
             if "dataset" in stale:
                 await_place(spec.resources, report)
@@ -132,7 +132,10 @@ def _check_before_start(spec: RunSpec, wanted: tuple[StageState, ...]) -> None:
     for state in wanted:
         if state.damage is not None:
             raise ArtifactError(state.damage)
-    if not all(state.is_fresh for state in wanted):
+    if stale := [state for state in wanted if not state.is_fresh]:
+        ledger = RunLedger(spec.storage.registry)
+        for state in stale:
+            ledger.refuse_held(state.stage.folder)
         check_base(spec.base_model)
     if any(s.stage.kind == "training" and not s.is_fresh for s in wanted):
         check_trackers(spec.tracking)

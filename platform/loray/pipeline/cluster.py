@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -39,12 +39,17 @@ START_OR_UNSET = "start the cluster, correct RAY_ADDRESS, or unset it to run on 
 MAX_SOCKET_PATH = 107
 SOCKET_PATH = "/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"
 """The longest path that Ray appends to its folder."""
+NOTICE_LOGGER = "ray._private.authentication.authentication_token_setup"
+"""Where Ray says of a cluster of its own that only holders of its token get in."""
 log = logging.getLogger(__name__)
 
 
 @contextmanager
 def cluster(
-    resources: ResourceSpec, *, environment: Mapping[str, str] = MappingProxyType({})
+    resources: ResourceSpec,
+    *,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    report: Callable[[str], None] = lambda _: None,
 ) -> Iterator[None]:
     """Be connected to Ray while the body runs.
 
@@ -56,6 +61,7 @@ def cluster(
 
     Args:
         environment: variables that a local cluster's own processes need besides.
+        report: gets a line before Ray is started or joined, which takes its time.
 
     Raises:
         ClusterError: the cluster cannot be joined, or Ray does not start.
@@ -66,8 +72,10 @@ def cluster(
     address = os.environ.get("RAY_ADDRESS") or "local"
     folder = None
     if address != "local":
+        report(f"joining the Ray cluster at {address}")
         _join(address)
     else:
+        report("starting Ray on this machine")
         os.environ.update(environment)
         folder = _start(resources)
     try:
@@ -178,7 +186,7 @@ def _start(resources: ResourceSpec) -> ScratchFolder:
 def _start_once(resources: ResourceSpec, folder: Path) -> None:
     wanted = resources.cpus_per_worker * max(resources.workers, resources.eval_actors)
     is_short = len(str(folder)) + len(SOCKET_PATH) <= MAX_SOCKET_PATH
-    with kept_signals():
+    with kept_signals(), _without_token_notice():
         ray.init(
             address="local",
             num_cpus=max(os.cpu_count() or 1, wanted),
@@ -188,6 +196,19 @@ def _start_once(resources: ResourceSpec, folder: Path) -> None:
             runtime_env={"env_vars": QUIET_ENVIRONMENT},
             _temp_dir=str(folder) if is_short else None,
         )
+
+
+@contextmanager
+def _without_token_notice() -> Iterator[None]:
+    """Say nothing of Ray's own default, which is safe; of a mode that somebody set, it may."""
+    logger = logging.getLogger(NOTICE_LOGGER)
+    level = logger.level
+    if "RAY_AUTH_MODE" not in os.environ:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _why_not_started(text: str) -> str:

@@ -26,6 +26,14 @@ class Published:
     """Every gate let it through."""
     is_new: bool
     """This call registered it."""
+    num_gates: int
+    """How many it had to pass."""
+
+    @property
+    def words(self) -> str:
+        """The version, and what the gates made of it."""
+        verdict = "passed its gates" if self.num_gates else "had no gate to pass"
+        return f"{self.version.ref} {verdict if self.passed else 'was refused by a gate'}"
 
 
 def publish(
@@ -64,7 +72,7 @@ def publish(
             promote_if_due(
                 registry, version, alias=spec.serve.alias, check=lease.check, report=report
             )
-    return Published(version=version, passed=card.passed, is_new=is_new)
+    return Published(version=version, passed=card.passed, is_new=is_new, num_gates=len(card.gates))
 
 
 def lineage_of(spec: RunSpec, plan: Plan, *, step: int) -> Lineage:

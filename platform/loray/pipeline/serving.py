@@ -31,9 +31,10 @@ def serve_until_stopped(
     check_context(spec)  # before Ray starts, which takes its time
     check_base(spec.base_model)
     is_ours = not os.environ.get("RAY_ADDRESS")
-    with cluster(spec.resources, environment=proxy_environment()):
+    with cluster(spec.resources, environment=proxy_environment(), report=report):
         refuse_impossible(replicas_wanted(spec.resources, spec.serve.replicas))
         catalog = catalog_of(spec)
+        report("starting the server; its replicas load the base model")
         address = serve_spec(spec, catalog, host=host, port=port, report=report)
         refs = sorted({ref for ref, _ in catalog.listing()})
         report(f"serving on {address}/v1: {served_words(refs)}")

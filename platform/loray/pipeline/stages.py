@@ -1,7 +1,8 @@
 """How each stage is called: the same shape for all, so that `apply` needs no case for any."""
 
 import shutil
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,21 @@ def make_dataset(making: Making) -> dict[str, Any]:
     """Curate; an interrupted try starts over."""
     from loray.data.run import curate_to  # noqa: PLC0415 (each stage's libraries load on use)
 
-    return curate_to(making.empty(), making.spec, report=making.report)
+    statistics = curate_to(making.empty(), making.spec, report=making.report)
+    making.report(curated_words(statistics))
+    return statistics
+
+
+def curated_words(statistics: Mapping[str, Any]) -> str:
+    """What became of a dataset's rows, from its statistics, and where to read why."""
+    rows, counts = statistics["rows"], Counter[str]()
+    for found in statistics["splits"].values():
+        counts.update(found)
+    shares = ", ".join(f"{counts[split]:,} {split}" for split in ("train", "validation", "test"))
+    words = f"{rows['in']:,} rows in, {rows['kept']:,} kept ({shares})"
+    put_aside = rows["quarantined"]
+    why = "; `loray data quarantine list` says why"
+    return f"{words}, {put_aside:,} in quarantine{why if put_aside else ''}"
 
 
 def make_training(making: Making) -> dict[str, Any]:

@@ -124,7 +124,7 @@ def run_sweep(
             refuse_unwritable(Store(spec.storage.root).scratch)
             from loray.pipeline.cluster import cluster  # noqa: PLC0415 (Ray takes 1 s to import)
 
-            stack.enter_context(cluster(spec.resources))
+            stack.enter_context(cluster(spec.resources, report=report))
             for each in stale:
                 refuse_impossible(*needs(each.trial.spec, stale_kinds(each.plan)))
         for number, each in enumerate(planned, start=1):

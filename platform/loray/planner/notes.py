@@ -15,7 +15,7 @@ FULL_TRAINING_LIMIT = 1_000_000_000
 SHARED = ("mapped files",)
 """What the processes of one node hold together, once."""
 MANY_PASSES = 10.0
-"""Passes over the data after which most of what is still learned is the rows themselves."""
+"""Epochs after which most of what is still learned is the rows themselves."""
 
 
 def notes_of(
@@ -89,7 +89,7 @@ def node_memory(workers: int, moments: tuple[Moment, ...]) -> tuple[str, float]:
 
 def passes_words(passes: float) -> str:
     """How often a training sees its data, and what to do where that is too often."""
-    words = f"{passes:.3g} passes over the data"
+    words = f"{passes:.3g} epochs over the data"
     if passes <= MANY_PASSES:
         return words
     return (

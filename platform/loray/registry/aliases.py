@@ -61,6 +61,7 @@ def aliased_version(connection: sa.Connection, name: str, alias_name: str) -> Ve
     """
     found = read_alias(connection, name, alias_name)
     if found.version is None:
+        check_adapter(connection, name)
         known = [a.alias for a in read_aliases(connection, name)]
         hint = f"its aliases are {', '.join(known)}" if known else "no alias of it is set"
         raise AdapterNotFoundError(

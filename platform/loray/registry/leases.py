@@ -124,6 +124,17 @@ def read_holder(connection: sa.Connection, key: str) -> tuple[Holder, float] | N
     return None if row is None else (as_holder(row), now(connection))
 
 
+def refuse_live(connection: sa.Connection, key: str) -> None:
+    """Refuse a lease that somebody holds now; takes nothing.
+
+    Raises:
+        LeaseError: someone holds it; the message says who, since when and when last heard of.
+    """
+    found = read_holder(connection, key)
+    if found is not None and found[0].is_live(found[1]):
+        raise _held(key, *found)
+
+
 def live_keys(connection: sa.Connection) -> list[str]:
     """Keys of the leases that somebody holds now."""
     at = now(connection)

@@ -81,6 +81,15 @@ class RunLedger:
         found = self._database.read(lambda c: leases.read_holder(c, key))
         return found[0] if found and found[0].is_live(found[1]) else None
 
+    def refuse_held(self, key: str) -> None:
+        """See that nobody holds the lease on `key` now; another may still take it first.
+
+        Raises:
+            LeaseError: another live process holds it; the message says which.
+        """
+        check_key(key)
+        self._database.read(lambda c: leases.refuse_live(c, key))
+
     def live_keys(self) -> list[str]:
         """Keys of all leases that somebody holds now."""
         return self._database.read(leases.live_keys)

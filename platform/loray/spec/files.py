@@ -51,17 +51,24 @@ def _check_base_model(base_model: BaseModelSpec) -> Iterator[Finding]:
         if not (folder / "config.json").is_file():
             yield Finding("base_model.path", _what_instead(folder))
     elif base_model.revision is None or not _HUB_ID.fullmatch(base_model.path):
-        yield Finding(
-            "base_model.path",
-            f"found no folder {base_model.path} under {_here()}; wanted a model's folder, or a "
-            "hub id with base_model.revision (a commit); correct the path or add the revision",
-        )
+        yield Finding("base_model.path", _no_base(base_model.path))
     elif not _COMMIT.fullmatch(base_model.revision):
         yield Finding(
             "base_model.revision",
             f"found {base_model.revision[:60]!r}; wanted a full commit of 40 hex digits, since "
             "branches and tags move; copy it from the model's history on the hub",
         )
+
+
+def _no_base(path: str) -> str:
+    """What a path that is no folder is, and what to do."""
+    wanted = "wanted a model's folder, or a hub id with base_model.revision (a commit)"
+    if Path(path).is_file():
+        return f"found the file {path}; {wanted}; name the folder of a model's files"
+    if path.startswith("~/"):
+        return f"found {path}; {wanted}; write the home folder out: {Path(path).expanduser()}"
+    where = "" if Path(path).is_absolute() else f" under {_here()}"
+    return f"found no folder {path}{where}; {wanted}; correct the path or add the revision"
 
 
 def _what_instead(folder: Path) -> str:

@@ -266,6 +266,7 @@ class RunSpec(StrictModel):
             yield Finding(
                 "serve.max_new_tokens",
                 f"found {self.serve.max_new_tokens}, which leaves no room for a prompt in "
-                f"max_context {self.serve.max_context}; use less",
+                f"serve.max_context {self.serve.max_context}; set it below that, or raise "
+                "serve.max_context",
                 reads=("serve.max_context",),
             )
