@@ -43,14 +43,14 @@ def main() -> None:
     options = parser.parse_args()
     print(commit(), flush=True)
     lines = []
-    ray.init(num_cpus=2, log_to_driver=False, logging_level=logging.ERROR)
+    if not ray.is_initialized():
+        ray.init(num_cpus=2, log_to_driver=False, logging_level=logging.ERROR)
     logging.getLogger("ray").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as name:
         for setting in CHOSEN:
             if options.only and not str(setting).startswith(tuple(options.only)):
                 continue
             lines.append(compare(setting, Path(name), options.steps))
-    ray.shutdown()
     if options.json:
         options.json.write_text(json.dumps(lines, indent=1) + "\n", encoding="utf-8")
 
