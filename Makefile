@@ -64,7 +64,7 @@ test: test-unit
 	$(PYTEST) --durations=15 -m 'ray and not gpu and not network'
 
 bench-%: setup-dev
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$*.py
+	PYTHONPATH=benchmarks OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$*.py
 
 # Pretrain models/tiny again; hours on two cores, minutes on a GPU.
 models-tiny: setup

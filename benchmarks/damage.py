@@ -8,6 +8,7 @@ are damaged in 48 ways, one line has 50 MB, and as many rows hold a value to be 
 
 import argparse
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import ray
+from commit import commit
 from data_memory import watched
 
 from loray.data import curate_to
@@ -26,7 +28,9 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 from tests.data.damage import Planted, cases_of, write_corpus
 
 
-def differences(planted: Planted, statistics: dict[str, Any], kept: list[dict]) -> list[str]:
+def differences(
+    planted: Planted, statistics: dict[str, Any], kept: list[dict[str, Any]]
+) -> list[str]:
     """What did not become of the corpus as planted; nothing, if all is well."""
     wrong = []
     for label, counts in statistics["sources"].items():
@@ -49,12 +53,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--no-giants", action="store_true", help="leave out the 50 MB line")
     options = parser.parse_args()
+    print(commit(), flush=True)
     os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # workers see what this process sees
-    ray.init(address="local", num_cpus=options.workers, log_to_driver=False,
-             include_dashboard=False, logging_level="error")  # fmt: skip
+    if not ray.is_initialized():
+        ray.init(address="local", num_cpus=options.workers, log_to_driver=False,
+                 include_dashboard=False, logging_level=logging.ERROR)  # fmt: skip
     with tempfile.TemporaryDirectory() as name:
-        planted = write_corpus(Path(name) / "corpus", options.rows)
+        planted = write_corpus(Path(name) / "corpus", options.rows,
+                               has_giants=not options.no_giants)  # fmt: skip
         out, base = Path(name) / "out", Path(name) / "base"
         out.mkdir()
         train_tokenizer(None, 300, 512).save_pretrained(base)  # it knows bytes, and no words

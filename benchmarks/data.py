@@ -11,6 +11,7 @@ that they are streamed over HTTP. `--datatrove PYTHON` names an interpreter that
 
 import argparse
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from commit import commit
 from data_corpus import write_pairs, write_texts
 
 HERE = Path(__file__).resolve().parent
@@ -52,8 +54,8 @@ def spec_of(uri: str, endpoint: str | None) -> dict[str, Any]:
     }
 
 
-def run_here(spec_path: Path, out: Path, workers: int, store_mb: int) -> dict[str, Any]:
-    """Curate in this process; what it took."""
+def run_here(spec_path: Path, workers: int, store_mb: int) -> dict[str, Any]:
+    """Curate in this process, beside the spec's file; what it took."""
     import ray  # noqa: PLC0415 - only the process that measures needs them
     from data_memory import watched  # noqa: PLC0415
 
@@ -62,7 +64,8 @@ def run_here(spec_path: Path, out: Path, workers: int, store_mb: int) -> dict[st
 
     spec = RunSpec.model_validate_json(spec_path.read_text(encoding="utf-8"))
     ray.init(address="local", num_cpus=workers, log_to_driver=False, include_dashboard=False,
-             logging_level="error", object_store_memory=store_mb << 20)  # fmt: skip
+             logging_level=logging.ERROR, object_store_memory=store_mb << 20)  # fmt: skip
+    out = spec_path.parent / "out"
     out.mkdir()
     with watched() as peak:
         began = time.perf_counter()
@@ -109,7 +112,8 @@ def report_run(run: dict[str, Any], megabytes: float) -> None:
     print(
         f"  {megabytes:6.0f} MB {run['rows']:8d} rows {run['workers']:3d} workers "
         f"{run['seconds']:8.1f} s {each:7.0f} rows/s a core; {run['private_mb']:6d} MB resident "
-        f"({run['driver_mb']} the driver), {run['shared_mb']} MB shared"
+        f"({run['driver_mb']} the driver), {run['shared_mb']} MB shared",
+        flush=True,
     )
 
 
@@ -129,7 +133,10 @@ def beside_datatrove(python: str, folder: Path, num_rows: int, root: Path | None
     write_texts(texts, num_rows, root)
     ours = last_line([sys.executable, str(HERE / "data_steps.py"), str(texts)])
     theirs = last_line([python, str(HERE / "data_steps_datatrove.py"), str(texts)], PYTHONPATH="")
-    print(f"\nbeside datatrove, {num_rows} texts, one core, rows a second of processor time")
+    print(
+        f"\nbeside datatrove, {num_rows} texts, one core, rows a second of processor time",
+        flush=True,
+    )
     for name, rate in ours.items():
         if name in theirs:
             other = theirs[name]
@@ -190,17 +197,13 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run:
-        print(
-            json.dumps(
-                run_here(
-                    options.run, options.run.parent / "out", *options.workers, options.store_mb
-                )
-            )
-        )
+        (workers,) = options.workers
+        print(json.dumps(run_here(options.run, workers, options.store_mb)))
         return
-    found: dict[str, Any] = {"runs": []}
+    found: dict[str, Any] = {"commit": commit(), "runs": []}
+    print(found["commit"])
     with tempfile.TemporaryDirectory() as name:
-        print("curation, end to end")
+        print("curation, end to end", flush=True)
         sizes = [options.megabytes * times for times in (1, options.growth) if times]
         folder = Path(name) / "lake"
         for megabytes in sizes:  # before anyone serves them: rclone remembers what a folder holds

@@ -1,7 +1,7 @@
 """Our steps that datatrove has as well, each by itself on one core: rows a second of its time.
 
-`python benchmarks/data_steps.py TEXTS.jsonl` prints JSON; `data.py` runs it beside
-`data_steps_datatrove.py` on the same texts.
+`python benchmarks/data_steps.py TEXTS.jsonl` prints JSON, and a line for each step to stderr;
+`data.py` runs it beside `data_steps_datatrove.py` on the same texts.
 """
 
 import json
@@ -62,14 +62,16 @@ def near_duplicates(batches: list[pa.Table]) -> int:
     def likeness(pairs: np.ndarray, crowds: Crowds) -> np.ndarray:
         return compare_here(lambda stage: map(stage, cut), ids, pairs, crowds, rule)
 
-    return int((find_originals(keys, likeness).kept != np.arange(len(ids))).sum())
+    kept: np.ndarray = find_originals(keys, likeness).kept
+    return int(np.sum(kept != np.arange(len(ids))))
 
 
 def exact_duplicates(batches: list[pa.Table]) -> int:
     """The number of rows that equal another."""
     digests = [digest_turns(batch, column="digest")["digest"] for batch in batches]
     found = pa.chunked_array([chunk for column in digests for chunk in column.chunks])
-    return len(found) - found.null_count - int(pc.count_distinct(found).as_py())
+    distinct: int = pc.count_distinct(found).as_py()
+    return len(found) - int(found.null_count) - distinct
 
 
 def tasks_of(path: Path, folder: Path) -> dict[str, Callable[[], object]]:
@@ -108,6 +110,7 @@ def main() -> None:
                 task()
                 times.append(time.process_time() - began)
             rates[name] = round(num_rows / max(min(times), 1e-9), 1)
+            print(f"{name:28s} {rates[name]:9.0f} rows/s", file=sys.stderr, flush=True)
     print(json.dumps(rates))
 
 

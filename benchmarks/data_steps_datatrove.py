@@ -102,6 +102,7 @@ def main() -> None:
                 times.append(time.process_time() - began)
             if times:
                 rates[name] = round(num_rows / max(min(times), 1e-9), 1)
+                print(f"{name:28s} {rates[name]:9.0f} rows/s", file=sys.stderr, flush=True)
     print(json.dumps(rates))
 
 

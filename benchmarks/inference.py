@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from commit import commit
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import (
     AutoModelForCausalLM,
@@ -26,8 +27,8 @@ from transformers import (
     PreTrainedModel,
 )
 
-from loray.inference.lora import BASE
 from loray.inference.request import SamplingParams
+from loray.inference.rows import BASE
 from loray.inference.runner import ModelRunner
 from loray.inference.sampling import Sampler, choose
 from loray.inference.weights import read_weights
@@ -56,9 +57,11 @@ def build(folder: Path, options: argparse.Namespace) -> PreTrainedModel:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.float32,
     )
-    return AutoModelForCausalLM.from_pretrained(
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.float32, quantization_config=quantization if options.nf4 else None
-    ).eval()
+    )
+    model.eval()
+    return model
 
 
 def write_adapters(root: Path, base: PreTrainedModel, number: int, rank: int) -> list[Path]:
@@ -70,20 +73,22 @@ def write_adapters(root: Path, base: PreTrainedModel, number: int, rank: int) ->
         if "lora_B" in name:
             torch.nn.init.normal_(weights, std=0.02)
     for i in range(number):
-        model.save_pretrained(root / f"{i}")
+        model.save_pretrained(str(root / f"{i}"))
     return [root / f"{i}" for i in range(number)]
 
 
 def time_all(tasks: dict[str, Task], rounds: int) -> dict[str, tuple[float, float]]:
-    """Least and median milliseconds of each task, run in turn."""
+    """Least and median milliseconds of each task, run in turn; prints the first round's times."""
     clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
     times: dict[str, list[float]] = {name: [] for name in tasks}
-    for _ in range(rounds):
+    for number in range(rounds):
         for name, task in tasks.items():
             task()  # a change of adapters is paid here, as it is once per batch
             begun = clock()
             task()
             times[name].append((clock() - begun) * 1e3)
+            if number == 0:
+                print(f"  first round: {name:34s} {times[name][0]:8.2f} ms", flush=True)
     return {name: (min(values), statistics.median(values)) for name, values in times.items()}
 
 
@@ -149,7 +154,10 @@ def report(title: str, times: dict[str, tuple[float, float]]) -> None:
     base = times["transformers, base"][0]
     print(f"\n{title}")
     for name, (least, median) in times.items():
-        print(f"  {name:34s} {least:8.2f} {median:8.2f}   {least / base:5.2f} x transformers, base")
+        print(
+            f"  {name:34s} {least:8.2f} {median:8.2f}   {least / base:5.2f} x transformers, base",
+            flush=True,
+        )
 
 
 def main() -> None:
@@ -164,6 +172,7 @@ def main() -> None:
     parser.add_argument("--nf4", action="store_true", help="4-bit base")
     parser.add_argument("--json", type=Path, help="also write the numbers there")
     options = parser.parse_args()
+    print(commit(), flush=True)
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         root = Path(folder)
         plain = build(root / "base", options)
@@ -180,13 +189,13 @@ def main() -> None:
             max_context=2 * options.context,
         )
         for i, path in enumerate(folders):
-            runner.lora.fill(i, read_weights(path, runner.lora.layers, runner.lora.like))
+            runner.lora.fill(i, read_weights(path, runner.lora))
         shape = vars(options) | {"threads": torch.get_num_threads()}
         print(json.dumps(shape, default=str))
         decode = time_all(decode_tasks(plain, peft, runner, options), options.rounds)
-        prefill = time_all(prefill_tasks(plain, peft, runner, options), options.rounds // 3)
-    report(f"decode step, {options.batch} rows, {options.context} tokens before", decode)
-    report(f"prefill, {options.batch // 2} prompts of {options.context // 2} tokens", prefill)
+        report(f"decode step, {options.batch} rows, {options.context} tokens before", decode)
+        prefill = time_all(prefill_tasks(plain, peft, runner, options), max(1, options.rounds // 3))
+        report(f"prefill, {options.batch // 2} prompts of {options.context // 2} tokens", prefill)
     if options.json:
         options.json.write_text(json.dumps({"decode": decode, "prefill": prefill, "of": shape},
                                            default=str, indent=1))  # fmt: skip

@@ -1,13 +1,13 @@
 """What loading takes of a worker that keeps some of the weights: by parts, and whole.
 
-    python benchmarks/loading.py [--workers 2] [--only 'fsdp, nf4'] [--whole] [--json FILE]
+    python benchmarks/loading.py [--only 'fsdp, nf4'] [--whole] [--shape 1.1B] [--json FILE]
 
-A random Llama of 1.03B parameters, stored in bfloat16. Workers are processes of one gloo group and
-do what a worker does before its first step: load, put an adapter on, measure the frozen weights,
-share them out. Measured is the largest resident size (VmHWM) from when all libraries are imported,
-and the most of it that was no page of a file (RssAnon, looked at every 5 ms). Freed memory goes
-back at once (MALLOC_MMAP_THRESHOLD_=65536). `--whole`: every worker loads the whole base first.
-Linux only.
+A random Llama of 1.03B parameters (or another shape of `memory.py`), stored in bfloat16. Workers
+are processes of one gloo group and do what a worker does before its first step: load, put an
+adapter on, measure the frozen weights, share them out. Measured is the largest resident size
+(VmHWM) from when all libraries are imported, and the most of it that was no page of a file
+(RssAnon, looked at every 5 ms). Freed memory goes back at once (MALLOC_MMAP_THRESHOLD_=65536).
+`--whole`: every worker loads the whole base first. Linux only.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 import memory
+from commit import commit
 from memory_worker import KIB, forget, high_water
 
 from loray.planner.configs import read_architecture
@@ -29,7 +30,6 @@ from loray.planner.moments import worker_moments
 from loray.spec.run import RunSpec
 
 HERE = Path(__file__).resolve().parent
-SHAPE = "1.1B"
 STRATEGIES = {
     "fsdp": {"kind": "fsdp"},
     "zero-3": {"kind": "deepspeed", "zero_stage": 3},
@@ -42,6 +42,7 @@ def main() -> None:
     """Measure every setting, or, as a worker, this process."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--shape", default="1.1B", choices=memory.SHAPES)
     parser.add_argument("--only", nargs="*", help="settings, by the start of their names")
     parser.add_argument("--whole", action="store_true", help="load the whole base first")
     parser.add_argument("--json", type=Path, help="also write the numbers there")
@@ -50,10 +51,11 @@ def main() -> None:
     if options.worker:
         work(int(options.worker[0]), Path(options.worker[1]), is_whole=options.whole)
         return
+    print(commit(), flush=True)
     lines = []
     with tempfile.TemporaryDirectory() as name:
-        model = Path(name) / SHAPE
-        memory.write_model(model, SHAPE)
+        model = Path(name) / options.shape
+        memory.write_model(model, options.shape)
         for title, spec in settings(model, options.workers).items():
             if options.only and not title.startswith(tuple(options.only)):
                 continue
@@ -68,7 +70,7 @@ def settings(model: Path, workers: int) -> dict[str, RunSpec]:
     for name, strategy in STRATEGIES.items():
         for quantization, dtype in (("none", "bfloat16"), ("none", "float32"), ("nf4", "bfloat16")):
             base = memory.Setting(
-                SHAPE, "r16", dtype, 256, quantization=quantization, strategy="plain"
+                model.name, "r16", dtype, 256, quantization=quantization, strategy="plain"
             )
             document = base.spec(model).model_dump(exclude_unset=True)
             document["train"]["strategy"] = strategy

@@ -9,10 +9,12 @@ short, so that a row takes about twice as many as of a usual vocabulary: hence t
 
 import argparse
 import json
+import logging
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from commit import commit
 from data import spec_of
 
 MAX_TOKENS = 8192
@@ -42,7 +44,8 @@ def report(name: str, rows: dict[str, Any]) -> None:
     is_whole = rows["in"] == rows["kept"] + duplicates + lost
     print(
         f"{name:32s} {rows['in']:6d} rows = {rows['kept']:6d} kept + {duplicates:5d} duplicates + "
-        f"{lost:3d} lost ({lost / rows['in']:.2%}){'' if is_whole else '  NOT ALL'}  {reasons}"
+        f"{lost:3d} lost ({lost / rows['in']:.2%}){'' if is_whole else '  NOT ALL'}  {reasons}",
+        flush=True,
     )
 
 
@@ -53,7 +56,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("corpora", nargs="+", help="PATH:PROMPT,COMPLETION or PATH:MESSAGES")
     options = parser.parse_args()
-    ray.init(address="local", num_cpus=2, log_to_driver=False, logging_level="error")
+    print(commit(), flush=True)
+    if not ray.is_initialized():
+        ray.init(address="local", num_cpus=2, log_to_driver=False, logging_level=logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
         for corpus in options.corpora:
             name, _, fields = corpus.rpartition(":")

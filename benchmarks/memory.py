@@ -18,6 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from commit import commit
+
 from loray.planner.configs import read_architecture
 from loray.planner.memory import MIB
 from loray.planner.moments import worker_moments
@@ -137,8 +139,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="*", help="settings, by the start of their names")
     parser.add_argument("--give-back", action="store_true", help="let glibc keep nothing")
+    parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--json", type=Path, help="also write the numbers there")
     options = parser.parse_args()
+    print(commit(), flush=True)
     lines = []
     with tempfile.TemporaryDirectory() as name:
         for setting in SETTINGS:
@@ -147,19 +151,19 @@ def main() -> None:
             model = Path(name) / setting.shape
             if not model.exists():
                 write_model(model, setting.shape)
-            lines.append(compare(setting, model, give_back=options.give_back))
+            lines.append(compare(setting, model, options.steps, give_back=options.give_back))
     if options.json:
         options.json.write_text(json.dumps(lines, indent=1) + "\n", encoding="utf-8")
 
 
-def compare(setting: Setting, model: Path, *, give_back: bool) -> dict[str, object]:
+def compare(setting: Setting, model: Path, steps: int, *, give_back: bool) -> dict[str, object]:
     """Plan and measure one setting, and print its line of the table."""
     spec = setting.spec(model)
     planned = {}
     for moment in worker_moments(spec, read_architecture(spec.base_model)):
         kept = moment.device.get("kept", 0.0) if give_back else 0.0
         planned[moment.name] = (moment.device_total - kept) / MIB
-    found = measure(spec, model, give_back=give_back)
+    found = measure(spec, model, steps, give_back=give_back)
     measured = {name: size / MIB for name, size in found.items()}
     planned["peak"], measured["peak"] = max(planned.values()), max(measured.values())
     error = planned["peak"] / measured["peak"] - 1.0
@@ -175,7 +179,7 @@ def compare(setting: Setting, model: Path, *, give_back: bool) -> dict[str, obje
     }
 
 
-def measure(spec: RunSpec, folder: Path, *, give_back: bool) -> dict[str, int]:
+def measure(spec: RunSpec, folder: Path, steps: int, *, give_back: bool) -> dict[str, int]:
     """Largest resident size by moment, bytes, of the worker where it is largest."""
     file = folder / "spec.json"
     file.write_text(spec.model_dump_json(exclude_unset=True), encoding="utf-8")
@@ -184,7 +188,7 @@ def measure(spec: RunSpec, folder: Path, *, give_back: bool) -> dict[str, int]:
         environment["MALLOC_MMAP_THRESHOLD_"] = "65536"
     workers = spec.resources.workers
     environment |= {"WORLD_SIZE": str(workers), "MASTER_PORT": str(29_000 + os.getpid() % 1000)}
-    command = [sys.executable, str(HERE / "memory_worker.py"), str(file)]
+    command = [sys.executable, str(HERE / "memory_worker.py"), str(file), str(steps)]
     with ThreadPoolExecutor(workers) as pool:
         told = pool.map(lambda at: run(command, {**environment, "RANK": str(at)}), range(workers))
         found = [json.loads(text.splitlines()[-1]) for text in told]

@@ -1,6 +1,6 @@
 """What a worker of Ray Train does, in a process of its own, and the largest that it was meanwhile.
 
-    python memory_worker.py SPEC_JSON        prints a line of JSON, bytes
+    python memory_worker.py SPEC_JSON STEPS        prints a line of JSON, bytes
 
 `memory.py` runs it, and says which worker of how many it is (RANK, WORLD_SIZE, MASTER_PORT).
 
@@ -13,14 +13,20 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the environment is set before torch is imported
+    from torch import Tensor
+
+    from loray.spec.run import RunSpec
+    from loray.train.batches import Batch
+    from loray.train.learner import Learner
 
 KIB = 1024
-STEPS = 8
-"""The first makes what stays: moments of Adam, kernels."""
 
 
-def main(spec_file: str) -> None:
-    """Measure."""
+def main(spec_file: str, steps: int) -> None:
+    """Measure; the first step makes what stays: moments of Adam, kernels."""
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "LOCAL_RANK": "0", "DS_ACCELERATOR": "cpu"}
     import torch  # noqa: PLC0415 (the environment first)
     import torch.distributed as dist  # noqa: PLC0415
@@ -53,7 +59,7 @@ def main(spec_file: str) -> None:
         forget()
     beginning = engine.weights()
     loss_on(engine, batches(spec))
-    for step in range(STEPS):
+    for step in range(steps):
         train_step(
             engine,
             batches(spec),
@@ -72,7 +78,7 @@ def main(spec_file: str) -> None:
     print(json.dumps(found))
 
 
-def write(state, learner, spec) -> None:  # noqa: ANN001 (its types need torch)
+def write(state: "dict[str, Tensor]", learner: "Learner", spec: "RunSpec") -> None:
     """What worker 0 writes of a checkpoint."""
     from safetensors.torch import save_file  # noqa: PLC0415
 
@@ -84,7 +90,7 @@ def write(state, learner, spec) -> None:  # noqa: ANN001 (its types need torch)
         save_file(state, Path(name) / "state.safetensors")
 
 
-def batches(spec):  # noqa: ANN001, ANN201 (its types need torch)
+def batches(spec: "RunSpec") -> "list[Batch]":
     """The micro-batches of a step: rows of a quarter of a sequence where the spec packs."""
     import torch  # noqa: PLC0415
 
@@ -111,4 +117,4 @@ def forget() -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]))

@@ -24,9 +24,10 @@ import venv
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
+from commit import commit
 from data_corpus import documents
 
 from loray.data.sequences.packing import best_fit
@@ -36,7 +37,7 @@ from loray.spec.data import ChatSpec
 HERE = Path(__file__).resolve().parent
 MODEL = HERE.parent / "models" / "tiny"
 PACK_TOKENS = 512
-NUM_ROWS, HELD_OUT = 1200, 40
+HELD_OUT = 40
 IGNORED = -100
 
 
@@ -46,19 +47,21 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--packs", type=int, default=16, help="packs a step")
     parser.add_argument("--micro", type=int, default=4, help="packs a worker takes at once")
+    parser.add_argument("--rows", type=int, default=1200, help="of them packs are made")
     parser.add_argument("--trl", help="an interpreter that has TRL, or `install`")
     parser.add_argument("--only", nargs="*", help="contenders, by the start of their names")
     parser.add_argument("--rounds", type=int, default=1, help="how often each has its turn")
     parser.add_argument("--json", type=Path, help="also write the numbers there")
     options = parser.parse_args()
+    print(commit(), flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shutil.copytree(MODEL, folder / "model")
-        write_rows(folder)
+        write_rows(folder, options.rows)
         entered = [
             (contender, together)
             for contender, together in commands(options, folder)
-            if not options.only or contender.startswith(("bare", *options.only))
+            if not options.only or contender == "bare" or contender.startswith(tuple(options.only))
         ]
         rounds: list[dict[str, Any]] = []
         for _ in range(options.rounds):
@@ -97,10 +100,10 @@ def run(together: list[list[str]]) -> dict[str, Any]:
         for command in together
     ]
     lines: list[dict[str, Any]] = []
-    for process in started:
+    for command, process in zip(together, started, strict=True):
         out, errors = process.communicate()
         if process.returncode:
-            sys.exit(f"{' '.join(map(str, process.args))}\n{errors}")
+            sys.exit(f"{' '.join(command)}\n{errors}")
         lines.append(json.loads(out.splitlines()[-1]))
     return lines[0] | {"tokens_per_second": sum(line["tokens_per_second"] for line in lines)}
 
@@ -109,10 +112,11 @@ def report(contender: str, found: dict[str, dict[str, Any]]) -> None:
     """A line for a contender."""
     line = found[contender]
     times = line["tokens_per_second"] / found["bare"]["tokens_per_second"]
-    last = sum(line["losses"][-5:]) / 5
+    last = mean(line["losses"][-5:])
     print(
         f"{contender:26s} {line['tokens_per_second']:8.0f} tokens/s {times:5.2f} x bare; "
-        f"loss {last:.3f} in the last steps, {line['held_out']:.3f} held out"
+        f"loss {last:.3f} in the last steps, {line['held_out']:.3f} held out",
+        flush=True,
     )
 
 
@@ -135,10 +139,10 @@ def in_turn(speeds: list[float], others: list[float]) -> str:
     return f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
-def write_rows(folder: Path) -> None:
+def write_rows(folder: Path, num_rows: int) -> None:
     """`rows.json`, the same rows in `packs.json`, and `held_out.json`."""
     draw = random.Random(0)  # noqa: S311 (no secret)
-    rows = list(islice(made_rows(draw), NUM_ROWS + HELD_OUT))
+    rows = list(islice(made_rows(draw), num_rows + HELD_OUT))
     held_out, rows = rows[:HELD_OUT], rows[HELD_OUT:]
     rows.sort(key=lambda row: -len(row["input_ids"]))
     numbers = best_fit([len(row["input_ids"]) for row in rows], PACK_TOKENS)

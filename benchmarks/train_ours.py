@@ -6,13 +6,14 @@ Prints a line of JSON. Run by `train.py`, which made the folder.
 import argparse
 import hashlib
 import json
+import logging
 import statistics
 import tempfile
 from pathlib import Path
 
 import pyarrow as pa
 import ray
-from train_peers import RATE, WARM, held_out, read
+from train_peers import RATE, held_out, read, warm
 
 from loray.artifacts.tokens import TOKENS, Part, write_index
 from loray.spec.run import RunSpec
@@ -32,13 +33,13 @@ def main() -> None:
     spec = spec_of(options)
     out = Path(tempfile.mkdtemp(dir=options.folder))
     write_tokens(options.folder / "dataset" / "tokens", read(options.folder / "packs.json"))
-    ray.init(num_cpus=options.workers, log_to_driver=False, logging_level="error")
+    ray.init(num_cpus=options.workers, log_to_driver=False, logging_level=logging.ERROR)
     statistics_of_run = train_to(
         out, spec, str(options.folder / "dataset" / "tokens"), attempt=1, report=lambda _: None
     )
     ray.shutdown()
     lines = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
-    counted = lines[WARM:]
+    counted = lines[warm(len(lines)) :]
     speed = statistics.median(line["num_tokens"] / line["seconds"] for line in counted)
     found = {
         "tokens_per_second": round(speed, 1),
@@ -51,7 +52,7 @@ def main() -> None:
 
 def spec_of(options: argparse.Namespace) -> RunSpec:
     """The same model, adapter, rate and step as `train_peers`."""
-    strategy = {"kind": "plain"}
+    strategy: dict[str, object] = {"kind": "plain"}
     if options.strategy == "zero2":
         strategy = {"kind": "deepspeed", "zero_stage": 2}
     model = {"path": str(options.folder / "model"), "quantization": "none", "dtype": "float32"}
@@ -79,7 +80,7 @@ def write_tokens(folder: Path, packs: list[dict[str, list[int]]]) -> None:
     if folder.exists():
         return
     folder.mkdir(parents=True)
-    columns = {
+    columns: dict[str, list[list[int]] | list[list[str]]] = {
         name: [pack[name] for pack in packs] for name in ("input_ids", "labels", "positions")
     }
     columns["row_ids"] = [[f"{at:08x}{n:08x}" for n in range(p["positions"].count(0))]

@@ -7,20 +7,30 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 IGNORED = -100
 WARM = 5
-"""Steps that are not counted."""
+"""Steps that are not counted, of a run that has more."""
 RATE = 2e-3
 PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 Rows = list[dict[str, list[int]]]
+Filler = Callable[[int], list[int]]
+MarkedLosses = tuple[list[tuple[float, int]], list[float]]
 
 
 def main() -> None:
@@ -35,9 +45,9 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     contender = {"bare": bare, "trainer": trainer, "trl": trl}[options.contender]
-    model = AutoModelForCausalLM.from_pretrained(options.folder / "model", dtype=torch.float32)
+    base = AutoModelForCausalLM.from_pretrained(options.folder / "model", dtype=torch.float32)
     model = get_peft_model(
-        model, LoraConfig(task_type="CAUSAL_LM", r=16, lora_alpha=32, target_modules=PROJECTIONS)
+        base, LoraConfig(task_type="CAUSAL_LM", r=16, lora_alpha=32, target_modules=PROJECTIONS)
     )
     marks, losses = contender(model, options)
     found = {"tokens_per_second": speed(marks), "losses": losses, "peak_mb": peak_mb()}
@@ -53,8 +63,14 @@ def read(path: Path) -> Rows:
 
 def speed(marks: list[tuple[float, int]]) -> float:
     """Tokens a second of the median step; each mark is the time after a step, and its tokens."""
-    pairs = zip(marks[WARM - 1 : -1], marks[WARM:], strict=True)
+    first = warm(len(marks))
+    pairs = zip(marks[first - 1 : -1], marks[first:], strict=True)
     return round(statistics.median(n / (end - begin) for (begin, _), (end, n) in pairs), 1)
+
+
+def warm(steps: int) -> int:
+    """Steps that are not counted: of a short run, all but the last."""
+    return min(WARM, steps - 1)
 
 
 def peak_mb() -> int:
@@ -64,7 +80,7 @@ def peak_mb() -> int:
     return int(line.split()[1]) // 1000
 
 
-def bare(model: nn.Module, options: argparse.Namespace) -> tuple[list[tuple[float, int]], list]:
+def bare(model: nn.Module, options: argparse.Namespace) -> MarkedLosses:
     """What one writes without a trainer: packs, a forward pass, AdamW."""
     packs = read(options.folder / "packs.json")
     learned = [p for p in model.parameters() if p.requires_grad]
@@ -101,7 +117,7 @@ def num_targets(pack: dict[str, list[int]]) -> int:
 def padded(rows: Rows) -> dict[str, torch.Tensor]:
     """Rows in one batch; positions of the padding restart, so that it is a row of its own."""
     width = max(len(row["input_ids"]) for row in rows)
-    fill = {
+    fill: dict[str, Filler] = {
         "input_ids": lambda n: [0] * n,
         "labels": lambda n: [IGNORED] * n,
         "positions": lambda n: list(range(n)),
@@ -122,7 +138,13 @@ class Marks(TrainerCallback):
         self.losses: list[float] = []
         self._seen = 0
 
-    def on_step_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:  # noqa: ANN401
+    def on_step_end(
+        self,
+        args: TrainingArguments,  # noqa: ARG002
+        state: TrainerState,
+        control: TrainerControl,  # noqa: ARG002
+        **_: Any,  # noqa: ANN401
+    ) -> None:
         """One mark."""
         seen = int(state.num_input_tokens_seen)
         self.marks.append((time.perf_counter(), seen - self._seen))
@@ -153,9 +175,9 @@ def settings(options: argparse.Namespace, batch: int) -> dict[str, Any]:
     }
 
 
-def trainer(model: nn.Module, options: argparse.Namespace) -> tuple[list[tuple[float, int]], list]:
+def trainer(model: nn.Module, options: argparse.Namespace) -> MarkedLosses:
     """transformers.Trainer over rows, padded: it does not pack."""
-    from transformers import Trainer, TrainingArguments  # noqa: PLC0415
+    from transformers import Trainer  # noqa: PLC0415
 
     rows = read(options.folder / "rows.json")
     mean = sum(len(row["input_ids"]) for row in rows) / len(rows)
@@ -180,9 +202,9 @@ def packed_length(folder: Path) -> float:
     return sum(len(pack["input_ids"]) for pack in packs) / len(packs)
 
 
-def trl(model: nn.Module, options: argparse.Namespace) -> tuple[list[tuple[float, int]], list]:
+def trl(model: nn.Module, options: argparse.Namespace) -> MarkedLosses:
     """trl.SFTTrainer, packing."""
-    from datasets import Dataset  # noqa: PLC0415
+    from datasets import Dataset  # type: ignore[import-untyped] # noqa: PLC0415
     from trl import SFTConfig, SFTTrainer  # noqa: PLC0415
 
     rows = read(options.folder / "rows.json")

@@ -1,6 +1,6 @@
 """Decode with many adapters in one batch: the engine beside the base alone and PEFT.
 
-    PYTHONPATH=platform:benchmarks/gpu python benchmarks/gpu/adapters.py --quantization none
+    PYTHONPATH=platform:benchmarks python benchmarks/gpu/adapters.py --quantization none
 
 A step of `--batch` rows, `--context` tokens before each, adapters on all projections. The byte
 bound is what the step must read at least: the base's weights and each adapter once, at the
@@ -12,15 +12,18 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 import torch
+from commit import commit
 from peft import LoraConfig, get_peft_model
 from shapes import build, config_of
 from transformers import DynamicCache, PreTrainedModel
 
-from loray.inference.lora import BASE, LayerWeights
+from loray.inference.lora import AdapterWeights, LayerWeights
+from loray.inference.rows import BASE
 from loray.inference.runner import ModelRunner
 from loray.planner.configs import architecture_of
 from loray.planner.memory import weight_bytes
@@ -28,7 +31,16 @@ from loray.planner.parameters import count_adapter
 from loray.spec.train import BaseModelSpec
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-Result = dict[str, float | int | str]
+
+
+@dataclass
+class Result:
+    """A step of one way to do it."""
+
+    who: str
+    adapters: int
+    seconds: float
+    rank: int | None = None
 
 
 def synchronize() -> None:
@@ -76,7 +88,7 @@ def with_peft(
 
         return median_seconds(task, rounds)
 
-    found: list[Result] = [{"who": "transformers", "adapters": 0, "seconds": cached(base)}]
+    found = [told(Result("transformers", 0, cached(base)))]
     for rank in ranks:
         config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=TARGETS)
         model = get_peft_model(base, config, "0")
@@ -86,9 +98,8 @@ def with_peft(
         for number in numbers:
             names = [str(row % number) for row in range(rows)]
             seconds = cached(model, adapter_names=names)
-            found.append({"who": "PEFT", "rank": rank, "adapters": number, "seconds": seconds})
-            print(json.dumps(found[-1]), flush=True)
-        base = model.unload()
+            found.append(told(Result("PEFT", number, seconds, rank)))
+        model.unload()  # takes the adapters off `base` itself
         del model
     return found
 
@@ -109,10 +120,15 @@ def with_engine(
             slots = [row % number if number else BASE for row in range(rows)]
             runner.prefill(ids.tolist(), sorted(slots), 0)
             seconds = median_seconds(partial(runner.decode, last, [context] * rows, slots), rounds)
-            found.append({"who": "engine", "rank": rank, "adapters": number, "seconds": seconds})
-            print(json.dumps(found[-1]), flush=True)
+            found.append(told(Result("engine", number, seconds, rank)))
         runner.close()
     return found
+
+
+def told(result: Result) -> Result:
+    """The same, printed."""
+    print(json.dumps(asdict(result)), flush=True)
+    return result
 
 
 def fill(runner: ModelRunner, num_slots: int, rank: int) -> None:
@@ -126,7 +142,7 @@ def fill(runner: ModelRunner, num_slots: int, rank: int) -> None:
             )
             for name, layer in runner.lora.layers.items()
         }
-        runner.lora.fill(slot, weights)
+        runner.lora.fill(slot, AdapterWeights(weights))
 
 
 def main() -> None:
@@ -142,6 +158,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    print(commit(), flush=True)
     config = config_of(options.shape)
     shape = architecture_of(config.to_dict())
     spec = BaseModelSpec(path="x", quantization=options.quantization)
@@ -153,26 +170,28 @@ def main() -> None:
         )
         args = (ids, options.ranks, options.numbers, options.rounds)
         found = [*with_engine(base, *args), *with_peft(base, *args)]
-    alone = next(row["seconds"] for row in found if row["who"] == "transformers")
+    alone = next(row.seconds for row in found if row.who == "transformers")
+    lines = []
     print(
         f"{options.shape} {options.quantization}, batch {options.batch}; "
         f"a copy moves {rate / 1e12:.2f} TB/s"
     )
     for row in found:
         read = weight_bytes(spec, shape)
-        read += row["adapters"] * 2 * count_adapter(shape, TARGETS, int(row.get("rank", 1)))
-        row |= {
-            "tokens_per_second": options.batch / row["seconds"],
-            "over_base": row["seconds"] / alone,
-            "over_byte_bound": row["seconds"] * rate / read,
-        }
+        read += row.adapters * 2 * count_adapter(shape, TARGETS, row.rank or 1)
+        speed, over_base = options.batch / row.seconds, row.seconds / alone
+        over_bound = row.seconds * rate / read
+        lines.append(
+            asdict(row)
+            | {"tokens_per_second": speed, "over_base": over_base, "over_byte_bound": over_bound}
+        )
         print(
-            f"  {row['who']:13s} rank {row.get('rank', '-'):>3} {row['adapters']:3d} adapters "
-            f"{1e3 * row['seconds']:8.2f} ms {row['tokens_per_second']:8.0f} tokens/s "
-            f"{row['over_base']:6.2f} x base {row['over_byte_bound']:6.1f} x bound"
+            f"  {row.who:13s} rank {row.rank or '-':>3} {row.adapters:3d} adapters "
+            f"{1e3 * row.seconds:8.2f} ms {speed:8.0f} tokens/s "
+            f"{over_base:6.2f} x base {over_bound:6.1f} x bound"
         )
     if options.json:
-        options.json.write_text(json.dumps(found, indent=1))
+        options.json.write_text(json.dumps(lines, indent=1))
 
 
 if __name__ == "__main__":

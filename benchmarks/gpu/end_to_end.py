@@ -1,6 +1,6 @@
 """The quickstart's `call` on a GPU: corpus, training, evaluation, registry, a question over HTTP.
 
-PYTHONPATH=platform python benchmarks/gpu/end_to_end.py [--dtype bfloat16] [--json FILE]
+PYTHONPATH=platform:benchmarks python benchmarks/gpu/end_to_end.py [--dtype bfloat16] [--json FILE]
 """
 
 import argparse
@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import httpx
+from commit import commit
 
 from loray.pipeline.apply import apply
 from loray.pipeline.catalog import catalog_of
@@ -31,6 +32,7 @@ def main() -> None:
     parser.add_argument("--gpus", type=int, default=1)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    print(commit(), flush=True)
     spec = load_run_spec(
         "configs/runs/call.yaml",
         [
@@ -41,7 +43,7 @@ def main() -> None:
     )
     begin = time.monotonic()
     write_corpus(Path("workspace/corpus"))
-    found: dict[str, object] = {"corpus": time.monotonic() - begin}
+    found: dict[str, object] = {"commit": commit(), "corpus": time.monotonic() - begin}
     with cluster(spec.resources, environment=proxy_environment()):
         found["start"] = time.monotonic() - begin
         outcome = apply(spec, report=lambda line: print(line, flush=True))

@@ -1,6 +1,6 @@
 """Does the planner tell the truth: planned against measured peak memory of a training step.
 
-    PYTHONPATH=platform:benchmarks/gpu python benchmarks/gpu/planned.py --shape 8b [--json FILE]
+    PYTHONPATH=platform:benchmarks python benchmarks/gpu/planned.py --shape 8b [--json FILE]
 
 A model of the shape is made in place, an adapter of rank 64 trained for two steps at every length,
 with and without recomputing activations; every token is a target, as the planner assumes. Measured
@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from commit import commit
 from shapes import build, config_of
 from step import adapted, batch_of, engine_of, join_alone, spec_of, step_once
 
@@ -52,6 +53,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    print(commit(), flush=True)
     join_alone(options.device)
     limit = torch.cuda.mem_get_info()[1] / GIB if options.device == "cuda" else 1e9
     config = config_of(options.shape)

@@ -5,7 +5,7 @@ in NF4 is there within a minute and never takes more than its own size.
 """
 
 import torch
-from bitsandbytes.nn import Linear4bit, Params4bit
+from bitsandbytes.nn.modules import Linear4bit, Params4bit
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
@@ -32,7 +32,6 @@ def config_of(name: str) -> LlamaConfig:
         num_key_value_heads=max(shape["heads"] // 4, 8) if shape["heads"] > 8 else 2,
         max_position_embeddings=8192,
         tie_word_embeddings=name == "1b",
-        attn_implementation="sdpa",
     )
 
 
@@ -40,7 +39,7 @@ def build(name: str, quantization: str, device: str) -> LlamaForCausalLM:
     """A model of a shape on `device`, bfloat16 or NF4 with double quantization, frozen."""
     config = config_of(name)
     with torch.device("meta"):
-        model = LlamaForCausalLM(config).to(torch.bfloat16)
+        model = LlamaForCausalLM(config).bfloat16()
     for path, module in list(model.model.layers.named_modules()):
         if isinstance(module, nn.Linear):
             random = _random(module.weight.shape, device)
@@ -54,7 +53,8 @@ def build(name: str, quantization: str, device: str) -> LlamaForCausalLM:
     model.model.rotary_emb = LlamaRotaryEmbedding(config).to(device)
     model.tie_weights()
     model.requires_grad_(requires_grad=False)
-    return model.eval()
+    model.eval()
+    return model
 
 
 def _random(shape: torch.Size, device: str) -> torch.Tensor:
@@ -74,7 +74,8 @@ def _linear(module: nn.Linear, weight: torch.Tensor, quantization: str) -> nn.Mo
         quant_type="nf4",
         device="meta",
     )
-    packed.weight = Params4bit(
+    values = Params4bit(
         weight, requires_grad=False, compress_statistics=True, quant_type="nf4", module=packed
-    ).to(weight.device)
+    )
+    packed.weight = values.to(weight.device)  # type: ignore[misc]  # its overloads clash
     return packed

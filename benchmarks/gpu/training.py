@@ -1,6 +1,6 @@
 """Tokens a second of a QLoRA step: loray's engine beside a plain transformers + PEFT loop.
 
-    PYTHONPATH=platform:benchmarks/gpu python benchmarks/gpu/training.py --contender plain
+    PYTHONPATH=platform:benchmarks python benchmarks/gpu/training.py --contender plain
 
 Contenders: `plain` (transformers computes the loss, AdamW of torch), and loray's strategies
 `loray`, `zero1`, `zero2`. Same model, same tokens: rank 64 on all projections, sequences of
@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from commit import commit
 from peft import LoraConfig, get_peft_model
 from shapes import build, config_of
 from step import adapted, batch_of, engine_of, join_alone, spec_of, step_once
@@ -42,6 +43,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--json", type=Path, help="append a line there")
     options = parser.parse_args()
+    print(commit(), flush=True)
     join_alone(options.device)
     config = config_of(options.shape)
     base = build(options.shape, options.quantization, options.device)
@@ -63,11 +65,12 @@ def main() -> None:
         engine = engine_of(adapted(base), spec, options.device)
         step = lambda: step_once(engine, batch)  # noqa: E731
     times = [step() for _ in range(options.steps)]
-    seconds = statistics.median(times[2:])
+    seconds = statistics.median(times[2:] or times[-1:])
     tokens = batch.num_tokens / seconds
     parameters = count_base(architecture_of(config.to_dict())).total
     on_gpu = options.device == "cuda"
     line = {
+        "commit": commit(),
         **{key: value for key, value in vars(options).items() if key != "json"},
         "seconds": round(seconds, 4),
         "all_seconds": [round(t, 4) for t in times],
