@@ -12,7 +12,6 @@ from transformers import PreTrainedModel
 from loray.errors import TrainingError
 from loray.models import pissa
 from loray.models.adapter import (
-    PREFIX,
     attach_adapter,
     begin_in_full,
     begin_principal,
@@ -22,6 +21,7 @@ from loray.models.adapter import (
     saved_form,
     unread_in_full,
 )
+from loray.models.adapter_tensors import PREFIX
 from loray.models.chat import load_tokenizer
 from loray.models.deferred import defer_base
 from loray.models.exactness import prove_training
