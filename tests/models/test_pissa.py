@@ -140,7 +140,8 @@ def test_a_run_goes_on_where_its_checkpoint_began_though_the_decomposition_diffe
 
 
 def test_taking_up_what_one_began_with_changes_no_bit(tiny_model_dir: Path):
-    from loray.models.adapter import PREFIX, adapter_tensors, lora_layers, saved_form
+    from loray.models.adapter import adapter_tensors, lora_layers, saved_form
+    from loray.models.adapter_tensors import PREFIX
     from loray.models.pissa import take_up
 
     model = begun(tiny_model_dir)
