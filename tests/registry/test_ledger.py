@@ -71,7 +71,7 @@ def test_a_killed_holder_on_this_host_is_taken_over_at_once(local_url: str) -> N
     with pytest.raises(LeaseError):
         ledger.acquire("run", ttl_seconds=60)
     process.kill()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while ledger.holder("run") and time.monotonic() < deadline:  # a zombie already counts as dead
         time.sleep(0.01)
     with ledger.acquire("run", ttl_seconds=60) as lease:
@@ -129,7 +129,7 @@ def test_a_holder_that_slept_finds_out_and_can_publish_nothing(url: str, tmp_pat
 def test_the_renewing_thread_notices_that_the_lease_is_gone(local_url: str) -> None:
     lease = RunLedger(local_url).acquire("run", ttl_seconds=0.3)
     disown(local_url, holder="x", attempt=2)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while not lease.is_lost and time.monotonic() < deadline:
         time.sleep(0.01)
     with pytest.raises(LeaseError, match="has lost its lease"):
