@@ -60,7 +60,7 @@ def spec_of(
         base_model={"path": str(model), "quantization": "none", "dtype": "float32"},
         method=METHODS[method],
         train__strategy={"kind": strategy},
-        train__steps=STEPS,
+        train__steps=STEPS["float32"],
         train__batch={"global_size": 6, "micro_size": micro_size},
         resources={"workers": STAGES},
         **more,

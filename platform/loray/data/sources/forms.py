@@ -63,6 +63,10 @@ def form_of(file: "SourceFile") -> Form:
     return "lines"
 
 
+_COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
+"""How gzip and zstd begin. Source: RFC 1952 and RFC 8878."""
+
+
 def read_head(file: "SourceFile") -> bytes:
     """The first bytes of the text, decompressed; fewer where the file ends or is torn."""
     head = b""
@@ -87,9 +91,16 @@ def _fault_of(file: "SourceFile", head: bytes) -> str | None:
         return f"found an HTML page; wanted kind: {file.source.kind}; download the file again"
     if head.count(0) > MOST_NULS * max(len(head), 1):
         return _encoded("UTF-16", "NUL bytes, as UTF-16 without a byte order mark has them")
-    if not head and file.size and is_compressed(file.path):
+    if not head and file.size and is_compressed(file.path) and not _is_torn(file):
         return "found nothing that can be decompressed; wanted what its name says; rename it"
     return None
+
+
+def _is_torn(file: "SourceFile") -> bool:
+    """Whether a file begins as its name says; then its rows are lost, and counted as such."""
+    with file.filesystem().open_input_stream(file.path, compression=None) as stream:
+        begin: bytes = stream.read(4)
+    return begin.startswith(_COMPRESSED)
 
 
 def format_of(head: bytes) -> tuple[str, str] | None:
