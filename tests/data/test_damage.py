@@ -55,7 +55,7 @@ def test_no_sound_row_is_lost_or_kept_twice(curated):
 def test_every_value_is_replaced_and_counted_by_its_kind(curated):
     planted, statistics, kept, _ = curated
     assert statistics["found"] == planted.found
-    assert len(planted.found) == 28
+    assert len(planted.found) == 30
     written = json.dumps([row["turns"] for row in kept])
     values = [json.dumps(value)[1:-1] for value in planted.values]
     assert [value for value in values if value in written] == []
