@@ -178,7 +178,7 @@ def test_a_server_that_is_stopped_answers_who_it_serves(
     applied: dict[str, Path], loray: Callable[..., Command]
 ) -> None:
     folder = applied["alone"]
-    serve = ("serve.max_context=512", "serve.max_new_tokens=450", "serve.max_batch=2")
+    serve = ("serve.max_context=512", "serve.max_new_tokens=450", "serve.max_batch=1")
     words = [word for each in serve for word in ("--set", each)]
     command = loray(folder, "serve", "run.yaml", "--port", "0", *SETTINGS, *words)
     line = command.wait_for(says("serving on http"))
@@ -189,11 +189,11 @@ def test_a_server_that_is_stopped_answers_who_it_serves(
 
     def ask(number: int) -> str:
         body = {**asked, "stream": bool(number % 2)}
-        return httpx.post(f"{address}/chat/completions", json=body, timeout=120).text
+        return client.post(f"{address}/chat/completions", json=body, timeout=120).text
 
-    with ThreadPoolExecutor(IN_FLIGHT) as pool:
+    with httpx.Client() as client, ThreadPoolExecutor(IN_FLIGHT) as pool:
         answers = [pool.submit(ask, number) for number in range(IN_FLIGHT)]
-        while httpx.get(f"{address}/stats", timeout=60).json()["num_running"] < 2:
+        while client.get(f"{address}/stats", timeout=60).json()["num_running"] < 1:
             time.sleep(0.01)
         time.sleep(0.2)  # the others wait in the ingress by now
         ended = command.signal(signal.SIGTERM)
@@ -201,7 +201,7 @@ def test_a_server_that_is_stopped_answers_who_it_serves(
     (told,) = [line for line in ended.lines if "in flight" in line]
     count = int(told.partition(" ")[0])
     assert told == f"{count} request(s) were in flight: {count} finished, 0 cut off"
-    assert IN_FLIGHT / 2 < count <= IN_FLIGHT, "two at a time, none of them was long done"
+    assert IN_FLIGHT / 4 < count <= IN_FLIGHT, "one at a time: most of them still wait"
     for number, answer in enumerate(answers):
         if number % 2:
             assert answer.result().endswith("data: [DONE]\n\n")
