@@ -49,7 +49,7 @@ check: setup-dev
 	$(BIN)/codespell
 	@$(BIN)/python -m tests.house
 
-# Everything that needs neither Ray nor a GPU: under a minute.
+# Everything that needs neither Ray nor a GPU: two to three minutes.
 test-unit: setup-dev
 	$(PYTEST) -n 2 --dist loadfile
 
