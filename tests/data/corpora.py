@@ -43,7 +43,9 @@ def write_jsonl(path: Path, rows: list[Any]) -> Path:
     return path
 
 
-def source(uri: Path | str, kind: str = "jsonl", fields: dict | None = None, **more) -> dict:
+def source(
+    uri: Path | str, kind: str = "jsonl", fields: dict[str, str] | None = None, **more: Any
+) -> dict[str, Any]:
     named = {} if kind == "text" else {"fields": fields or PAIR}
     return {"kind": kind, "uri": str(uri), **named, **more}
 
@@ -54,11 +56,11 @@ def file_at(path: Path, kind: str = "jsonl", **more: Any) -> SourceFile:
     return file
 
 
-def data_spec(*sources: dict, **blocks: Any) -> DataSpec:
+def data_spec(*sources: dict[str, Any], **blocks: Any) -> DataSpec:
     return DataSpec.model_validate_json(json.dumps({"sources": sources, **blocks}))
 
 
-def run_spec(base: Path, *sources: dict, seed: int = 0, **blocks: Any) -> RunSpec:
+def run_spec(base: Path, *sources: dict[str, Any], seed: int = 0, **blocks: Any) -> RunSpec:
     sequence = {"max_tokens": 128}
     data = {"sources": sources, "steps": ALL_STEPS, "sequence": sequence, **blocks}
     spec = {
@@ -83,8 +85,9 @@ def batch_of(*conversations: list[str] | None) -> pa.Table:
             "source": "sources.0/x",
             "group": f"g{number}",
             "changed_by": [],
-            "turns": texts
-            and [{"role": roles[at % 2], "content": text} for at, text in enumerate(texts)],
+            "turns": None
+            if texts is None
+            else [{"role": roles[at % 2], "content": text} for at, text in enumerate(texts)],
             "rejected_by": "malformed_json" if texts is None else None,
         }
         for number, texts in enumerate(conversations)

@@ -103,7 +103,9 @@ def cases_of(rows: Iterable[Mapping[str, Any]]) -> Counter[int]:
     return Counter(int(found[1]) for text in texts if (found := CASE.search(text)))
 
 
-def _pairs(planted: Planted, writer: Writer, rows: list[dict], reasons: Counter) -> dict:
+def _pairs(
+    planted: Planted, writer: Writer, rows: list[dict[str, Any]], reasons: Counter[str]
+) -> dict[str, Any]:
     folder = planted.folder / "pairs"
     contaminated = _eval_items(planted, writer)
     lines = [
@@ -126,7 +128,9 @@ def _pairs(planted: Planted, writer: Writer, rows: list[dict], reasons: Counter)
     return source(folder)
 
 
-def _chats(planted: Planted, writer: Writer, rows: list[dict], reasons: Counter) -> dict:
+def _chats(
+    planted: Planted, writer: Writer, rows: list[dict[str, Any]], reasons: Counter[str]
+) -> dict[str, Any]:
     lines = _faults(planted, writer, MESSAGE_FAULTS, reasons)
     for row in rows:  # every second one goes on
         asked = {"ask": "And the other one?", "reply": writer.sentence()}
@@ -136,7 +140,9 @@ def _chats(planted: Planted, writer: Writer, rows: list[dict], reasons: Counter)
     return source(planted.folder / "chats.jsonl", fields={"messages": "chat"})
 
 
-def _csv(planted: Planted, writer: Writer, rows: list[dict], reasons: Counter) -> dict:
+def _csv(
+    planted: Planted, writer: Writer, rows: list[dict[str, Any]], reasons: Counter[str]
+) -> dict[str, Any]:
     lines = _faults(planted, writer, CSV_FAULTS, reasons)
     lines += [
         f'"{row["ask"]}","{row["reply"].replace(". ", chr(10))}"'.encode() for row in rows
@@ -146,13 +152,17 @@ def _csv(planted: Planted, writer: Writer, rows: list[dict], reasons: Counter) -
     return source(planted.folder / "table.csv", "csv")
 
 
-def _parquet(planted: Planted, writer: Writer, rows: list[dict], reasons: Counter) -> dict:
+def _parquet(
+    planted: Planted, writer: Writer, rows: list[dict[str, Any]], reasons: Counter[str]
+) -> dict[str, Any]:
     path = planted.folder / "table.parquet"
     pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=max(len(rows) // 3, 1))
     return source(path, "parquet")
 
 
-def _paragraphs(planted: Planted, writer: Writer, rows: list[dict], reasons: Counter) -> dict:
+def _paragraphs(
+    planted: Planted, writer: Writer, rows: list[dict[str, Any]], reasons: Counter[str]
+) -> dict[str, Any]:
     folder = planted.folder / "texts"
     paragraphs = _faults(planted, writer, TEXT_FAULTS, reasons)
     paragraphs += [f"{row['ask']}\n{row['reply']}".encode() for row in rows]
@@ -164,7 +174,9 @@ def _paragraphs(planted: Planted, writer: Writer, rows: list[dict], reasons: Cou
     return source(folder, "text", per="paragraph", group="row")
 
 
-def _torn(planted: Planted, writer: Writer, rows: list[dict], reasons: Counter) -> dict:
+def _torn(
+    planted: Planted, writer: Writer, rows: list[dict[str, Any]], reasons: Counter[str]
+) -> dict[str, Any]:
     path = planted.folder / "torn.jsonl.gz"
     text = b"".join(_line(row) + b"\n" for row in rows) + b'{"ask": "torn off in the mid'
     path.write_bytes(gzip.compress(text)[:-8])
@@ -180,7 +192,7 @@ def _eval_items(planted: Planted, writer: Writer) -> list[str]:
     return [f"{writer.sentence()} {item} {writer.sentence()}" for item in items[: planted.each]]
 
 
-def _copies(planted: Planted, rows: list[dict], reasons: Counter) -> list[bytes]:
+def _copies(planted: Planted, rows: list[dict[str, Any]], reasons: Counter[str]) -> list[bytes]:
     """Equal and near copies, each of another row."""
     reasons["exact_duplicate"] += planted.each
     reasons["near_duplicate"] += planted.each
@@ -188,7 +200,7 @@ def _copies(planted: Planted, rows: list[dict], reasons: Counter) -> list[bytes]
     return [*map(_line, equal), *map(_line, map(near_copy, near))]
 
 
-def _with_values(planted: Planted, rows: list[dict]) -> list[dict]:
+def _with_values(planted: Planted, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows, of which the last have a value in what they ask."""
     texts = [named for number in range(planted.each) for named in values(number)]
     changed = list(rows)
@@ -204,10 +216,10 @@ def _with_values(planted: Planted, rows: list[dict]) -> list[dict]:
 
 
 def _faults(
-    planted: Planted, writer: Writer, faults: Mapping[str, tuple[Maker, ...]], reasons: Counter
+    planted: Planted, writer: Writer, faults: Mapping[str, tuple[Maker, ...]], reasons: Counter[str]
 ) -> list[bytes]:
     """Damaged lines, each kind `planted.each` times."""
-    lines = []
+    lines: list[bytes] = []
     for reason, makers in faults.items():
         for make in makers:
             for _ in range(planted.each):
@@ -229,7 +241,7 @@ def _write(path: Path, lines: Iterable[bytes]) -> None:
         out.write(data)
 
 
-def _steps(planted: Planted, writer: Writer) -> list[dict]:
+def _steps(planted: Planted, writer: Writer) -> list[dict[str, Any]]:
     words = planted.folder / "words.txt"
     words.write_text(f"{SLUR}\n", encoding="utf-8")
     against = [source(planted.folder / "items.jsonl", fields=PAIR)]

@@ -7,13 +7,13 @@ import json
 import re
 import string
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from tests.data.prose import Writer
 from tests.data.steps import credential_rows, pii_rows
 from tests.data.steps.sentences import SENTENCES
 
-Made: TypeAlias = dict | list | str | bytes
+Made: TypeAlias = dict[str, Any] | list[Any] | str | bytes
 Maker: TypeAlias = Callable[[Writer, int], Made]
 
 MARKED = re.compile("~~(.+?)~~", re.S)

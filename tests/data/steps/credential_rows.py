@@ -65,13 +65,18 @@ def escaped_pem(draw: Draw) -> str:
     return "-----BEGIN PRIVATE KEY-----\\n" + draw(64, BASE64) + "\\n-----END PRIVATE KEY-----"
 
 
+def tagged(tag: str, length: int, letters: str) -> Callable[[Draw], str]:
+    """A maker of `tag` with `length` random letters behind it."""
+    return lambda draw: tag + draw(length, letters)
+
+
 TOKENS: dict[str, tuple[Callable[[Draw], str], ...]] = {
     "aws": (lambda d: "AK" + "IA" + d(16, UPPER), lambda d: "AS" + "IA" + d(16, UPPER)),
     "github": (
-        *(lambda d, c=c: f"gh{c}_" + d(36) for c in "pousr"),
+        *(tagged(f"gh{letter}_", 36, ALNUM) for letter in "pousr"),
         lambda d: "github_" + "pat_" + d(22) + "_" + d(59),
     ),
-    "gitlab": tuple(lambda d, c=c: f"gl{c}-" + d(20, URLSAFE) for c in ("pat", "dt", "rt", "ptt")),
+    "gitlab": tuple(tagged(f"gl{kind}-", 20, URLSAFE) for kind in ("pat", "dt", "rt", "ptt")),
     "slack": (
         lambda d: "xox" + "b-" + d(12, "123456789") + "-" + d(12, "123456789") + "-" + d(24),
         lambda d: "xox" + "p-" + "-".join(d(11, "123456789") for _ in range(3)) + "-" + d(32, HEX),
