@@ -26,6 +26,11 @@ REMEDIES = {
 """What to do about an error of the system."""
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a name from the system could be decoded; Python keeps other bytes as surrogates."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in text)
+
+
 def end_with(error: BaseException, *, as_json: bool = False) -> int:
     """Say what ended the command; returns its exit code.
 
@@ -46,7 +51,7 @@ def end_with(error: BaseException, *, as_json: bool = False) -> int:
             complain("interrupted; apply again to continue where it stopped")
             return Exit.INTERRUPTED
         case BrokenPipeError():  # whoever read our output has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _abandon_output()
             return Exit.FAILED
     if (text := _of_others(error)) is None:
         raise error
@@ -54,11 +59,29 @@ def end_with(error: BaseException, *, as_json: bool = False) -> int:
     return Exit.FAILED
 
 
+def _abandon_output() -> None:
+    """Send what is left to print nowhere, so that Python does not fail over it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _emit(document: dict[str, object], text: str) -> None:
+    """Print the document, or the text where errors go if the output cannot be written."""
+    try:
+        emit_json(document)
+    except OSError as error:
+        _abandon_output()
+        complain(f"{text}\nnor could this be written as JSON: {error.strerror}")
+
+
 def _of_others(error: BaseException) -> str | None:
     """What to say of what is neither an error of ours nor a fault in the code; else None."""
     if (full := full_disk_words(error)) is not None:
         return full
     match error:
+        case UnicodeEncodeError(object=str(name)) if not is_unicode(name):
+            return f"found {name!r}, which is not UTF-8; rename it, or work in another folder"
+        case FileNotFoundError(filename=None):
+            return "the working folder is gone; change to one that is there and run this again"
         case ModuleNotFoundError(name=str(module)) if module.partition(".")[0] != "loray":
             return f"found no module {module}; this verb needs it; pip install 'loray[all]'"
         case OSError(errno=int(number)):
@@ -84,7 +107,7 @@ def _short(text: str) -> str:
 
 def _tell(error: LorayError, *, as_json: bool) -> None:
     if as_json:
-        emit_json({"error": _error_document(error)})
+        _emit({"error": _error_document(error)}, str(error))
     elif isinstance(error, SpecError):
         complain(str(error))
     else:
@@ -93,7 +116,7 @@ def _tell(error: LorayError, *, as_json: bool) -> None:
 
 def _complain(kind: str, text: str, *, as_json: bool) -> None:
     if as_json:
-        emit_json({"error": {"type": kind, "message": text}})
+        _emit({"error": {"type": kind, "message": text}}, text)
     else:
         complain(text)
 

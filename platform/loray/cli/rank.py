@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from loray.cli.options import json_option
+from loray.cli.options import Number, json_option
 from loray.cli.output import emit_json, say, show_table
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class _Rank(click.ParamType[int | str]):
 @click.argument("ref")
 @click.option(
     "--keep",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=Number(0, 1, min_open=True, max_open=True),
     default=0.99,
     show_default=True,
     help="Share of each module's energy, the squared singular values, that is to be kept.",

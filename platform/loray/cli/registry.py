@@ -8,7 +8,7 @@ import click
 
 from loray.cli import upkeep
 from loray.cli.imports import import_adapter
-from loray.cli.options import json_option
+from loray.cli.options import json_option, noted, spec_option
 from loray.cli.output import complain, emit_json, say, show_table
 from loray.cli.rank import rank
 from loray.spec.run import StorageSpec
@@ -31,10 +31,21 @@ class Place:
         return Registry(self.url, self.root)
 
 
+def _not_empty(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """Note the value; an empty one is an unset variable of a script, and names no place."""
+    if value is not None and not value.strip():
+        raise click.BadParameter("found nothing; name a place, or leave it out", context, option)
+    return noted(context, option, value)
+
+
 @click.group()
-@click.option("--spec", type=click.Path(path_type=Path), help="Use the storage of this spec.")
-@click.option("--url", help="The database; that of a spec without `storage` when not given.")
-@click.option("--root", help="The storage root, likewise.")
+@spec_option
+@click.option(
+    "--url",
+    callback=_not_empty,
+    help="The database; that of a spec without `storage` when not given.",
+)
+@click.option("--root", callback=_not_empty, help="The storage root, likewise.")
 @click.pass_context
 def registry(context: click.Context, spec: Path | None, url: str | None, root: str | None) -> None:
     """Versions of adapters, and the aliases that move between them.

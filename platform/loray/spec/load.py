@@ -77,6 +77,8 @@ def read_document(path: str | FilePath) -> Document:
         SpecError: the file cannot be read as text.
     """
     file = FilePath(path)
+    if file.is_fifo() and not file.is_relative_to("/dev") and not file.is_relative_to("/proc"):
+        raise SpecError(f"{path}: is a named pipe, which is read only once; write a file instead")
     try:
         with file.open("rb") as stream:
             data = stream.read(MAX_BYTES + 4)
