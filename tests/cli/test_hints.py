@@ -22,10 +22,9 @@ URL, ROOT = "sqlite:///a b/r.db", "there"
         (Given(spec="x.yaml"), "run `loray apply`", "run `loray apply x.yaml`"),
         (Given(spec="x y"), "`loray plan SPEC` says", "`loray plan 'x y'` says"),
         (
-            Given(spec="x", overrides=("storage.root=s", "seed=1")),
-            "`loray apply`, `loray registry ls`",
-            "`loray apply x --set storage.root=s --set seed=1`, "
-            "`loray registry --spec x --root s ls`",
+            Given(spec="x", overrides=("storage.root=s",)),
+            "`loray apply` `loray registry ls`",
+            "`loray apply x --set storage.root=s` `loray registry --spec x --root s ls`",
         ),
         (Given(spec="x"), "`loray init FILE` writes; SPEC", "`loray init FILE` writes; SPEC"),
         (Given(url="postgresql://u:secret@h/d"), LS, LS),

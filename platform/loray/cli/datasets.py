@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from loray.spec.run import RunSpec
 
 
-
 def _noted(context: click.Context, _: click.Parameter, place: Path) -> Path:
     """Note a spec, for the commands that messages name."""
     if not place.is_dir():

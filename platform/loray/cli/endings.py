@@ -75,8 +75,15 @@ def _emit(document: dict[str, object], text: str) -> None:
 
 def _of_others(error: BaseException) -> str | None:
     """What to say of what is neither an error of ours nor a fault in the code; else None."""
-    if (full := full_disk_words(error)) is not None:
-        return full
+    if (words := full_disk_words(error) or _of_the_system(error)) is not None:
+        return words
+    ray = sys.modules.get("ray")
+    if ray is not None and isinstance(error, ray.exceptions.RayError):
+        return f"Ray failed: {_last_line(error)}; run this again to continue, -v says more"
+    return None
+
+
+def _of_the_system(error: BaseException) -> str | None:
     match error:
         case UnicodeEncodeError(object=str(name)) if not is_unicode(name):
             return f"found {name!r}, which is not UTF-8; rename it, or work in another folder"
@@ -88,10 +95,8 @@ def _of_others(error: BaseException) -> str | None:
             place = f": {error.filename}" if error.filename else ""
             remedy = REMEDIES.get(number, "run this again once that is mended")
             return f"{_short(error.strerror or str(error))}{place}; {remedy}"
-    ray = sys.modules.get("ray")
-    if ray is not None and isinstance(error, ray.exceptions.RayError):
-        return f"Ray failed: {_last_line(error)}; run this again to continue, -v says more"
-    return None
+        case _:
+            return None
 
 
 def _last_line(error: BaseException) -> str:

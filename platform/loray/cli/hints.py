@@ -10,7 +10,9 @@ from loray.spec.database_url import check_database_url
 
 KEY = "loray.given"
 _OF_REGISTRY = re.compile(r"\bloray registry (?=[a-z])")
-_OF_SPEC = re.compile(r"`loray (apply|plan|validate|report|data (?:preview|report|quarantine list))`")
+_OF_SPEC = re.compile(
+    r"`loray (apply|plan|validate|report|data (?:preview|report|quarantine list))`"
+)
 _PLACEHOLDER = re.compile(r"(`loray [^`]*?)\bSPEC\b")
 _STORAGE = {"storage.registry": "--url", "storage.root": "--root"}
 

@@ -63,7 +63,9 @@ class Verbs(click.Group):
             raise
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="loray")
 @click.option("--verbose", "-v", is_flag=True, help="Show what happens inside, too.")
 def cli(*, verbose: bool) -> None:

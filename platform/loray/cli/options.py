@@ -18,7 +18,7 @@ class Number(click.FloatRange):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """The number that `value` names."""
-        number = float(super().convert(value, param, ctx))
+        number = float(super().convert(str(value), param, ctx))
         if not math.isfinite(number):
             self.fail(f"found {value}; wanted a number", param, ctx)
         return number

@@ -33,9 +33,7 @@ GIB_HELP = "Memory of one worker's device: a trial that needs more is refused be
     "combination is a trial.",
 )
 @set_option
-@click.option(
-    "--device-gib", type=Number(min=0, min_open=True), metavar="GIB", help=GIB_HELP
-)
+@click.option("--device-gib", type=Number(min=0, min_open=True), metavar="GIB", help=GIB_HELP)
 @click.option("--device", metavar="NAME", help="The same, by the device's name, such as a100-80g.")
 @json_option
 def sweep(

@@ -68,8 +68,10 @@ def remedy(reason: str, sizes: np.ndarray, data: DataSpec) -> str:
     """
     if reason == "too_long":
         value = _enough(sizes)
-        how = "" if data.sequence.too_long == "cut_prompt" else (
-            ", or set data.sequence.too_long=cut_prompt to cut long questions"
+        how = (
+            ""
+            if data.sequence.too_long == "cut_prompt"
+            else (", or set data.sequence.too_long=cut_prompt to cut long questions")
         )
         return (
             f"{reason} is decided by data.sequence.max_tokens={data.sequence.max_tokens}; these "
