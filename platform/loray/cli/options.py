@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import click
 
@@ -18,7 +18,7 @@ class Number(click.FloatRange):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """The number that `value` names."""
-        number = float(super().convert(str(value), param, ctx))
+        number = float(super().convert(cast("float", value), param, ctx))
         if not math.isfinite(number):
             self.fail(f"found {value}; wanted a number", param, ctx)
         return number
