@@ -32,6 +32,7 @@ def full() -> OSError:
         (OutOfDiskError("Local disk is full"), "Ray failed: Local disk is full"),
         (RuntimeError("I/O error: No space left on device"), "the disk is full (I/O error: No"),
         (UnicodeEncodeError("utf-8", "a\udcff", 1, 2, "surrogates"), r"found 'a\udcff', which is"),
+        (RuntimeError("Could not determine home directory."), "found no home folder for this"),
         (FileNotFoundError(errno.ENOENT, "No such file"), "the working folder is gone; change"),
         (ClusterError("no room"), "ClusterError: no room"),
     ],

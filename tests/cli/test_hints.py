@@ -54,6 +54,11 @@ def test_a_pasted_hint_leads_to_the_same_registry(loray, workplace):
         (["registry", "--url", "", "ls"], "name a place, or leave it out"),
         (["registry", "--root", " ", "ls"], "name a place, or leave it out"),
         (["validate", "a\udcff.yaml"], "is not UTF-8; rename the file"),
+        (
+            ["validate", "spec.yaml", "--set", "storage.root=spec.yaml/x"],
+            "found the file spec.yaml",
+        ),
+        (["plan", "spec.yaml", "--set", "storage.root=/dev/null/x"], "found the device, pipe"),
     ],
 )
 def test_what_is_no_value_is_refused_before_anything_is_read(loray, words, wanted):
@@ -65,3 +70,15 @@ def test_what_is_no_value_is_refused_before_anything_is_read(loray, words, wante
 def test_a_named_pipe_is_refused_and_not_waited_for(loray, workplace):
     os.mkfifo(workplace / "pipe.yaml")
     assert "pipe.yaml: is a named pipe" in loray("validate", "pipe.yaml").err
+
+
+def test_what_is_no_reference_is_told_as_it_was_written(loray, workplace):
+    for ref in ("a@", "@", "@3"):
+        assert f"found '{ref}'; wanted a name" in loray("registry", "show", ref).err
+
+
+def test_an_empty_registry_that_was_named_sends_nobody_to_a_spec(loray, workplace):
+    assert "for the storage of a spec" in loray("registry", "ls").err
+    named = loray("registry", "--spec", "spec.yaml", "ls").err
+    assert named.startswith("nothing was ever registered at")
+    assert "SPEC" not in named

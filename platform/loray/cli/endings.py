@@ -21,6 +21,7 @@ REMEDIES = {
     errno.EMFILE: "raise the limit of open files (ulimit -n) and run this again",
     errno.ENFILE: "close files on this machine and run this again",
     errno.ENOMEM: "free some memory and run this again",
+    errno.ENOTDIR: "a part of that path is a file; name another place, or move the file away",
     errno.EIO: "look after the disk, and run this again",
 }
 """What to do about an error of the system."""
@@ -87,6 +88,8 @@ def _of_the_system(error: BaseException) -> str | None:
     match error:
         case UnicodeEncodeError(object=str(name)) if not is_unicode(name):
             return f"found {name!r}, which is not UTF-8; rename it, or work in another folder"
+        case RuntimeError() if "home directory" in str(error):  # of pathlib
+            return "found no home folder for this user; set HOME to a folder it may write"
         case FileNotFoundError(filename=None):
             return "the working folder is gone; change to one that is there and run this again"
         case ModuleNotFoundError(name=str(module)) if module.partition(".")[0] != "loray":

@@ -17,12 +17,17 @@ if TYPE_CHECKING:
     from loray.registry import Alias, Registry, Version
 
 
+_OF_A_SPEC = "; for the storage of a spec: loray registry --spec SPEC ls"
+
+
 @dataclass(frozen=True)
 class Place:
     """Which registry a command works on."""
 
     url: str
     root: str
+    is_given: bool
+    """Whether the command line says which; else it is that of this folder."""
 
     def open(self) -> "Registry":
         """The registry, its tables made if they are missing."""
@@ -55,7 +60,8 @@ def registry(context: click.Context, spec: Path | None, url: str | None, root: s
     from loray.spec.load import load_run_spec
 
     storage = load_run_spec(spec).storage if spec else StorageSpec()
-    context.obj = Place(url or storage.registry, root or storage.root)
+    is_given = any((spec, url, root))
+    context.obj = Place(url or storage.registry, root or storage.root, is_given=is_given)
 
 
 for command in (rank, upkeep.fsck, upkeep.gc, upkeep.backup, upkeep.restore, upkeep.rebuild):
@@ -73,10 +79,8 @@ def list_adapters(place: Place, *, as_json: bool) -> None:
         emit_json([adapter.model_dump(mode="json") for adapter in adapters])
         return
     if not adapters:
-        complain(
-            f"nothing was ever registered at {place.url} with the root {place.root}; for the "
-            "storage of a spec: loray registry --spec SPEC ls"
-        )
+        more = "" if place.is_given else _OF_A_SPEC
+        complain(f"nothing was ever registered at {place.url} with the root {place.root}{more}")
     show_table(
         ("adapter", "versions", "aliases"),
         [
