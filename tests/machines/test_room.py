@@ -51,7 +51,7 @@ def test_what_is_wanted_is_the_fewest_that_a_run_goes_on_with() -> None:
 )
 def test_what_a_cluster_offers_is_a_sentence(total, free, nodes: int, words: str) -> None:
     assert offered_words(total, free, nodes) == f"the cluster has {words}"
-    assert scorers_wanted(ResourceSpec(cpus_per_worker=2)).words == "1 scorer, of 2 CPUs and 0 GPUs"
+    assert scorers_wanted(ResourceSpec(cpus_per_worker=2)).words == "1 scorer of 2 CPUs and 0 GPUs"
 
 
 @pytest.mark.ray

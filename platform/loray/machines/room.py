@@ -32,8 +32,8 @@ class Wanted:
     @property
     def words(self) -> str:
         """How many of what, with what each needs."""
-        each = "each of " if self.count > 1 else "of "
-        return f"{counted(self.count, self.kind)}, {each}{amounts(self.cpus, self.gpus)}"
+        of = ", each of" if self.count > 1 else " of"
+        return f"{counted(self.count, self.kind)}{of} {amounts(self.cpus, self.gpus)}"
 
 
 def workers_wanted(resources: ResourceSpec) -> Wanted:
