@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from loray.cli.exits import Exit
-from loray.cli.looked_into import load_looked_into
 from loray.cli.hints import completed
+from loray.cli.looked_into import load_looked_into
 from loray.cli.options import json_option, set_option, spec_argument
 from loray.cli.output import complain, emit_json, harmless, say
 
