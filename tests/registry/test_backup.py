@@ -195,8 +195,8 @@ def test_what_a_killed_backup_left_goes_with_the_next_and_a_living_ones_stays(
     live(registry)
     script = (
         "import sys, time; from pathlib import Path;"
-        "from loray.registry.backup_folder import unfinished_folder\n"
-        "with unfinished_folder(Path(sys.argv[1])) as folder:\n"
+        "from loray.registry.unfinished import unfinished_folder\n"
+        "with unfinished_folder(Path(sys.argv[1]), 'backup') as folder:\n"
         "    (folder / 'rows').write_text('x'); print(folder, flush=True); time.sleep(60)"
     )
     words = [sys.executable, "-c", script, str(tmp_path)]

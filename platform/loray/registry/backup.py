@@ -21,7 +21,6 @@ from pydantic import Field, ValidationError
 import loray
 from loray.artifacts.digests import file_digest
 from loray.errors import AdapterError, RegistryError
-from loray.registry.backup_folder import unfinished_folder
 from loray.registry.blobs import (
     Blobs,
     copy_blob,
@@ -38,6 +37,7 @@ from loray.registry.root_files import open_root_files
 from loray.registry.storage_failures import explaining_storage_failures
 from loray.registry.tables import Row, check_empty, check_rows, dump_tables, load_tables
 from loray.registry.tied import TiedDatabase
+from loray.registry.unfinished import unfinished_folder
 from loray.spec.base import StrictModel
 
 _ABOUT = "backup.json"
@@ -89,7 +89,7 @@ def back_up(url: str, root: str, folder: Path, *, with_blobs: bool = True) -> Ba
         tied = TiedDatabase(Database(url), files, blobs)
         folder.absolute().parent.mkdir(parents=True, exist_ok=True)
         parent = folder.absolute().parent
-        with unfinished_folder(parent) as scratch:
+        with unfinished_folder(parent, "backup") as scratch:
             fresh = private_folder(scratch / "fresh")
             identity, rows = tied.read(partial(_write_tables, path=fresh / _TABLES))
             if identity is None:

@@ -1,7 +1,7 @@
-"""The folder that a backup is written in, beside its final place; those of the dead are swept.
+"""The folder that a backup or export is written in, beside its place; those of the dead are swept.
 
 Its process holds a file in it locked. The lock ends with the process, however that ends, and the
-next backup beside it deletes what is left.
+next one beside it deletes what is left.
 """
 
 import fcntl
@@ -12,15 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-PREFIX = ".loray-backup-"
 HELD = "held"
 
 
 @contextmanager
-def unfinished_folder(parent: Path) -> Iterator[Path]:
-    """A new folder in `parent`, deleted at the end with what is in it."""
-    sweep(parent)
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+def unfinished_folder(parent: Path, kind: str) -> Iterator[Path]:
+    """A new folder `.loray-<kind>-*` in `parent`, deleted at the end with what is in it."""
+    prefix = f".loray-{kind}-"
+    sweep(parent, prefix)
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     held = os.open(folder / "new", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(held, fcntl.LOCK_EX)
     (folder / "new").rename(folder / HELD)  # nobody sees it unlocked
@@ -31,9 +31,9 @@ def unfinished_folder(parent: Path) -> Iterator[Path]:
         os.close(held)
 
 
-def sweep(parent: Path) -> None:
-    """Delete what backups of dead processes left in `parent`."""
-    for mark in parent.glob(f"{PREFIX}*/{HELD}"):
+def sweep(parent: Path, prefix: str) -> None:
+    """Delete what dead processes left in `parent`."""
+    for mark in parent.glob(f"{prefix}*/{HELD}"):
         with suppress(OSError):  # its process lives, or it is another user's
             held = os.open(mark, os.O_RDWR)
             try:
