@@ -197,7 +197,7 @@ def test_what_a_killed_backup_left_goes_with_the_next_and_a_living_ones_stays(
         "import sys, time; from pathlib import Path;"
         "from loray.registry.unfinished import unfinished_folder\n"
         "with unfinished_folder(Path(sys.argv[1]), 'backup') as folder:\n"
-        "    (folder / 'rows').write_text('x'); print(folder, flush=True); time.sleep(60)"
+        "    (folder / 'rows').write_text('x'); print(folder, flush=True); time.sleep(600)"
     )
     words = [sys.executable, "-c", script, str(tmp_path)]
     both = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(2)]
