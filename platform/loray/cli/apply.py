@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from loray.cli.exits import Exit
+from loray.cli.hints import completed
 from loray.cli.looked_into import load_looked_into
 from loray.cli.options import json_option, set_option, spec_argument
 from loray.cli.output import complain, emit_json, harmless, say
@@ -57,7 +58,7 @@ def _progress(*, as_json: bool) -> Iterator[Callable[[str], None]]:
     with console.status("starting") as status:
 
         def report(line: str) -> None:
-            text = escape(harmless(line))
+            text = escape(harmless(completed(line)))
             console.print(f"[dim]{time.monotonic() - begin:7.1f} s[/dim]  {text}")
             status.update(text)
 
