@@ -10,6 +10,7 @@ from pathlib import Path
 
 DOCUMENT_CHARS = 900
 FEWEST_CHARS = 600
+CODE_CHARS = 1500
 DOCSTRING = re.compile(r'"""(.*?)"""', re.DOTALL)
 NUM_FILES = 8
 
@@ -33,6 +34,14 @@ def documents(root: Path | None = None) -> Iterator[str]:
             words = text.split(" ")
             draw.shuffle(words)
             yield " ".join(words)
+
+
+def code() -> Iterator[str]:
+    """Passages of the source files of what is installed, each of about `CODE_CHARS`."""
+    for path in _paths([Path(sysconfig.get_path("stdlib"))]):
+        if path.suffix == ".py" and path.is_file():
+            text = path.read_text(encoding="utf-8", errors="replace")
+            yield from (text[at : at + CODE_CHARS] for at in range(0, len(text), CODE_CHARS))
 
 
 def write_pairs(folder: Path, megabytes: float, root: Path | None = None) -> int:
@@ -62,15 +71,20 @@ def write_texts(path: Path, num_rows: int, root: Path | None = None) -> None:
 def _originals(root: Path | None) -> Iterator[str]:
     """Passages of files in a seeded order, each once."""
     folders = [root] if root else [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib")]
-    paths = [path for folder in folders for path in sorted(folder.rglob("*")) if _is_text(path)]
-    random.Random(0).shuffle(paths)  # noqa: S311 (no secret)
     seen: set[int] = set()
-    for path in paths:
+    for path in _paths(folders):
         for text in _texts(path):
             for passage in _cut(text):
                 if hash(passage) not in seen:
                     seen.add(hash(passage))
                     yield passage
+
+
+def _paths(folders: list[Path]) -> list[Path]:
+    """Files of text in a seeded order."""
+    paths = [path for folder in folders for path in sorted(folder.rglob("*")) if _is_text(path)]
+    random.Random(0).shuffle(paths)  # noqa: S311 (no secret)
+    return paths
 
 
 def _is_text(path: Path) -> bool:
