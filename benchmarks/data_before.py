@@ -43,20 +43,28 @@ STEPS = (
     "language", "toxicity", "length", "exact_duplicates",
 )  # fmt: skip
 SETTINGS = {"quality": {"keep_refusals": False}}
+CHARS = {"code": 1500, "long code": 12000}
 WORDS = {"short prose": 20, "prose": 60}
 LEAST_WORDS = 0.9
 """Share of a text of prose that is letters and blanks."""
 COPIES = 0.1
 """Share of the rows that come again with a word changed in each turn."""
-ROWS = {"short prose": 8000, "prose": 5000, "long prose": 3000, "chats": 2000, "code": 2000}
+ROWS = {
+    "short prose": 8000,
+    "prose": 5000,
+    "long prose": 3000,
+    "chats": 2000,
+    "code": 2000,
+    "long code": 300,
+}
 TITLE = "text         task                before         now   ratio  median"
 
 
 def turns_of(kind: str) -> Iterator[list[str]]:
     """The turns of row after row."""
     draw = random.Random(kind)  # noqa: S311 (no secret)
-    if kind == "code":
-        yield from (["What does this do?", text] for text in code())
+    if kind in CHARS:
+        yield from (["What does this do?", text] for text in code(CHARS[kind]))
         return
     for number, text in enumerate(filter(_is_prose, documents())):
         words = iter(text.split(" "))
@@ -69,7 +77,8 @@ def turns_of(kind: str) -> Iterator[list[str]]:
                 yield turns
         else:
             size = WORDS[kind]
-            yield from iter(lambda: [" ".join(islice(words, size))], [""])
+            while piece := " ".join(islice(words, size)):
+                yield [piece]
 
 
 def _is_prose(text: str) -> bool:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 DOCUMENT_CHARS = 900
 FEWEST_CHARS = 600
-CODE_CHARS = 1500
 DOCSTRING = re.compile(r'"""(.*?)"""', re.DOTALL)
 NUM_FILES = 8
 
@@ -36,12 +35,12 @@ def documents(root: Path | None = None) -> Iterator[str]:
             yield " ".join(words)
 
 
-def code() -> Iterator[str]:
-    """Passages of the source files of what is installed, each of about `CODE_CHARS`."""
+def code(chars: int) -> Iterator[str]:
+    """Passages of the source files of what is installed, each of `chars` or less."""
     for path in _paths([Path(sysconfig.get_path("stdlib"))]):
         if path.suffix == ".py" and path.is_file():
             text = path.read_text(encoding="utf-8", errors="replace")
-            yield from (text[at : at + CODE_CHARS] for at in range(0, len(text), CODE_CHARS))
+            yield from (text[at : at + chars] for at in range(0, len(text), chars))
 
 
 def write_pairs(folder: Path, megabytes: float, root: Path | None = None) -> int:
