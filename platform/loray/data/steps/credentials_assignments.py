@@ -81,10 +81,11 @@ _AT_NAMES = at_words(
     {
         "key": _KEY_HEADS,
         "pass": ("", *_LOGINS_OF.split()),
+        "passe": ("motde", "motde_", "mot_de", "mot_de_"),
         "salt": ("auth_", "logged_in_", "nonce_"),
         "secure_auth_salt": ("",),
         **dict.fromkeys(
-            ("pw", "pdp", "mass", "mw", "mdp", "secret", "token", "kennwort", "mot", "contrase",
+            ("pw", "pdp", "mass", "mw", "mdp", "secret", "token", "kennwort", "contrase",
              "senha", "wachtwoord", "haslo", "has?o"),
             ("",),
         ),

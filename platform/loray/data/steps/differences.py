@@ -128,11 +128,10 @@ class Said:
 def say(text: str) -> Said:
     """Take a text apart."""
     said, start = Said(), 0
-    is_plain = text.isascii()
     for line in _normalised(text).split("\n"):
         line_start = len(said.words)
         for written in line.split():
-            if is_plain and written.isalpha():
+            if written.isalpha() and written.isascii():
                 said.words.append(written)
                 continue
             piece = _piece_of(written) if len(written) <= LONGEST_KNOWN else _take_apart(written)
