@@ -29,7 +29,6 @@ from commit import commit
 from data_corpus import code, documents
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
 
     from loray.data.batch import Stage
@@ -189,9 +188,10 @@ def near_duplicates(batches: "list[pa.Table]") -> None:
     data = b"".join(rows["bands_0"].to_pylist())
     keys = np.frombuffer(data, dtype="<u4").reshape(len(ids), -1)
     rule = Rule(THRESHOLD, by_answers=False)
+    compare: Callable[..., np.ndarray] = compare_here  # an earlier one knows no crowds
 
-    def likeness(pairs: "np.ndarray", *crowds: Any) -> "np.ndarray":  # noqa: ANN401 - of either
-        return compare_here(lambda stage: map(stage, cut), ids, pairs, *crowds, rule)
+    def likeness(pairs: np.ndarray, *crowds: object) -> np.ndarray:
+        return compare(lambda stage: map(stage, cut), ids, pairs, *crowds, rule)
 
     step.find_originals(keys, likeness)
 
