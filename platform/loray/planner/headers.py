@@ -1,23 +1,19 @@
 """The shape of a base model of a type that is not tested, from the headers of its weights.
 
 Its parameters are counted to the unit, since all of them are in the files. Activations are counted
-as a Llama's with as many norms, which is an estimate. Source of the format:
-https://github.com/huggingface/safetensors#format
+as a Llama's with as many norms, which is an estimate.
 """
 
-import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from loray.errors import ModelError, UnsupportedError
+from loray.models.base_weights import read_base_weights
 from loray.planner.architecture import Architecture, Listed
 
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
-MOST_BYTES = 100 << 20
-"""Of a header."""
 IN_A_LAYER = re.compile(r"^(.*\blayers)\.(\d+)\.(.+)\.(weight|bias)$")
 
 Sizes = dict[str, tuple[int, ...]]
@@ -32,7 +28,7 @@ def architecture_by_headers(config: Mapping[str, Any], folder: Path) -> Architec
         UnsupportedError: it is not one layer after another, all of the same weights.
         KeyError: a number is missing in the config.
     """
-    sizes = dict(_sizes(folder))
+    sizes = _sizes(folder)
     layers = _by_layer(sizes) or [{}]
     kind, count = config.get("model_type"), config["num_hidden_layers"]
     names = [name.split(".")[-2] for name, size in layers[0].items() if len(size) == 2]
@@ -91,21 +87,11 @@ def _by_layer(sizes: Sizes) -> list[Sizes]:
     return [dict(sorted(found[number].items())) for number in sorted(found)]
 
 
-def _sizes(folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
-    files = [folder / WEIGHTS]
-    try:
-        if not files[0].is_file():
-            names = json.loads((folder / INDEX).read_bytes())["weight_map"].values()
-            files = [folder / name for name in sorted(set(names))]
-        for file in files:
-            with file.open("rb") as stream:
-                length = int.from_bytes(stream.read(8), "little")
-                header = json.loads(stream.read(min(length, MOST_BYTES)))
-            header.pop("__metadata__", None)
-            yield from ((name, tuple(entry["shape"])) for name, entry in header.items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+def _sizes(folder: Path) -> Sizes:
+    weights = read_base_weights(folder)
+    if weights.faults:
         raise ModelError(
-            f"a base model of a type that is not in the tested list is counted by its weights, and "
-            f"those in {folder} cannot be read ({error!s:.200}); wanted {WEIGHTS} or {INDEX}; "
-            "fetch the model again"
-        ) from error
+            "a base model of a type that is not in the tested list is counted by its weights, and "
+            f"those in {folder} cannot be read: {'; '.join(weights.faults)}"
+        )
+    return {name: tensor.shape for name, tensor in weights.tensors.items()}
