@@ -90,7 +90,7 @@ def test_what_loses_a_value_is_told(way: str, value: str) -> None:
 def test_a_word_is_not_found_within_another() -> None:
     assert missing_of({"n": 1}, "<n>10</n>") == "value of argument 'n' of a call"
     assert missing_of({"n": 1}, "<n>1.5</n>") is not None
-    assert missing_of({"on": True}, "<on>truely</on>") is not None
+    assert missing_of({"on": True}, "<on>trueish</on>") is not None
     assert missing_of({"city": "Oslo"}, "<city>Oslofjord</city>") is not None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loray.errors import ModelError
+from loray.errors import UnsupportedError
 from loray.planner.probe import check_base, probe_folder
 from loray.spec.train import BaseModelSpec
 from tests.bases import write_base
@@ -46,7 +46,7 @@ def test_all_faults_are_named_at_once(tmp_path: Path) -> None:
     found = probe_folder(folder).faults
     assert len(found) == 3  # the tokenizer is not held against no vocabulary
     config(vocab_size=300)(folder)
-    with pytest.raises(ModelError, match=r"rms_norm_eps 0.*0 bytes.*tokenizer_config"):
+    with pytest.raises(UnsupportedError, match=r"rms_norm_eps 0.*0 bytes.*tokenizer_config"):
         check_base(BaseModelSpec(path=str(folder)))
 
 

@@ -42,7 +42,8 @@ def read_architecture(model: BaseModelSpec) -> Architecture:
     """The shape of a base model that is on this disk, as a folder or in the hub's cache.
 
     Raises:
-        ModelError: its config is not here, or is of a kind that the planner cannot count.
+        ModelError: its config is not here.
+        UnsupportedError: it is of a kind that the planner cannot count, or false.
     """
     path = config_path(model)
     if not path.is_file():
@@ -53,7 +54,7 @@ def read_architecture(model: BaseModelSpec) -> Architecture:
     config = read_config(path)
     is_tested = check_supported(config).is_tested
     if faults := list(config_faults(config, path.parent)):
-        raise ModelError(f"the base model {path.parent} cannot be used: {'; '.join(faults)}")
+        raise UnsupportedError(f"the base model {path.parent} cannot be used: {'; '.join(faults)}")
     try:
         if is_tested:
             return architecture_of(config)

@@ -85,11 +85,11 @@ def check_base(model: BaseModelSpec, *, with_tokenizer: bool = True) -> None:
     """The same, for who cannot go on without.
 
     Raises:
-        ModelError: names every fault.
+        UnsupportedError: names every fault.
     """
     path = config_path(model)
     if not path.is_file():
         return
     faults = probe_folder(path.parent, with_tokenizer=with_tokenizer).faults
     if faults:
-        raise ModelError(f"the base model {model.path} cannot be used: {'; '.join(faults)}")
+        raise UnsupportedError(f"the base model {model.path} cannot be used: {'; '.join(faults)}")
