@@ -28,18 +28,29 @@ def check_tools(messages: Sequence[Message], tools: list[Any], markup: Markup) -
     roles = [str(message["role"]) for message in messages]
     first = messages[: roles.index("user") + 1 if "user" in roles else 1]
     try:
-        text, without = markup.render(first, tools), markup.render(first, [])
+        shown = _written_of_tools(first, tools, markup)
     except ModelError:
         return  # whether the row can be written is seen when all of it is
+    missing = next((name for name in _names(tools) if name not in shown), None)
+    if missing is None:
+        return
+    told = [{"role": "system", "content": "a"}, *first]
+    try:
+        is_wanting = roles[0] != "system" and missing in _written_of_tools(told, tools, markup)
+    except ModelError:
+        is_wanting = False
+    remedy = (
+        "; it writes them after a system turn alone: set data.chat.system" if is_wanting else ""
+    )
+    raise ModelError(f"the chat template leaves out the definition of tool {missing!r:.80}{remedy}")
+
+
+def _written_of_tools(messages: Sequence[Message], tools: list[Any], markup: Markup) -> str:
+    """What the template writes more where there are tools."""
+    text, without = markup.render(messages, tools), markup.render(messages, [])
     same = _num_alike(text, without)
     after = _num_alike(text[same:][::-1], without[same:][::-1])
-    shown = text[same : len(text) - after]
-    for name in _names(tools):
-        if name not in shown:
-            raise ModelError(
-                f"the chat template leaves out the definition of tool {name!r:.80}"
-                + ("; it may want a system turn" if roles[0] != "system" else "")
-            )
+    return text[same : len(text) - after]
 
 
 def _num_alike(one: str, other: str) -> int:
