@@ -35,7 +35,7 @@ def test_an_import_for_a_base_that_cannot_be_used_is_refused(loray, workplace: P
     write_adapter(workplace / "adapter", base="narrow")
     text("model.safetensors", "")(workplace / "narrow")
     said = loray("registry", "import", "bot", "adapter", "--base-model", "narrow")
-    assert (said.code, "found a file of 0 bytes" in said.err) == (1, True)
+    assert (said.code, "found a file of 0 bytes" in said.err) == (2, True)
 
 
 @pytest.mark.parametrize(

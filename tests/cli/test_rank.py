@@ -26,7 +26,8 @@ def ranked(loray, workplace: Path):
     (folder / "adapter_config.json").write_text(json.dumps(document))
     write_weights(folder, tensors)
     heads = {"num_attention_heads": 3, "num_key_value_heads": 3, "head_dim": 10}
-    write_base(workplace / "odd", hidden_size=40, num_hidden_layers=1, **heads)
+    kind = {"model_type": "mistral", "architectures": ["MistralForCausalLM"]}  # Llama refuses them
+    write_base(workplace / "odd", hidden_size=40, num_hidden_layers=1, **heads, **kind)
     assert loray("registry", "import", "bot", "adapter", "--base-model", "odd").code == 0
     return loray
 

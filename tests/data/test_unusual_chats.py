@@ -46,7 +46,8 @@ REJECTED = {
     "deepseek_r1": ALWAYS
     | THOUGHTS
     | SPEAKING
-    | {"two systems", "think block in content", "think blocks in several turns"},
+    | {"two systems", "think block in content", "think blocks in several turns"}
+    | {"call, arguments as text", "call, arguments as an object", "tool loop"},  # shows no tools
     "command": ALWAYS | THOUGHTS | {"two systems", "blocks of Anthropic"},
     "smollm3": ALWAYS | THOUGHTS | TOOLS | {"two systems"},
 }

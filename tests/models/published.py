@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tokenizers import AddedToken
 
+from loray.models.templates import TEMPLATES
 from loray.quickstart.initialise import train_tokenizer
 
 FOLDER = Path(__file__).parent / "templates"
@@ -40,20 +41,41 @@ SPECIAL = {
     "command": COMMAND,
     "smollm3": CHATML,
 }  # fmt: skip
+NAMES = tuple(SPECIAL)
+SPECIAL |= {
+    "hermes": CHATML,
+    "granite": ("<|start_of_role|>", "<|end_of_role|>", "<|end_of_text|>", "<|tool_call|>"),
+    "nemo": SPECIAL["mistral3"],
+    "phi4_mini": (*SPECIAL["phi3"], "<|tool|>", "<|/tool|>", "<|tool_call|>", "<|/tool_call|>"),
+    "deepseek_v3": (
+        "<bos>", "<eos>", "<user>", "<assistant>", "<calls>", "</calls>", "<call>", "</call>",
+        "<sep>", "<output>", "</output>",
+    ),
+    "qwen3_coder": CHATML,
+    "llama_pythonic": LLAMA,
+}  # fmt: skip
+CALLING = (
+    "llama31", "mistral3", "qwen25", "qwen3", "command", "hermes", "granite", "nemo", "phi4_mini",
+    "deepseek_v3", "qwen3_coder", "llama_pythonic",
+)  # fmt: skip
+"""Those that write tools."""
 WRITTEN = {
     "qwen25": CALLS,
     "qwen3": (*CALLS, *THINK),
     "deepseek_r1": THINK,
     "smollm3": (*CALLS, *THINK),
+    "hermes": CALLS,
+    "qwen3_coder": CALLS,
 }
 """Added tokens that are not special."""
 ENDS = {
     "llama2": "</s>", "llama31": "<|eot_id|>", "mistral3": "</s>", "qwen25": "<|im_end|>",
     "qwen3": "<|im_end|>", "gemma": "<end_of_turn>", "gemma3": "<end_of_turn>", "phi3": "<|end|>",
     "phi4": "<|im_end|>", "deepseek_r1": "<eos>", "command": "<|END_OF_TURN_TOKEN|>",
-    "smollm3": "<|im_end|>",
+    "smollm3": "<|im_end|>", "hermes": "<|im_end|>", "granite": "<|end_of_text|>", "nemo": "</s>",
+    "phi4_mini": "<|end|>", "deepseek_v3": "<eos>", "qwen3_coder": "<|im_end|>",
+    "llama_pythonic": "<|eot_id|>",
 }  # fmt: skip
-NAMES = tuple(SPECIAL)
 
 
 @cache
@@ -67,5 +89,8 @@ def published(name: str):
         tokenizer.bos_token = opening
     tokenizer.eos_token = "<|endoftext|>" if name == "phi3" else ENDS[name]
     source = (FOLDER / f"{name}.jinja").read_text(encoding="utf-8")
-    tokenizer.chat_template = source.removesuffix("\n")
+    source = source.removesuffix("\n")
+    if name == "hermes":  # as published: one template for rows with tools, one for the others
+        source = {"default": TEMPLATES["chatml"].source, "tool_use": source}
+    tokenizer.chat_template = source
     return tokenizer

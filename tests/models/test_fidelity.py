@@ -159,3 +159,22 @@ def test_what_some_rows_cannot_have_is_said():
     limits = " ".join(probe_tokenizer(published("llama2"), CHAT).limits)
     assert "rows with tools are rejected" in limits
     assert "rows with reasoning are rejected" in limits
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("{{ m.content.split('</think>')[-1] }}", "take the thoughts out of the rows, or set data"),
+        (
+            "{{ m.reasoning_content or '' }}{{ m.content.split('</think>')[-1] }}",
+            "write the thought as reasoning_content, not into content",
+        ),
+    ],
+)
+def test_a_thought_that_a_template_cuts_away_has_a_remedy(source, words):
+    with pytest.raises(ModelError, match=r"cuts away what stands before </think>: ") as caught:
+        encode_lesson(ask("a", "<think>x</think>y"), tokenizer_with(template(source)), CHAT)
+    assert words in str(caught.value)
+    plain = ChatSpec(template="plain")
+    lesson = encode_lesson(ask("a", "<think>x</think>y"), tokenizer_with(template(source)), plain)
+    assert "<think>x</think>y" in learned(lesson.sequences[0], tokenizer_with(template(source)))

@@ -163,7 +163,8 @@ def test_activations_and_rotary_scalings_are_those_of_transformers():
     from transformers.activations import ACT2FN
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
-    from loray.planner.base_values import ACTIVATIONS, ROPE_KEYS
+    from loray.planner.base_rope import ROPE_KEYS
+    from loray.planner.base_values import ACTIVATIONS
 
     assert set(ACTIVATIONS) == set(ACT2FN)
     assert set(ROPE_KEYS) == {"default", *ROPE_INIT_FUNCTIONS}

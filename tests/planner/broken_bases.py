@@ -260,6 +260,12 @@ SOUND: dict[str, Change] = {
     "untied": lambda f: write_base(f, tie_word_embeddings=False),
     "special token beyond the embedding, unused": more_tokens(special=True),
     "code of its own": config(auto_map={"AutoModel": "modeling.Evil"}),
+    "a class of its own": config(architectures=["TinyLlamaForCausalLM"]),
+    "the class as it once was": config(architectures=["LLaMAForCausalLM"]),
+    "no class": config(architectures=None),
+    "heads as many as transformers fills in": config(num_key_value_heads=2, head_dim=None),
+    "what old files hold beside": weights(model__layers__0__self_attn__rotary_emb__inv_freq=(8,)),
+    "a head for rewards beside": weights(v_head__summary__weight=(1, 64)),
     "no pad": lambda f: (config(pad_token_id=None)(f), write_tokenizer(f, pad_token=None)),
     "Llama 3's rope": config(
         rope_scaling={
@@ -271,12 +277,6 @@ SOUND: dict[str, Change] = {
         }
     ),
     "rope of today": config(rope_parameters={"rope_type": "default", "rope_theta": 1e4}),
-    "rope by kind of layer": config(
-        rope_parameters={
-            "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
-            "sliding_attention": {"rope_type": "default", "rope_theta": 1e4},
-        }
-    ),
     "no scaling": config(rope_scaling=None, sliding_window=None, attention_dropout=0),
     "a window that is not used": config(use_sliding_window=False, sliding_window=0),
     "generation_config": text("generation_config.json", '{"temperature": 0.6}'),
@@ -288,8 +288,8 @@ SOUND: dict[str, Change] = {
 """Folders that nothing is wrong with."""
 
 
-def broken(folder: Path, name: str) -> Path:
-    """The base of that name."""
+def changed(folder: Path, change: Change) -> Path:
+    """A base with a change."""
     write_base(folder)
-    (BROKEN[name][0] if name in BROKEN else SOUND[name])(folder)
+    change(folder)
     return folder

@@ -89,7 +89,7 @@ def test_a_target_that_the_base_does_not_have_is_refused_with_the_nearest(tmp_pa
 def test_more_positions_than_do_not_depend_on_the_batch_are_refused(tmp_path: Path, field: str):
     long = {
         "model_type": "phi3",
-        "rope_scaling": {"type": "longrope", "short_factor": [1.0] * 8, "long_factor": [2.0] * 8},
+        "rope_scaling": {"type": "longrope", "short_factor": [1.0] * 12, "long_factor": [2.0] * 12},
         "original_max_position_embeddings": 512,
         "max_position_embeddings": 8192,
     }

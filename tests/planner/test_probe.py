@@ -7,29 +7,34 @@ from pathlib import Path
 
 import pytest
 
-from loray.errors import ModelError
+from loray.errors import UnsupportedError
 from loray.planner.probe import check_base, probe_folder
 from loray.spec.train import BaseModelSpec
 from tests.bases import write_base
-from tests.planner.broken_bases import BROKEN, SOUND, broken, config, text
+from tests.planner.broken_bases import BROKEN, SOUND, changed, config, text
+from tests.planner.misnamed_bases import MISNAMED
+
+WRONG = BROKEN | MISNAMED
 
 
-@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize("name", WRONG)
 def test_what_is_wrong_with_a_base_is_named(tmp_path: Path, name: str) -> None:
-    found = probe_folder(broken(tmp_path / "base", name))
+    change, words = WRONG[name]
+    found = probe_folder(changed(tmp_path / "base", change))
     told = "\n".join(found.faults)
-    for word in BROKEN[name][1]:
+    for word in words:
         assert word in told
     assert told.isascii()
 
 
 @pytest.mark.parametrize("name", SOUND)
 def test_nothing_is_found_in_a_sound_base(tmp_path: Path, name: str) -> None:
-    assert probe_folder(broken(tmp_path / "base", name)).faults == []
+    assert probe_folder(changed(tmp_path / "base", SOUND[name])).faults == []
 
 
 def test_a_special_token_without_a_row_is_a_note(tmp_path: Path) -> None:
-    found = probe_folder(broken(tmp_path / "base", "special token beyond the embedding, unused"))
+    change = SOUND["special token beyond the embedding, unused"]
+    found = probe_folder(changed(tmp_path / "base", change))
     assert "'<more>' has no row in the embedding" in found.notes[0]
 
 
@@ -41,7 +46,7 @@ def test_all_faults_are_named_at_once(tmp_path: Path) -> None:
     found = probe_folder(folder).faults
     assert len(found) == 3  # the tokenizer is not held against no vocabulary
     config(vocab_size=300)(folder)
-    with pytest.raises(ModelError, match=r"rms_norm_eps 0.*0 bytes.*tokenizer_config"):
+    with pytest.raises(UnsupportedError, match=r"rms_norm_eps 0.*0 bytes.*tokenizer_config"):
         check_base(BaseModelSpec(path=str(folder)))
 
 

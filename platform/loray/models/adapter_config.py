@@ -5,13 +5,13 @@ the path of a module to import. Here every key of PEFT 0.21's LoRA configuration
 that change what an adapter computes in ways loray does not know must hold PEFT's own default.
 """
 
-import json
 import math
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
+from loray.artifacts.strict_json import parse_json
 from loray.errors import AdapterError
 from loray.spec.base import StrictModel
 from loray.spec.fingerprint import canonical_json
@@ -177,32 +177,6 @@ def parse_config(text: bytes) -> AdapterConfig:
         raise AdapterError(
             f"{CONFIG_NAME} cannot be read as JSON: {error}; save it again"
         ) from None
-
-
-def parse_json(text: bytes) -> object:
-    """JSON as the standard has it: UTF-8, no key twice in an object, no NaN.
-
-    Raises:
-        ValueError: it is something else.
-        RecursionError: it is nested too deeply.
-    """
-    found: object = json.loads(
-        text.decode("utf-8"), object_pairs_hook=_unique_object, parse_constant=_refuse_constant
-    )
-    return found
-
-
-def _unique_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ValueError(f"the key {key[:200]!r} is there twice")
-        found[key] = value
-    return found
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
 
 
 def _fault(detail: "ErrorDetails") -> str:

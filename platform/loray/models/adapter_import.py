@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from loray.artifacts.strict_json import parse_json
 from loray.errors import AdapterError
-from loray.models.adapter_config import CONFIG_NAME, parse_config, parse_json
+from loray.models.adapter_config import CONFIG_NAME, parse_config
 from loray.models.adapter_files import (
     MAX_CONFIG_BYTES,
     check_adapter_folder,

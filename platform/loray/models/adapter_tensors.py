@@ -9,8 +9,8 @@ import os
 import re
 from dataclasses import dataclass
 
+from loray.artifacts.strict_json import parse_json
 from loray.errors import AdapterError
-from loray.models.adapter_config import parse_json
 
 WEIGHTS_NAME = "adapter_model.safetensors"
 MAX_HEADER_BYTES = 16 << 20

@@ -1,13 +1,13 @@
 """A conversation through a chat template into token ids, and which of them are learned."""
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
 from loray.errors import ModelError
-from loray.models.fidelity import is_said_as_it_is
+from loray.models.fidelity import check_tools, is_said_as_it_is
 from loray.models.markup import Markup, Tokens
 from loray.models.tool_use import Conversation, Message
 
@@ -75,6 +75,7 @@ def render_answers(talk: Conversation, markup: Markup) -> list[Rendered]:
             for it, or leaves out what a turn says.
     """
     veiled, veil = markup.veil(talk.messages)
+    check_tools(veiled, talk.tools or [], markup)
     whole = markup.render(veiled, talk.tools)
     found = _answers(veiled, talk, markup, whole)
     left = found.keys() - talk.unlearned
@@ -91,8 +92,7 @@ def render_answers(talk: Conversation, markup: Markup) -> list[Rendered]:
                 "would be learned as part of it; put a user turn before, or set data.chat.template"
             )
     rendered = []
-    texts = [(len(veiled), whole), *((n + 1, found[n][1]) for n in sorted(left, reverse=True))]
-    for length, text in texts:
+    for length, text in _texts(found, left, len(veiled), whole):
         if not left:
             break
         stable = _stable_in(text, found)
@@ -104,6 +104,16 @@ def render_answers(talk: Conversation, markup: Markup) -> list[Rendered]:
             rendered.append(Rendered(text, tuple(spans.values()), veil, is_trimmed))
             left -= new
     return rendered
+
+
+def _texts(
+    found: Mapping[int, tuple[str, str]], left: Set[int], length: int, whole: str
+) -> list[tuple[int, str]]:
+    """Texts that answers may be learned in, the longest first, and how many messages each has."""
+    last = found.get(length - 1)
+    if last is not None and not whole.startswith(last[0]):
+        whole = last[1]
+    return [(length, whole), *((n + 1, found[n][1]) for n in sorted(left, reverse=True))]
 
 
 def _answers(
@@ -123,8 +133,26 @@ def _answers(
         before = markup.render(veiled[:number], talk.tools, open_prompt=True)
         is_whole = whole is not None and number + 1 == len(veiled)
         text = whole if is_whole else markup.render(veiled[: number + 1], talk.tools)
-        found[number] = before, _up_to_its_end(str(text), len(before), markup)
+        through = _up_to_its_end(str(text), len(before), markup)
+        if not through.startswith(before):
+            through = _after_prompt(before, through, markup) or through
+        found[number] = before, through
     return found
+
+
+def _after_prompt(before: str, through: str, markup: Markup) -> str | None:
+    """The prompt and the answer to it, of a template that changes blanks before an answer.
+
+    Hermes' templates end a result with a new line only where something follows it. What a model is
+    to write is the same; it is learned after what the model sees at inference.
+    """
+    opening = markup.template.opening
+    if markup.last_control(opening) is None or not before.endswith(opening):
+        return None
+    earlier, mark, answer = through.rpartition(opening)
+    asked = before.removesuffix(opening)
+    is_same = "".join(earlier.split()) == "".join(asked.split())
+    return before + answer if mark and is_same else None
 
 
 def _up_to_its_end(text: str, start: int, markup: Markup) -> str:

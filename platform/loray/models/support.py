@@ -1,9 +1,9 @@
 """Which base models loray can train and serve, and why not the others; from a `config.json` alone.
 
 Every type in `TESTED` computes in training and in the engine what plain transformers and PEFT do
-(`tests/models/test_families_exact.py`). Another type is not refused for its name: where nothing in
-its config speaks against it, a small random copy of it is tried when it is loaded
-(`loray.models.exactness`), and it is taken only if that copy computes the same.
+(`tests/models/test_families_exact.py`). Of the other types that transformers builds as decoders
+(`loray.models.decoder_types`), where nothing in the config speaks against one, a small random copy
+is tried when it is loaded (`loray.models.exactness`); it is taken only if it computes the same.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from loray.errors import UnsupportedError
+from loray.models.decoder_types import DECODER_TYPES, TESTED_TYPES
 
 Config = Mapping[str, Any]
 
-TESTED = (
-    "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi3", "olmo2",
-    "smollm3", "granite", "cohere", "cohere2",
-)  # fmt: skip
+TESTED = tuple(TESTED_TYPES)
 """`model_type` of the families that are tested against plain transformers and PEFT."""
 KNOWN_LAYERS = ("full_attention", "sliding_attention")
 """Kinds of layers in `layer_types` that keep keys and values of every position."""
@@ -25,6 +23,11 @@ ALIKE = ("llama", "mistral", "gemma", "phi3", "olmo2", "granite", "cohere")
 """Tested types of which every layer has the same attention."""
 EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 """What configs call their number of experts."""
+PARTS = (
+    "text_config", "vision_config", "audio_config", "llm_config", "language_config",
+    "thinker_config",
+)  # fmt: skip
+"""Configs of parts, in the config of a model that has several."""
 REFUSED = {
     "falcon": "its attention reaches across packed rows, so that they would learn from each other",
     "bloom": "its positions are biases of the attention, which know nothing of packed rows",
@@ -52,7 +55,7 @@ class Support:
 def support_of(config: Config) -> Support:
     """What loray can do with the base model that a `config.json` describes."""
     kind = config.get("model_type")
-    against = tuple(_against(config))
+    against = tuple(_against(config)) or tuple(_against_type(kind))
     can = not against
     unproved = (
         f"type {kind!r} is not in the tested list ({', '.join(TESTED)}); it is verified on a "
@@ -103,6 +106,15 @@ def _fixed_in(rope: Config, config: Config) -> int | None:
     return int(found) if found else 0
 
 
+def _against_type(kind: object) -> Iterator[str]:
+    if kind not in DECODER_TYPES:
+        yield (
+            "transformers builds no decoder of this type that loray can adapt, or takes sizes "
+            "of its own in place of those in config.json; if the files are those of another type, "
+            "correct model_type"
+        )
+
+
 def _against(config: Config) -> Iterator[str]:
     """Why a model cannot be used."""
     kind = config.get("model_type")
@@ -111,8 +123,11 @@ def _against(config: Config) -> Iterator[str]:
         return
     if kind in REFUSED:
         yield REFUSED[kind]
-    elif any(part in config for part in ("text_config", "vision_config", "audio_config")):
-        yield "it has parts for images or sound; loray knows decoders of text alone"
+    elif any(part in config for part in PARTS):
+        yield (
+            "it has parts for images or sound; loray knows decoders of text alone: save its "
+            "language model by itself, with the type that its text_config names"
+        )
     if config.get("is_encoder_decoder"):
         yield "it has an encoder; loray knows decoders alone"
     if kind not in TESTED and "auto_map" in config:

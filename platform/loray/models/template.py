@@ -52,14 +52,18 @@ class ChatTemplate:
 
     @cached_property
     def takes_text_arguments(self) -> bool:
-        """Whether it wants the arguments of a call as JSON text, and fails on an object."""
+        """Whether it wants the arguments of a call as JSON text.
+
+        Such a template fails on an object, or writes Python's repr of it.
+        """
         called = {"name": "look_up", "arguments": {"word": "loray"}}
         calls = [{"id": "abcdefghi", "type": "function", "function": called}]
         asked = {"role": "user", "content": ASKED}
         messages: list[Message] = [asked, {"role": "assistant", "content": "", "tool_calls": calls}]
-        return not self._writes("loray", messages) and self._writes(
-            "loray", [_with_text_arguments(message) for message in messages]
-        )
+        as_text = [_with_text_arguments(message) for message in messages]
+        if self._writes("{'word': 'loray'}", messages):
+            return self._writes('{"word": "loray"}', as_text)
+        return not self._writes("loray", messages) and self._writes("loray", as_text)
 
     @cached_property
     def altered(self) -> Mapping[str, str]:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from loray.models.adapter_config import CONFIG_NAME
+from loray.models.decoder_types import DECODER_TYPES
 from loray.models.support import TESTED, support_of
+from loray.planner.base_rope import rope_faults
 from loray.planner.base_values import value_faults
 
 Config = Mapping[str, Any]
@@ -17,6 +19,8 @@ LARGEST = 1 << 24
 _SIZES = (
     "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size",
 )  # fmt: skip
+_EVEN = ("llama", "gemma2", "gemma3_text")
+"""Types that refuse a hidden size that the heads do not divide, though they have a `head_dim`."""
 _MAY_LACK = ("num_key_value_heads", "head_dim", "max_position_embeddings")
 _STORED = ("float32", "float16", "bfloat16", "float64")
 _CAUSAL = ("ForCausalLM", "LMHeadModel", "Model")
@@ -34,11 +38,13 @@ def config_faults(config: Config, folder: Path) -> Iterator[str]:
         )
         return  # its other numbers have names of their own
     yield from _class_faults(config)
-    sizes = list(_size_faults(config, are_needed=support.is_tested))
+    sizes = list(_size_faults(config))
     yield from sizes
     if support.is_tested and not sizes:
         yield from _relation_faults(config)
         yield from value_faults(config)
+    if not sizes:
+        yield from rope_faults(config)
     yield from _token_faults(config)
     stored = config.get("dtype", config.get("torch_dtype"))
     if stored is not None and stored not in _STORED:
@@ -73,33 +79,57 @@ def _class_faults(config: Config) -> Iterator[str]:
         return
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         yield "config.json has architectures that are not a list of names; fetch the model again"
-    elif not any(name.endswith(_CAUSAL) for name in names):
+        return
+    found = str(names[0]) if names else ""
+    if not any(name.endswith(_CAUSAL) for name in names):
         yield (
-            f"found a {names[0]} (architectures in config.json); wanted a causal language model, "
+            f"found a {found} (architectures in config.json); wanted a causal language model, "
             "such as LlamaForCausalLM; a classifier's or embedder's files have no output "
             "projection to learn text with; use the model that it was made from"
         )
+    elif all(_is_of_another_type(name, str(config["model_type"])) for name in names):
+        kind = config["model_type"]
+        yield (
+            f"config.json names the class {found!a:.60} (architectures), but the model_type "
+            f"{kind}, of which transformers makes a {DECODER_TYPES[kind].causal_lm}; wanted both "
+            "of one model; correct the one that is wrong, or fetch it again"
+        )
+
+
+def _is_of_another_type(name: str, kind: str) -> bool:
+    """Whether a class is one of another type; a name of somebody's own may hold the type's."""
+    own = _stem(DECODER_TYPES[kind].causal_lm)
+    stem = _stem(name)
+    known = {_stem(found.causal_lm) for found in DECODER_TYPES.values()}
+    return stem != own and (stem in known or own not in stem)
+
+
+def _stem(name: str) -> str:
+    """What comes before `ForCausalLM`, in small letters."""
+    end = next((end for end in _CAUSAL if name.endswith(end)), "")
+    return name.removesuffix(end).lower()
 
 
 def _quantization_faults(config: Config) -> Iterator[str]:
-    given = config.get("quantization_config")
-    if given is None:
-        return
-    kind = given.get("quant_method", "unknown") if isinstance(given, Mapping) else "unknown"
-    yield (
-        f"its weights are quantized already ({kind!a}, quantization_config in config.json); wanted "
-        "plain ones; name the model that it was quantized from, with base_model.quantization: nf4 "
-        "to hold it in 4 bits"
-    )
+    for name in ("quantization_config", "compression_config"):
+        given = config.get(name)
+        if given is None:
+            continue
+        kind = given.get("quant_method", "unknown") if isinstance(given, Mapping) else "unknown"
+        yield (
+            f"its weights are quantized already ({kind!a}, {name} in config.json); wanted plain "
+            "ones; name the model that it was quantized from, with base_model.quantization: nf4 to "
+            "hold it in 4 bits"
+        )
 
 
-def _size_faults(config: Config, *, are_needed: bool) -> Iterator[str]:
-    """Sizes that are missing or impossible; a type that is not tested may call them otherwise."""
+def _size_faults(config: Config) -> Iterator[str]:
+    """Sizes that are missing, for which transformers would take those of a giant, or impossible."""
     for name in (*_SIZES, *_MAY_LACK):
         value = config.get(name)
         if value is None:
-            if name in _SIZES and are_needed:
-                yield f"config.json lacks {name}; fetch the model again"
+            if name in _SIZES:
+                yield f"config.json lacks {name}; wanted a whole number; fetch the model again"
         elif type(value) is not int or not 1 <= value <= LARGEST:
             yield (
                 f"config.json has {name} {value!a:.40}; wanted a whole number from 1 to "
@@ -121,10 +151,11 @@ def _relation_faults(config: Config) -> Iterator[str]:
             "a multiple; fetch the model again"
         )
     size = config.get("head_dim")
-    if size is None and hidden % heads:
+    if hidden % heads and (size is None or config["model_type"] in _EVEN):
         yield (
-            f"config.json has hidden_size {hidden}, which {heads} heads do not divide, and no "
-            "head_dim; fetch the model again"
+            f"config.json has hidden_size {hidden}, which {heads} heads do not divide, and "
+            + ("no head_dim" if size is None else "its type asks for it")
+            + "; fetch the model again"
         )
     if (size or hidden // heads) % 2:
         yield (
@@ -139,6 +170,9 @@ def _token_faults(config: Config) -> Iterator[str]:
         return
     for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
         given = config.get(name)
+        if isinstance(given, list) and name != "eos_token_id":
+            yield f"config.json has {name} {given!a:.40}; wanted one id; correct it"
+            continue
         least = -vocabulary if name == "pad_token_id" else 0  # Llama's first files have a pad of -1
         for value in given if isinstance(given, list) else [given]:
             if value is not None and (type(value) is not int or not least <= value < vocabulary):

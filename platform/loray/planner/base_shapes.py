@@ -13,20 +13,31 @@ from loray.planner.architecture import Architecture
 
 _SHOWN = 3
 _LIKE_LLAMA = ("input_layernorm", "post_attention_layernorm")
+_LIKE_GEMMA = (*_LIKE_LLAMA, "pre_feedforward_layernorm", "post_feedforward_layernorm")
+_NORMS: Mapping[str, tuple[str, ...]] = {
+    "gemma2": _LIKE_GEMMA,
+    "gemma3_text": _LIKE_GEMMA,
+    "olmo2": ("post_attention_layernorm", "post_feedforward_layernorm"),
+    "cohere": ("input_layernorm",),
+    "cohere2": ("input_layernorm",),
+}
+"""Names of the norms in a layer, where they are not Llama's."""
+_BUFFERS = ("rotary_emb.inv_freq", ".masked_bias", ".attn.bias", ".attention.bias")
+"""Ends of names of what old files hold beside weights; it is worked out anew."""
 _SAMPLE_BYTES = 1 << 20
 _EMBEDDING_NAME, _HEAD_NAME = f"{PREFIX}{EMBEDDING}.weight", f"{HEAD}.weight"
 
 
 def weight_faults(
-    tensors: Mapping[str, BaseTensor], shape: Architecture, *, norms: bool
+    tensors: Mapping[str, BaseTensor], shape: Architecture, kind: str
 ) -> Iterator[str]:
     """Weights that are missing, of another shape or type, or beyond what the config says.
 
     Args:
-        norms: whether the norms of the layers have Llama's names.
+        kind: the `model_type`, one that is tested.
     """
     named = {with_prefix(name, tensors): tensor for name, tensor in tensors.items()}
-    wanted = expected(shape, norms=norms)
+    wanted = expected(shape, kind)
     missing = sorted(wanted.keys() - named.keys())
     if missing:
         yield (
@@ -34,13 +45,13 @@ def weight_faults(
             "again"
         )
     yield from _shape_faults(named, wanted)
-    yield from _type_faults(named)
-    yield from _left_out(named, wanted, shape)
+    yield from type_faults(named)
+    yield from _left_out(named, wanted, shape, kind)
     if shape.is_tied:
         yield from _tie_faults(named)
 
 
-def expected(shape: Architecture, *, norms: bool) -> dict[str, tuple[int, ...]]:
+def expected(shape: Architecture, kind: str) -> dict[str, tuple[int, ...]]:
     """Names and shapes (outputs, inputs) of the weights that a model of this shape must have."""
     found: dict[str, tuple[int, ...]] = {_EMBEDDING_NAME: (shape.vocabulary, shape.hidden)}
     if not shape.is_tied:
@@ -52,16 +63,34 @@ def expected(shape: Architecture, *, norms: bool) -> dict[str, tuple[int, ...]]:
             found[f"{module}.weight"] = (outputs, inputs)
             if name in shape.biased:
                 found[f"{module}.bias"] = (outputs,)
-        if norms:
-            of_layer = f"{PREFIX}layers.{layer}."
-            found |= {f"{of_layer}{norm}.weight": (shape.hidden,) for norm in _LIKE_LLAMA}
+        of_layer = f"{PREFIX}layers.{layer}."
+        norms = _NORMS.get(kind, _LIKE_LLAMA)
+        found |= {f"{of_layer}{norm}.weight": (shape.hidden,) for norm in norms}
+        found |= {
+            f"{of_layer}self_attn.{name}_norm.weight": size
+            for name, size in _head_norms(shape, kind).items()
+        }
     return found
 
 
+def _head_norms(shape: Architecture, kind: str) -> Mapping[str, tuple[int, ...]]:
+    """Shapes of the norms of queries and keys."""
+    if shape.head_norms == "none":
+        return {}
+    if shape.head_norms == "shared":
+        return {"q": (shape.head_size,), "k": (shape.head_size,)}
+    if kind == "cohere":
+        return {"q": (shape.heads, shape.head_size), "k": (shape.kv_heads, shape.head_size)}
+    return {"q": (shape.query_size,), "k": (shape.key_size,)}
+
+
 def _left_out(
-    named: Mapping[str, BaseTensor], wanted: Mapping[str, tuple[int, ...]], shape: Architecture
+    named: Mapping[str, BaseTensor],
+    wanted: Mapping[str, tuple[int, ...]],
+    shape: Architecture,
+    kind: str,
 ) -> Iterator[str]:
-    """Weights that transformers would leave out: those of more layers, and biases."""
+    """Weights that transformers would leave out: of more layers, biases, and of another type."""
     numbers = {name: re.match(rf"{re.escape(PREFIX)}layers\.(\d+)\.", name) for name in named}
     beyond = [n for n, found in numbers.items() if found and int(found[1]) >= shape.layers]
     if beyond:
@@ -79,6 +108,16 @@ def _left_out(
             "they would be left out; correct config.json (attention_bias, mlp_bias, model_type), "
             "or fetch both again"
         )
+    others = sorted(
+        name
+        for name in named.keys() - wanted.keys() - {*beyond, *biases}
+        if name.startswith(PREFIX) and not name.endswith(_BUFFERS)
+    )
+    if others:
+        yield (
+            f"its files hold {_some(others)}, which a model of type {kind!r} does not have: they "
+            "would be left out; correct model_type in config.json, or fetch both again"
+        )
 
 
 def _shape_faults(
@@ -94,7 +133,8 @@ def _shape_faults(
         )
 
 
-def _type_faults(named: Mapping[str, BaseTensor]) -> Iterator[str]:
+def type_faults(named: Mapping[str, BaseTensor]) -> Iterator[str]:
+    """Weights that are packed, or stored in 8 bits."""
     odd = sorted(name for name, tensor in named.items() if tensor.dtype not in NUMBER_BYTES)
     weights = [name for name in odd if not name.endswith(("inv_freq", "masked_bias", ".bias"))]
     if weights:

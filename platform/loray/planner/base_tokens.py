@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loray.models.adapter_config import parse_json
+from loray.artifacts.strict_json import parse_json
 from loray.models.adapter_tensors import LFS_POINTER, LFS_REMEDY
 
 TOKENIZER, CONFIG = "tokenizer.json", "tokenizer_config.json"

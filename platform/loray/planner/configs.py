@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from loray.errors import ModelError, UnsupportedError
 from loray.models.adapter_tensors import LFS_POINTER, LFS_REMEDY
+from loray.models.decoder_types import TESTED_TYPES
 from loray.models.support import TESTED, check_supported
 from loray.planner.architecture import Architecture
 from loray.planner.base_config import config_faults
@@ -25,9 +26,6 @@ COUNTS = (
 )  # fmt: skip
 TIED = ("gemma", "gemma2", "gemma3_text", "cohere", "cohere2", "smollm3")
 """Types whose output projection is the embedding where the config says nothing of it."""
-HEAD_SIZES = {"gemma": 256, "gemma2": 256, "gemma3_text": 256, "qwen3": 128}
-KV_HEADS = {"mistral": 8, "gemma": 16, "gemma2": 4, "gemma3_text": 4, "smollm3": 4}
-"""Of types where another number than that of the heads is meant if none is given."""
 LAYER_NORMS = {"gemma2": 4, "gemma3_text": 4, "cohere": 1, "cohere2": 1}
 NORM_KINDS: Mapping[str, Literal["wide rms", "layer"]] = {
     "gemma": "wide rms", "gemma2": "wide rms", "gemma3_text": "wide rms", "olmo2": "wide rms",
@@ -44,7 +42,8 @@ def read_architecture(model: BaseModelSpec) -> Architecture:
     """The shape of a base model that is on this disk, as a folder or in the hub's cache.
 
     Raises:
-        ModelError: its config is not here, or is of a kind that the planner cannot count.
+        ModelError: its config is not here.
+        UnsupportedError: it is of a kind that the planner cannot count, or false.
     """
     path = config_path(model)
     if not path.is_file():
@@ -55,7 +54,7 @@ def read_architecture(model: BaseModelSpec) -> Architecture:
     config = read_config(path)
     is_tested = check_supported(config).is_tested
     if faults := list(config_faults(config, path.parent)):
-        raise ModelError(f"the base model {path.parent} cannot be used: {'; '.join(faults)}")
+        raise UnsupportedError(f"the base model {path.parent} cannot be used: {'; '.join(faults)}")
     try:
         if is_tested:
             return architecture_of(config)
@@ -123,7 +122,7 @@ def architecture_of(config: Config) -> Architecture:
         intermediate=config["intermediate_size"],
         layers=config["num_hidden_layers"],
         heads=heads,
-        kv_heads=config.get("num_key_value_heads", KV_HEADS.get(kind)) or heads,
+        kv_heads=config.get("num_key_value_heads", TESTED_TYPES[kind].kv_heads) or heads,
         head_size=_head_size(kind, config, heads),
         vocabulary=config["vocab_size"],
         is_tied=bool(config.get("tie_word_embeddings", kind in TIED)),
@@ -141,7 +140,9 @@ def architecture_of(config: Config) -> Architecture:
 
 
 def _head_size(kind: str, config: Config, heads: int) -> int:
-    given = None if kind in WITHOUT_HEAD_SIZE else config.get("head_dim", HEAD_SIZES.get(kind))
+    given = (
+        None if kind in WITHOUT_HEAD_SIZE else config.get("head_dim", TESTED_TYPES[kind].head_size)
+    )
     return int(given or config["hidden_size"] // heads)
 
 

@@ -1,11 +1,9 @@
 """The shape of a base model of a type that is not tested, from the headers of its weights.
 
 Its parameters are counted to the unit, since all of them are in the files. Activations are counted
-as a Llama's with as many norms, which is an estimate. Source of the format:
-https://github.com/huggingface/safetensors#format
+as a Llama's with as many norms, which is an estimate.
 """
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -13,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from loray.errors import ModelError, UnsupportedError
+from loray.models.base_weights import BaseTensor, read_base_weights
+from loray.models.decoder_types import DECODER_TYPES
 from loray.planner.architecture import Architecture, Listed
 
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
-MOST_BYTES = 100 << 20
-"""Of a header."""
 IN_A_LAYER = re.compile(r"^(.*\blayers)\.(\d+)\.(.+)\.(weight|bias)$")
 
 Sizes = dict[str, tuple[int, ...]]
@@ -32,7 +29,53 @@ def architecture_by_headers(config: Mapping[str, Any], folder: Path) -> Architec
         UnsupportedError: it is not one layer after another, all of the same weights.
         KeyError: a number is missing in the config.
     """
-    sizes = dict(_sizes(folder))
+    sizes = _sizes(folder)
+    return _architecture(config, sizes, _layer_of(config, sizes))
+
+
+def size_faults(config: Mapping[str, Any], tensors: Mapping[str, BaseTensor]) -> Iterator[str]:
+    """Weights of another size than such a model's config says, or of which it says nothing.
+
+    Raises:
+        UnsupportedError: as `architecture_by_headers`.
+    """
+    sizes = {name: tensor.shape for name, tensor in tensors.items()}
+    layer = _layer_of(config, sizes)
+    hidden, rows = config["hidden_size"], config["vocab_size"]
+    if (rows, hidden) not in sizes.values():
+        yield (
+            f"its files hold no embedding of shape {(rows, hidden)}, which config.json has by its "
+            "vocab_size and hidden_size; correct it, or fetch both again"
+        )
+    linears = {n.split(".")[-2]: s for n, s in layer.items() if len(s) == 2}
+    known = DECODER_TYPES[config["model_type"]]
+    if set(linears) != set(known.linears):
+        yield (
+            f"its layers hold the linear layers {', '.join(linears)}; wanted those of type "
+            f"{config['model_type']}: {', '.join(known.linears)}; correct model_type in "
+            "config.json, or fetch both again"
+        )
+    inner = config["intermediate_size"]
+    if not any(inner in size or 2 * inner in size for size in linears.values()):
+        yield (
+            f"config.json has intermediate_size {inner}, which no layer in its files has; correct "
+            "it, or fetch both again"
+        )
+    heads = config["num_attention_heads"]
+    size = config.get("head_dim", known.head_size) or hidden // heads
+    keys = config.get("num_key_value_heads", known.kv_heads) or heads
+    for name, wanted in (("q_proj", heads * size), ("k_proj", keys * size)):
+        if name in linears and linears[name] != (wanted, hidden):
+            yield (
+                f"its files hold a {name} of shape {linears[name]}; wanted {(wanted, hidden)}, by "
+                f"config.json's num_attention_heads {heads}, num_key_value_heads {keys} and "
+                f"head_dim {size} (what is absent is what transformers takes for its type); "
+                "correct config.json, or fetch both again"
+            )
+
+
+def _layer_of(config: Mapping[str, Any], sizes: Sizes) -> Sizes:
+    """The weights of a layer, which all the others have, too."""
     layers = _by_layer(sizes) or [{}]
     kind, count = config.get("model_type"), config["num_hidden_layers"]
     names = [name.split(".")[-2] for name, size in layers[0].items() if len(size) == 2]
@@ -43,7 +86,7 @@ def architecture_by_headers(config: Mapping[str, Any], folder: Path) -> Architec
             "same weights each and a name for each linear layer, so that they cannot be counted; "
             "use another base model"
         )
-    return _architecture(config, sizes, layers[0])
+    return layers[0]
 
 
 def _architecture(config: Mapping[str, Any], sizes: Sizes, layer: Sizes) -> Architecture:
@@ -91,21 +134,11 @@ def _by_layer(sizes: Sizes) -> list[Sizes]:
     return [dict(sorted(found[number].items())) for number in sorted(found)]
 
 
-def _sizes(folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
-    files = [folder / WEIGHTS]
-    try:
-        if not files[0].is_file():
-            names = json.loads((folder / INDEX).read_bytes())["weight_map"].values()
-            files = [folder / name for name in sorted(set(names))]
-        for file in files:
-            with file.open("rb") as stream:
-                length = int.from_bytes(stream.read(8), "little")
-                header = json.loads(stream.read(min(length, MOST_BYTES)))
-            header.pop("__metadata__", None)
-            yield from ((name, tuple(entry["shape"])) for name, entry in header.items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+def _sizes(folder: Path) -> Sizes:
+    weights = read_base_weights(folder)
+    if weights.faults:
         raise ModelError(
-            f"a base model of a type that is not in the tested list is counted by its weights, and "
-            f"those in {folder} cannot be read ({error!s:.200}); wanted {WEIGHTS} or {INDEX}; "
-            "fetch the model again"
-        ) from error
+            "a base model of a type that is not in the tested list is counted by its weights, and "
+            f"those in {folder} cannot be read: {'; '.join(weights.faults)}"
+        )
+    return {name: tensor.shape for name, tensor in weights.tensors.items()}

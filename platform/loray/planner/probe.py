@@ -7,18 +7,16 @@ JSON files and the headers of weights, and needs neither torch nor Ray.
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from loray.errors import ModelError
-from loray.models.base_weights import read_base_weights
+from loray.errors import ModelError, UnsupportedError
+from loray.models.base_weights import BaseWeights, read_base_weights
 from loray.models.support import support_of
-from loray.planner.architecture import Architecture
 from loray.planner.base_config import Config, beside_faults, config_faults
-from loray.planner.base_shapes import weight_faults
+from loray.planner.base_rope import rope_notes
+from loray.planner.base_shapes import type_faults, weight_faults
 from loray.planner.base_tokens import token_findings
 from loray.planner.configs import architecture_of, config_path, read_config
+from loray.planner.headers import size_faults
 from loray.spec.train import BaseModelSpec
-
-_OTHER_NORMS = ("olmo2", "cohere", "cohere2")
-"""Types whose layers lack one of the norms that Llama's have."""
 
 
 @dataclass
@@ -57,10 +55,9 @@ def probe_folder(folder: Path, *, with_tokenizer: bool = True) -> BaseProbe:
     is_sound = not found.faults
     weights = read_base_weights(folder)
     found.faults += weights.faults
-    shape = _shape_of(config) if is_sound and support_of(config).is_tested else None
-    if shape is not None and not weights.faults:
-        norms = config.get("model_type") not in _OTHER_NORMS
-        found.faults += weight_faults(weights.tensors, shape, norms=norms)
+    if is_sound and not weights.faults:
+        found.faults += _shape_faults(config, weights)
+        found.notes += rope_notes(config)
     rows = config.get("vocab_size")
     if type(rows) is int and rows > 0 and with_tokenizer:
         tokens = token_findings(folder, rows)
@@ -71,23 +68,28 @@ def probe_folder(folder: Path, *, with_tokenizer: bool = True) -> BaseProbe:
     return found
 
 
-def _shape_of(config: Config) -> Architecture | None:
-    """The shape of a sound config; None where it cannot be counted."""
+def _shape_faults(config: Config, weights: BaseWeights) -> list[str]:
+    """What of the weights is not as a sound config says."""
     try:
-        return architecture_of(config)
+        if not support_of(config).is_tested:
+            return [*type_faults(weights.tensors), *size_faults(config, weights.tensors)]
+        shape = architecture_of(config)
+    except UnsupportedError as error:
+        return [str(error)]
     except (ModelError, KeyError):
-        return None
+        return []  # a shape that cannot be counted
+    return list(weight_faults(weights.tensors, shape, str(config["model_type"])))
 
 
 def check_base(model: BaseModelSpec, *, with_tokenizer: bool = True) -> None:
     """The same, for who cannot go on without.
 
     Raises:
-        ModelError: names every fault.
+        UnsupportedError: names every fault.
     """
     path = config_path(model)
     if not path.is_file():
         return
     faults = probe_folder(path.parent, with_tokenizer=with_tokenizer).faults
     if faults:
-        raise ModelError(f"the base model {model.path} cannot be used: {'; '.join(faults)}")
+        raise UnsupportedError(f"the base model {model.path} cannot be used: {'; '.join(faults)}")

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
-from loray.models.adapter_config import parse_json
+from loray.artifacts.strict_json import parse_json
 from loray.serve.messages import Refused
 from loray.serve.refusals import RefusedError
 

@@ -144,7 +144,7 @@ JSON_SHAPES = {
         ],
         [
             [
-                ("tools", '[{"name": "weather"}]'),
+                ("tools", '[{"type": "function", "function": {"name": "weather"}}]'),
                 ("user", "Oslo?"),
                 ("calls", f'[{{"type": "function", "function": {CALL}}}]'),
                 ("tool", '{"content": "sunny"}'),

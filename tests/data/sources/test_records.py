@@ -114,7 +114,8 @@ def test_an_unsound_field_that_no_one_asked_for_does_no_harm(other):
 
 
 def test_a_key_that_stands_twice_in_a_tool_is_a_fault():
-    line = b'{"m": [{"role": "assistant", "content": "a"}], "t": [{"a": {"b": 1, "b": 2}}]}'
+    said = b'{"m": [{"role": "assistant", "content": "a"}]'
+    line = said + b', "t": [{"name": "a", "x": {"b": 1, "b": 2}}]}'
     assert reason(turns_of, parse_line(line), FieldsSpec(messages="m", tools="t")) == (
         "duplicate_key"
     )
@@ -139,7 +140,7 @@ def test_tools_and_their_calls_are_kept_as_they_are_spelled():
         tools='[{"name": "add"}]',
     )
     assert turns_of(record, TALK) == [
-        {"role": "tools", "content": '[{"name": "add"}]'},
+        {"role": "tools", "content": '[{"type": "function", "function": {"name": "add"}}]'},
         {"role": "user", "content": "add"},
         {"role": "assistant", "content": "so:"},
         {"role": "calls", "content": f"[{CALL}]"},
@@ -155,8 +156,12 @@ def test_a_row_may_bring_no_tools(tools):
 
 
 def test_tools_may_be_json_text():
-    record = talk('{"role": "assistant", "content": "a"}', tools='"[{\\"n\\": 1.0}]"')
-    assert turns_of(record, TALK)[0] == {"role": "tools", "content": '[{"n": 1.0}]'}
+    record = talk(
+        '{"role": "assistant", "content": "a"}',
+        tools='"[{\\"function\\": {\\"name\\": \\"n\\", \\"v\\": 1.0}}]"',
+    )
+    said = '[{"type": "function", "function": {"name": "n", "v": 1.0}}]'
+    assert turns_of(record, TALK)[0] == {"role": "tools", "content": said}
 
 
 @pytest.mark.parametrize("tools", ['"{"', "[1]", '{"a": 1}', "7"])

@@ -38,6 +38,8 @@ _FORMATS = {
     b"%PDF-": ("a PDF document", "write its text as UTF-8"),
     b"version https://git-lfs": ("a pointer of Git LFS", "fetch the file itself: git lfs pull"),
 }
+_COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
+"""How gzip and zstd begin. Source: RFC 1952 and RFC 8878."""
 _PAGES = (b"<!doctype html", b"<html")
 _SCANNER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
 
@@ -61,10 +63,6 @@ def form_of(file: "SourceFile") -> Form:
             "old Macs; wanted a newline; convert it: tr '\\r' '\\n' < OLD > NEW"
         )
     return "lines"
-
-
-_COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
-"""How gzip and zstd begin. Source: RFC 1952 and RFC 8878."""
 
 
 def read_head(file: "SourceFile") -> bytes:

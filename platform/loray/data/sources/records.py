@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from loray.data.sources.decoding import FaultError, is_blank, kind_of, there_are, value_of
 from loray.data.sources.messages import turns_of_messages, written
 from loray.data.sources.shapes import as_messages, filled, filled_or_none
-from loray.data.sources.tool_calls import tools_of
+from loray.data.sources.tool_calls import Tools, tools_of
 from loray.models.markup import Turn
 from loray.spec.fields import FieldsSpec
 
@@ -41,29 +41,48 @@ class Found(NamedTuple):
     """As it is written, for the quarantine."""
 
 
+class Reading(NamedTuple):
+    """What a record says."""
+
+    turns: list[Turn]
+    is_wrapped: bool = False
+    """Whether definitions of tools were put into the form that clients send."""
+
+
 def turns_of(record: Mapping[str, Any], fields: FieldsSpec) -> list[Turn]:
     """The turns that a record holds.
 
     Raises:
         FaultError: a field is missing, is no text, is empty or stands twice.
     """
+    return read_record(record, fields).turns
+
+
+def read_record(record: Mapping[str, Any], fields: FieldsSpec) -> Reading:
+    """The same, and what was done to them.
+
+    Raises:
+        FaultError: as `turns_of`.
+    """
     messages = as_messages(record, fields)
     if messages is None:
-        turns = _filled_turns(record, fields)
+        tools, turns = _tools_of(record, fields), _filled_turns(record, fields)
     else:
         turns = turns_of_messages(messages, left_out=fields.keys.leave_out)
-        turns = [*_tools_turn(record, fields.tools), *turns]
+        tools = _tools_of(record, fields)
+    if tools is not None:
+        turns = [_said("tools", tools.text), *turns]
     for turn in turns:
         if is_blank(turn["content"]):
             raise FaultError(EMPTY_REASON[turn["role"]], f"the {turn['role']} turn is blank")
-    return turns
+    return Reading(turns, tools is not None and tools.is_wrapped)
 
 
 def _filled_turns(record: Mapping[str, Any], fields: FieldsSpec) -> list[Turn]:
     """The turns of a record whose columns hold text."""
     if fields.text is not None:
         return [_said("text", filled(record, fields.text))]
-    turns = [] if fields.tools is None else _tools_turn(record, fields.tools)
+    turns = []
     system = None if fields.system is None else filled_or_none(record, fields.system)
     if system is not None:
         turns.append(_said("system", system))
@@ -96,7 +115,6 @@ def group_of(record: Mapping[str, Any], fields: FieldsSpec) -> str | None:
     return written(str(value))
 
 
-def _tools_turn(record: Mapping[str, Any], column: str | None) -> list[Turn]:
+def _tools_of(record: Mapping[str, Any], fields: FieldsSpec) -> Tools | None:
     """The definitions of a row that brings any."""
-    tools = None if column is None else tools_of(value_of(record, column))
-    return [] if tools is None else [{"role": "tools", "content": written(tools)}]
+    return None if fields.tools is None else tools_of(value_of(record, fields.tools))

@@ -11,7 +11,7 @@ import pyarrow as pa
 from loray.data.batch import ROWS, TURNS
 from loray.data.ids import as_hex, digest_of, row_ids
 from loray.data.sources.decoding import FaultError
-from loray.data.sources.records import Found, group_of, turns_of
+from loray.data.sources.records import Found, group_of, read_record
 from loray.spec.fields import FieldsSpec
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ BATCH_BYTES = 4 << 20
 NOT_READ = "columns that are not read: "
 NOT_THERE = "columns that fields names and that no row seems to have: "
 MAX_UNREAD, MAX_NAME_CHARS = 64, 64
+WRAPPED = "tools_wrapped"
+"""In `changed_by`: definitions of tools were put into the form that clients send."""
 RAW_CHARS = 1 << 16
 """Longest raw text that is kept of a row that could not be read."""
 
@@ -153,6 +155,9 @@ def _of_records(block: Block, found: list[Found]) -> pa.Table:
         {
             "turns": pa.array([one.turns for one in judged], TURNS),
             "group": pa.array([one.group for one in judged], pa.string()),
+            "changed_by": pa.array(
+                [[WRAPPED] if one.is_wrapped else [] for one in judged], pa.list_(pa.string())
+            ),
             "rejected_by": pa.array([one.reason for one in judged], pa.string()),
             "note": pa.array([one.note for one in judged], pa.string()),
             "raw": pa.array([one.raw for one in judged], pa.string()),
@@ -169,19 +174,23 @@ class _Judged(NamedTuple):
     reason: str | None = None
     note: str | None = None
     raw: str | None = None
+    is_wrapped: bool = False
 
 
 def _judged(found: Found, fields: FieldsSpec) -> _Judged:
     try:
         if isinstance(found.record, FaultError):
             raise found.record
-        turns, group = turns_of(found.record, fields), group_of(found.record, fields)
+        (turns, is_wrapped), group = (
+            read_record(found.record, fields),
+            group_of(found.record, fields),
+        )
     except FaultError as fault:
         raw = found.raw[: 4 * RAW_CHARS].decode("utf-8", "backslashreplace")[:RAW_CHARS]
         note = fault.note and fault.note.encode("utf-8", "backslashreplace").decode()
         return _Judged(digest_of(found.raw), reason=str(fault), note=note, raw=raw)
     digest = digest_of(b"\0".join(turn["content"].encode() for turn in turns))
-    return _Judged(digest, turns, group or digest.hex())
+    return _Judged(digest, turns, group or digest.hex(), is_wrapped=is_wrapped)
 
 
 def _table(

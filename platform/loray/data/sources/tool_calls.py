@@ -4,13 +4,16 @@ OpenAI's API writes arguments as JSON text, sets of Hugging Face as an object. T
 what they are given as JSON would write such a text a second time, as a text, so it is decoded for
 all of them. Numbers keep their spelling, and nulls of JSON stay.
 
+Many sets define a tool as `{"name", "description", "parameters"}` alone. Clients send it within
+`{"type": "function", "function": ...}`, and templates write what they get, so it is put into that.
+
 Reasons: `bad_tools`, `bad_arguments`, `duplicate_key`, `malformed_json`, `unknown_message_field`.
 """
 
 import json
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from loray.data.sources.decoding import (
     FaultError,
@@ -19,10 +22,15 @@ from loray.data.sources.decoding import (
     Twice,
     kind_of,
     parse_json,
+    there_are,
     value_of,
 )
 
 CALL_KEYS = frozenset({"id", "type", "index", "function", "name", "arguments"})
+_WANTED = (
+    'wanted {"type": "function", "function": {"name", "description", "parameters"}}, or the inner '
+    "object alone, its parameters a JSON schema"
+)
 FUNCTION_KEYS = frozenset({"name", "arguments"})
 
 
@@ -48,18 +56,53 @@ def calls_of(message: Mapping[str, Any], blocks: Sequence[Any]) -> list[dict[str
     return [_call(entry) for entry in given[0]]
 
 
-def tools_of(tools: object) -> str | None:
-    """The JSON of a row's definitions; None where it has none.
+class Tools(NamedTuple):
+    """The definitions of a row."""
+
+    text: str
+    """JSON of the list."""
+    is_wrapped: bool
+    """Whether one of them came without `{"type": "function", "function": ...}` around it."""
+
+
+def tools_of(tools: object) -> Tools | None:
+    """The definitions of a row as clients send them; None where it has none.
 
     Raises:
-        FaultError: they are no list of objects, nor its JSON text.
+        FaultError: they are no list of definitions, nor its JSON text.
     """
     tools = _from_json(tools, "bad_tools", "tools")
     if says_nothing(tools):
         return None
-    if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
+    if not isinstance(tools, list):
         raise FaultError("bad_tools", f"tools are {kind_of(tools)}; wanted a list of objects")
-    return as_json(tools)
+    found = [_definition(tool, number) for number, tool in enumerate(tools, start=1)]
+    is_wrapped = any(whole is not tool for whole, tool in zip(found, tools, strict=True))
+    return Tools(as_json(found), is_wrapped)
+
+
+def _definition(tool: object, number: int) -> dict[str, Any]:
+    """A definition in OpenAI's form: as it came, or put into it."""
+    if not isinstance(tool, dict):
+        raise FaultError("bad_tools", f"tool {number} is {kind_of(tool)}; wanted an object")
+    kind = value_of(tool, "type")
+    function = value_of(tool, "function")
+    if kind not in (None, "function") or not (function is None or isinstance(function, dict)):
+        what = "function" if kind in (None, "function") else "type"
+        raise FaultError(
+            "bad_tools", f"tool {number} has a {what} of {kind_of(tool[what])}; {_WANTED}"
+        )
+    own = tool if function is None else function
+    name = value_of(own, "name")
+    if not isinstance(name, str) or isinstance(name, Number) or not name:
+        raise FaultError("bad_tools", f"tool {number} has no name; {there_are(own)}; {_WANTED}")
+    given = value_of(own, "parameters")
+    if not (given is None or isinstance(given, dict)) or "input_schema" in own:
+        found = "an input_schema" if "input_schema" in own else f"parameters of {kind_of(given)}"
+        raise FaultError("bad_tools", f"tool {number} ({name[:64]}) has {found}; {_WANTED}")
+    if function is None:
+        return {"type": "function", "function": {k: v for k, v in tool.items() if k != "type"}}
+    return tool if kind else {"type": "function", **tool}
 
 
 def as_json(value: Any) -> str:  # noqa: ANN401 (JSON)
