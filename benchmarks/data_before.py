@@ -8,7 +8,7 @@ Short and long prose, chats and code are made of what is installed (`data_corpus
 rows twice with one word changed. In each round both checkouts run one after another, each kind of
 text in a process of its own, and the next round begins with the other one. A ratio above 1 says
 that this checkout is quicker than the earlier one. It is printed for the quickest rounds of both,
-and as the median of what each round gives.
+and as the median of what each round gives; `all` is the sum of the tasks.
 """
 
 import argparse
@@ -114,7 +114,7 @@ def measure(path: Path, only: list[str]) -> dict[str, float]:
     for name, task in tasks_of(path).items():
         if not only or name in only:
             seconds[name] = min(_seconds(task) for _ in range(REPEATS))
-    return seconds
+    return {**seconds, "all": sum(seconds.values())}
 
 
 def _seconds(task: Callable[[], object]) -> float:

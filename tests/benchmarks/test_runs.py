@@ -110,7 +110,7 @@ def test_a_checkout_is_measured_beside_another(tmp_path: Path):
     only = ["--only", "read", "credentials", "near_duplicates"]
     lines = benchmark("data_before", FOLDER.parent, *tiny, *only, "--json", found)
     numbers = json.loads(found.read_text(encoding="utf-8"))
-    assert len(lines) == 1 + 2 * 3
+    assert len(lines) == 1 + 2 * 4  # and the sum
     assert all(
         each["ratio"] > 0 for kind in ("long code", "chats") for each in numbers[kind].values()
     )
