@@ -179,8 +179,8 @@ def test_a_device_goes_by_the_names_that_people_use(loray, device: str, gib: flo
 
 def test_what_a_short_name_stands_for_is_told(loray):
     said = loray("plan", "spec.yaml", "--device", "a100").out
-    assert "device       a100-40g, 40.0 GiB: a100 is sold with less and with more memory" in said
-    assert "for more, say a100-80g" in said
+    assert "device       a100-40g, 40.0 GiB: the smaller that a100 is sold with" in said
+    assert "for the larger, say a100-80g" in said
     said = loray("plan", "spec.yaml", "--device", "4090").out
     assert "device       rtx4090, 24.0 GiB: what 4090 stands for" in said
     for exact in ("a100-80g", "RTX 4090"):

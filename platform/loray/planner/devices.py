@@ -179,7 +179,7 @@ def assumed_words(text: str) -> str | None:
     both = SMALLER.get(ALIASES.get(plain, plain))
     if both is None:
         return f"{words}: what {name} stands for"
-    return f"{words}: {name} is sold with less and with more memory; for more, say {both[1]}"
+    return f"{words}: the smaller that {name} is sold with; for the larger, say {both[1]}"
 
 
 def is_tried(device: Device) -> bool:
