@@ -19,7 +19,7 @@ _FIGURE = re.compile(r"(\d+(?:\.\d)?) GiB (?:a GPU )?at a step")
 
 def commands(page: str) -> list[list[str]]:
     """The words of every `loray` command on a page."""
-    lines = re.findall(r"^    (loray .*)$", page, re.MULTILINE)
+    lines = re.findall(r"^    (loray .*)$", page.replace("\\\n", ""), re.MULTILINE)
     return [shlex.split(line, comments=True)[1:] for line in lines]
 
 
