@@ -11,6 +11,7 @@ from loray.data.sources.records import turns_of
 from loray.data.sources.samples import first_records
 from loray.data.sources.streams import is_compressed
 from loray.errors import LorayError
+from loray.models.markup import Turn
 from loray.pipeline.plan import Plan, passes_over
 from loray.planner.configs import config_path
 from loray.spec.run import RunSpec
@@ -18,6 +19,8 @@ from loray.spec.sources import ParquetSource, TextSource
 
 NUM_FILES = 4
 """Files of a source that are looked at."""
+TURN_TOKENS = 5
+"""What a chat template writes around a turn, mostly."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def _estimate(spec: RunSpec) -> float | None:
     tokenizer = _tokenizer(spec) if is_cut else None
     if is_cut and tokenizer is None:
         return None
-    rows = _rows_of(files, tokenizer)
+    rows = _rows_of(files, tokenizer, data.chat.system)
     if not rows.seen:
         return None
     kept = rows.count * (1 - data.split.validation - data.split.test)
@@ -80,21 +83,36 @@ def _tells(file: SourceFile) -> bool:
     return not (isinstance(file.source, (ParquetSource, TextSource)) or is_compressed(file.path))
 
 
-def _rows_of(files: list[SourceFile], tokenizer: Any) -> _Rows:  # noqa: ANN401 (of tokenizers)
+def _rows_of(
+    files: list[SourceFile],
+    tokenizer: Any,  # noqa: ANN401 (of tokenizers)
+    system: str | None,
+) -> _Rows:
+    """What the first rows of some files say of all.
+
+    Args:
+        tokenizer: counts their tokens; None where these do not matter.
+        system: the turn of rows that bring none.
+    """
     rows, step = _Rows(), max(-(-len(files) // NUM_FILES), 1)
     num_bytes = 0
     for file in files[::step]:
-        for raw, text in _texts(file):
+        for raw, turns in _first_turns(file):
             rows.seen += 1
             num_bytes += raw
-            rows.tokens += 0 if tokenizer is None else len(tokenizer.encode(text).ids)
+            if tokenizer is not None:
+                texts = [turn["content"] for turn in turns]
+                if system is not None and turns[0]["role"] not in ("system", "text"):
+                    texts.append(system)
+                marks = 0 if turns[0]["role"] == "text" else TURN_TOKENS * len(texts)
+                rows.tokens += len(tokenizer.encode("\n".join(texts)).ids) + marks
     if num_bytes:
         rows.count = sum(file.size for file in files) * rows.seen / num_bytes
     return rows
 
 
-def _texts(file: SourceFile) -> Iterator[tuple[int, str]]:
-    """Bytes and text of some rows; of those that cannot be read there is nothing to learn."""
+def _first_turns(file: SourceFile) -> Iterator[tuple[int, list[Turn]]]:
+    """Bytes and turns of some rows; of those that cannot be read there is nothing to learn."""
     for found in first_records(file):
         if isinstance(found.record, FaultError):
             continue
@@ -102,7 +120,7 @@ def _texts(file: SourceFile) -> Iterator[tuple[int, str]]:
             turns = turns_of(found.record, file.source.fields)
         except FaultError:
             continue
-        yield len(found.raw) + 1, "\n".join(turn["content"] for turn in turns)
+        yield len(found.raw) + 1, turns
 
 
 def _tokenizer(spec: RunSpec) -> Any:  # noqa: ANN401 (of tokenizers)
