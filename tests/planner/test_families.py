@@ -1,10 +1,12 @@
 import pytest
 
+from loray.errors import ModelError
 from loray.planner.devices import DEVICES, REPORTED, device_reported
 from loray.planner.families import FAMILIES, architecture_for
 from loray.planner.memory import GIB
 from loray.planner.parameters import count_base
 from loray.planner.report import forecast
+from loray.planner.unknown_ids import is_hub_id
 from loray.spec.load import parse_run_spec
 from loray.spec.train import BaseModelSpec
 
@@ -59,12 +61,76 @@ PUBLISHED = {
     "CohereForAI/c4ai-command-r7b-12-2024": 8_028_033_024,
     "CohereForAI/aya-expanse-32b": 32_296_476_672,
     "CohereForAI/c4ai-command-r-v01": 34_980_831_232,
+    "meta-llama/Llama-3.1-405B": 405_853_388_800,
+    "codellama/CodeLlama-7b-hf": 6_738_546_688,
+    "codellama/CodeLlama-13b-hf": 13_016_028_160,
+    "codellama/CodeLlama-34b-hf": 33_743_970_304,
+    "01-ai/Yi-1.5-6B": 6_061_035_520,
+    "01-ai/Yi-1.5-9B": 8_829_407_232,
+    "01-ai/Yi-1.5-34B": 34_388_917_248,
+    "deepseek-ai/deepseek-coder-1.3b-base": 1_346_471_936,
+    "deepseek-ai/deepseek-coder-6.7b-base": 6_740_512_768,
+    "deepseek-ai/deepseek-llm-7b-base": 6_910_365_696,
+    "tiiuae/Falcon3-1B-Instruct": 1_669_408_768,
+    "tiiuae/Falcon3-3B-Instruct": 3_227_655_168,
+    "utter-project/EuroLLM-1.7B-Instruct": 1_656_850_432,
+    "mistralai/Ministral-8B-Instruct-2410": 8_019_808_256,
+    "mistralai/Mistral-Large-Instruct-2411": 122_610_069_504,
+    "ibm-granite/granite-3.3-2b-instruct": 2_533_539_840,
+    "ibm-granite/granite-3.3-8b-instruct": 8_170_864_640,
 }
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_parameters_are_those_that_the_publisher_counts(name: str):
     assert count_base(FAMILIES[name]).total == PUBLISHED[name]
+
+
+@pytest.mark.parametrize(
+    ("hub_id", "same_as"),
+    [
+        ("Qwen/Qwen3-4B-Base", "Qwen/Qwen3-4B"),
+        ("Qwen/Qwen3-4B-Instruct-2507", "Qwen/Qwen3-4B"),
+        ("unsloth/Qwen2.5-Coder-14B-Instruct", "Qwen/Qwen2.5-14B"),
+        ("NousResearch/Meta-Llama-3.1-8B-Instruct", "meta-llama/Meta-Llama-3-8B"),
+        ("unsloth/Llama-3.3-70B-Instruct", "meta-llama/Meta-Llama-3-70B"),
+        ("deepseek-ai/DeepSeek-R1-Distill-Llama-8B", "meta-llama/Meta-Llama-3-8B"),
+        ("mistralai/Mistral-Nemo-Instruct-2407", "mistralai/Mistral-Nemo-Base-2407"),
+        ("google/codegemma-1.1-7b-it", "google/gemma-7b"),
+        ("microsoft/Phi-3.5-mini-instruct", "microsoft/Phi-3-mini-4k-instruct"),
+        ("allenai/OLMo-2-1124-7B-DPO", "allenai/OLMo-2-1124-7B"),
+        ("HuggingFaceTB/SmolLM2-135M-Instruct", "HuggingFaceTB/SmolLM2-135M"),
+        ("CohereLabs/aya-23-8B", "CohereForAI/c4ai-command-r7b-12-2024"),
+    ],
+)
+def test_endings_dates_and_mirrors_have_the_shape_of_their_family(hub_id: str, same_as: str):
+    assert count_base(FAMILIES[hub_id]).total == PUBLISHED[same_as]
+
+
+def test_the_ids_of_a_rule_are_whole():
+    assert len(FAMILIES) >= 300
+    assert not [name for name in FAMILIES if not is_hub_id(name)]
+
+
+@pytest.mark.parametrize(
+    ("hub_id", "said"),
+    [
+        ("acme/Qwen3-8B", "near it are Qwen/Qwen3-8B, unsloth/Qwen3-8B; to plan for it, fetch"),
+        ("Qwen/Qwen3-8b-base", "near it are Qwen/Qwen3-8B-Base"),
+        ("unsloth/Qwen3-8B-unsloth-bnb-4bit", "near it are Qwen/Qwen3-8B, unsloth/Qwen3-8B, "),
+        ("x/Llama-3.1-8B-Instruct-GGUF", "its weights are quantized already; name the model"),
+        ("Qwen/Qwen3-30B-A3B", "it has experts (MoE)"),
+        ("mistralai/Mixtral-8x7B-v0.1", "it has experts (MoE)"),
+        ("google/gemma-3-4b-it", "it has parts for images"),
+        ("Qwen/Qwen2.5-VL-7B-Instruct", "it has parts for images"),
+        ("quite/another", "known by their hub id; to plan for it, fetch it: loray model pull"),
+    ],
+)  # fmt: skip
+def test_an_unknown_id_is_told_with_the_nearest_and_how_to_fetch_it(hub_id: str, said: str):
+    with pytest.raises(ModelError) as refused:
+        architecture_for(BaseModelSpec(path=hub_id, revision="0" * 40))
+    assert f"found no {hub_id} on this disk" in str(refused.value)
+    assert said in str(refused.value)
 
 
 def test_every_shape_is_held_to_a_published_count():

@@ -26,6 +26,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "base_model__dtype": "bfloat16",
         "method": {"kind": "full"},
     },
+    "begun": {"base_model__dtype": "bfloat16", "method__begin_from": ""},
 }
 KINDS_OF_STAGES: dict[str, dict[str, Any]] = {
     "in-full": {
@@ -41,13 +42,33 @@ LAYERS = 4
 
 def spec_of(case: str, model: Path, workers: int = 1) -> RunSpec:
     name, kind = case.split()
+    changes = (KINDS | KINDS_OF_STAGES)[kind]
+    if "method__begin_from" in changes:
+        changes = changes | {"method__begin_from": str(begun_beside(model))}
     return make_spec(
         model,
         train__strategy=STRATEGIES[name],
         train__batch={"global_size": 4, "micro_size": 1},
         resources={"workers": workers},
-        **(KINDS | KINDS_OF_STAGES)[kind],
+        **changes,
     )
+
+
+def begun_beside(model: Path) -> Path:
+    """Where the adapter to go on from is."""
+    return model.with_name(f"{model.name}-begun")
+
+
+def write_begun(model: Path) -> None:
+    """An adapter of the form that these specs train, with numbers of its own in B as well."""
+    from loray.models.adapter import adapter_tensors, save_adapter, saved_form
+    from loray.train.learner import build_learner
+
+    learner: Any = build_learner(make_spec(model), device="cpu")
+    torch.manual_seed(7)
+    for weight in adapter_tensors(learner).values():
+        weight.add_(torch.randn_like(weight), alpha=0.02)
+    save_adapter(*saved_form(learner, adapter_tensors(learner)), begun_beside(model), base="x")
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +76,7 @@ def deep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four layers, each larger than what is outside of them, stored in bfloat16."""
     folder = tmp_path_factory.mktemp("deep")
     write_random_model(folder, hidden_size=64, intermediate=128, layers=LAYERS, dtype="bfloat16")
+    write_begun(folder)
     return folder
 
 
@@ -124,6 +146,25 @@ def test_two_workers_begin_and_learn_the_same_bit_for_bit(
     compared: dict[str, list[Found]], case: str
 ) -> None:
     assert_the_same(*compared[case])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_every_strategy_begins_with_the_adapter_that_it_goes_on_from(
+    compared: dict[str, list[Found]], deep: Path, name: str
+) -> None:
+    from loray.models.adapter import read_adapter
+
+    wanted = {
+        f"weight/model.{key.removeprefix('base_model.model.').removesuffix('.weight')}"
+        ".default.weight": tensor.bfloat16()
+        for key, tensor in read_adapter(begun_beside(deep)).tensors.items()
+    }
+    _, parted = compared[f"{name} begun"]
+    assert parted.beginning
+    for key, tensor in parted.beginning.items():
+        assert torch.equal(tensor.bfloat16(), wanted[key]), key
+        assert not torch.equal(parted.learned[key].bfloat16(), wanted[key]), key
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import PreTrainedModel
 
-from loray.errors import ModelError
+from loray.errors import AdapterError, ModelError
 from loray.models import pissa
 from loray.models.adapter_files import AdapterConfig, check_adapter_folder
 from loray.models.adapter_tensors import PREFIX
@@ -46,7 +46,7 @@ def attach_adapter(model: PreTrainedModel, method: LoraMethod) -> PeftModel:
 
     B starts at zero; with PiSSA both start as parts of the base's weights, which are changed; of
     weights that are not read yet, `begin_principal` sees to that. EVA's A is still to be filled
-    from the data (`models.eva`).
+    from the data (`models.eva`). With `begin_from` both are what that folder holds.
 
     The adapter's weights take the base's type of computation; the optimizer keeps its own
     float32 copy where that type is narrower.
@@ -54,6 +54,7 @@ def attach_adapter(model: PreTrainedModel, method: LoraMethod) -> PeftModel:
     Raises:
         ModelError: the base has no linear layer of a target's name, a DoRA's magnitudes
             biases are to learn where the base has none, or tied modules in full.
+        AdapterError: what `begin_from` names is damaged, or of another form.
     """
     if method.modules_to_save and model.config.tie_word_embeddings:
         raise ModelError(
@@ -79,6 +80,8 @@ def attach_adapter(model: PreTrainedModel, method: LoraMethod) -> PeftModel:
     assert isinstance(adapted, PeftModel)  # noqa: S101 (mixed models are not asked for)
     if method.init == "pissa":
         begin_principal(adapted, adapted)
+    if method.begin_from is not None:
+        _go_on_from(Path(method.begin_from), adapted)
     if method.biases != "none" and not any(_learning_biases(adapted)):
         raise ModelError(
             f"method.biases is {method.biases}, but the base model has no bias there; use biases: "
@@ -92,6 +95,24 @@ def attach_adapter(model: PreTrainedModel, method: LoraMethod) -> PeftModel:
                 "model; leave the module out of method.targets, or use dora: false"
             )
     return adapted
+
+
+def _go_on_from(folder: Path, model: PeftModel) -> None:
+    """Give what learns the weights of the adapter in `folder`.
+
+    Raises:
+        AdapterError: it is damaged, or of another form.
+    """
+    given, own = read_adapter(folder).tensors, adapter_tensors(model)
+    wrong = [n for n in own if n not in given or given[n].shape != own[n].shape]
+    if wrong or given.keys() != own.keys():
+        name = min([*wrong, *(given.keys() - own.keys())])
+        raise AdapterError(
+            f"method.begin_from: the adapter in {folder} has no tensor {name} as the spec's method "
+            "trains it, or has one that it does not; `loray plan` names the settings that differ"
+        )
+    for name, weight in own.items():
+        weight.copy_(given[name])
 
 
 def _learning_biases(model: PeftModel) -> Iterator[str]:

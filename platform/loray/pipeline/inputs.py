@@ -2,8 +2,7 @@
 
 from loray.data import source_stamps
 from loray.errors import ArtifactError
-from loray.models.identity import base_digest
-from loray.pipeline.recipe import Recipe, dataset_recipe
+from loray.pipeline.recipe import Recipe, dataset_recipe, training_inputs
 from loray.spec.run import RunSpec
 
 
@@ -48,8 +47,7 @@ class InputWatch:
         if kind == "dataset":
             return dataset_recipe(spec).inputs
         if kind == "training":
-            base = base_digest(spec.base_model.path, spec.base_model.revision)
-            return {"base_model": base}
+            return training_inputs(spec)
         return {}
 
     def _stamps_now(self) -> dict[str, tuple[int, int]]:

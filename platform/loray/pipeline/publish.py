@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import loray
@@ -11,6 +12,7 @@ from loray.models.identity import base_digest
 from loray.pipeline.leased import PUBLISHING
 from loray.pipeline.plan import Plan
 from loray.pipeline.promotion import promote_if_due
+from loray.pipeline.recipe import training_inputs
 from loray.registry import Lineage, Registry, RunLedger, State, Version
 from loray.spec.fingerprint import fingerprint
 from loray.spec.run import WHERE, RunSpec
@@ -61,7 +63,7 @@ def publish(
             spec.name,
             stages["training"] / card.best_checkpoint,
             idempotency_key=plan.stages[-1].stage.folder,
-            lineage=lineage_of(spec, plan, step=card.best_step),
+            lineage=lineage_of(spec, plan, step=card.best_step, parents=parents_of(registry, spec)),
             scores=scores_of(card),
             lease=lease,
         )
@@ -89,7 +91,14 @@ def _check_there(stages: dict[str, Path]) -> None:
             )
 
 
-def lineage_of(spec: RunSpec, plan: Plan, *, step: int) -> Lineage:
+def parents_of(registry: Registry, spec: RunSpec) -> tuple[str, ...]:
+    """The version that the training went on from, if this registry has it."""
+    begun = training_inputs(spec).get("begin_from")
+    same = (v.ref for v in registry.versions() if begun and v.adapter_digest == begun)
+    return tuple(islice(same, 1))
+
+
+def lineage_of(spec: RunSpec, plan: Plan, *, step: int, parents: tuple[str, ...] = ()) -> Lineage:
     """Where the adapter comes from, by digests and fingerprints."""
     dataset, training, evaluation = (state.stage.fingerprint for state in plan.stages)
     return Lineage(
@@ -102,6 +111,7 @@ def lineage_of(spec: RunSpec, plan: Plan, *, step: int) -> Lineage:
         evaluation=evaluation,
         checkpoint_step=step,
         code_version=loray.__version__,
+        parents=parents,
     )
 
 

@@ -8,10 +8,12 @@ All of them follow from the spec and the inputs' bytes, so a plan needs no stage
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from loray import data, evaluate, train
 from loray.artifacts.manifest import Stage, StageKind
+from loray.models.adapter_files import adapter_digest
 from loray.models.identity import base_digest, tokenizer_digest
 from loray.spec.fingerprint import fingerprint
 from loray.spec.run import RunSpec
@@ -43,13 +45,10 @@ def recipes(spec: RunSpec) -> tuple[Recipe, Recipe, Recipe]:
         blocks={
             "seed": spec.seed,
             "base_model": spec.base_model.model_dump(mode="json", exclude={"path"}),
-            "method": spec.method.model_dump(mode="json"),
+            "method": spec.method.model_dump(mode="json", exclude={"begin_from"}),
             "train": spec.train.model_dump(mode="json"),
         },
-        inputs={
-            "dataset": dataset.stage.fingerprint,
-            "base_model": base_digest(spec.base_model.path, spec.base_model.revision),
-        },
+        inputs={"dataset": dataset.stage.fingerprint, **training_inputs(spec)},
     )
     evaluation = _recipe(
         "evaluation",
@@ -65,6 +64,20 @@ def recipes(spec: RunSpec) -> tuple[Recipe, Recipe, Recipe]:
         },
     )
     return dataset, training, evaluation
+
+
+def training_inputs(spec: RunSpec) -> dict[str, str]:
+    """Digests of what a training reads beside its dataset.
+
+    Raises:
+        ModelError: the base model is missing.
+        AdapterError: so is the adapter to go on from, or it is damaged.
+    """
+    base, method = spec.base_model, spec.method
+    found = {"base_model": base_digest(base.path, base.revision)}
+    if method.kind == "lora" and method.begin_from is not None:
+        found["begin_from"] = adapter_digest(Path(method.begin_from))
+    return found
 
 
 def dataset_recipe(spec: RunSpec) -> Recipe:

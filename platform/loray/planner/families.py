@@ -1,251 +1,128 @@
-"""Shapes of well-known models, so that they can be planned for where they are not on the disk.
+"""Well-known models by their hub id, to plan for them where they are not on the disk.
 
-What their publishers' `config.json` say; names are hub ids. `tests/planner/test_families.py` holds
-each to the parameters that its publisher counts.
+A family's ids follow one rule each: `*` is a size, `{a,b}` one of several, such as a mirror's name
+or an ending. Of each size `loray.planner.family_shapes` has the shape.
 """
 
-from dataclasses import replace
+import re
+from collections.abc import Iterator
 
+from loray.errors import ModelError
+from loray.planner import family_shapes as of
 from loray.planner.architecture import Architecture
 from loray.planner.configs import config_path, read_architecture
+from loray.planner.family_shapes import Shapes
+from loray.planner.unknown_ids import is_hub_id, unknown_words
 from loray.spec.train import BaseModelSpec
 
-_QWEN2_BIASED = ("q_proj", "k_proj", "v_proj")
+
+def _only(shapes: Shapes, *sizes: str) -> Shapes:
+    return {size: shapes[size] for size in sizes}
 
 
-def _shape(
-    hidden: int, intermediate: int, layers: int, heads: tuple[int, int, int], vocabulary: int
-) -> Architecture:
-    """A Llama-like shape; `heads` of queries, of keys and values, and the size of one."""
-    return Architecture(
-        hidden=hidden,
-        intermediate=intermediate,
-        layers=layers,
-        heads=heads[0],
-        kv_heads=heads[1],
-        head_size=heads[2],
-        vocabulary=vocabulary,
-        is_tied=False,
-    )
+def _but(shapes: Shapes, *sizes: str) -> Shapes:
+    return {size: shape for size, shape in shapes.items() if size not in sizes}
 
 
-def _tied(shape: Architecture) -> Architecture:
-    return replace(shape, is_tied=True)
+_LLAMA_3_OLD = _only(of.LLAMA_3, "8B", "70B")
+_LLAMA_3_1 = _only(of.LLAMA_3, "8B", "70B", "405B")
+_DISTILLED = _only(of.QWEN2_5, "7B", "14B", "32B")
+_GEMMA_1 = _only(of.GEMMA, "gemma-2b", "gemma-7b")
+_GEMMA_2 = _but(of.GEMMA, "gemma-2b", "gemma-7b")
+
+RULES: tuple[tuple[Shapes, str], ...] = (
+    (of.LLAMA_2, "{meta-llama,NousResearch}/Llama-2-*{,-chat}-hf"),
+    (_only(of.LLAMA_2, "7b", "13b"), "lmsys/vicuna-*-v1.5"),
+    (of.CODE_LLAMA, "codellama/CodeLlama-*{,-Instruct}-hf"),
+    (_LLAMA_3_OLD, "{meta-llama,NousResearch}/Meta-Llama-3-*{,-Instruct}"),
+    (_only(of.LLAMA_3, "8B"), "unsloth/llama-3-8b{,-Instruct}"),
+    (_LLAMA_3_1, "meta-llama/{,Meta-}Llama-3.1-*{,-Instruct}"),
+    (_LLAMA_3_OLD, "{unsloth,NousResearch}/Meta-Llama-3.1-*{,-Instruct}"),
+    (_LLAMA_3_OLD, "unsloth/Llama-3.1-*{,-Instruct}"),
+    (_LLAMA_3_OLD, "NousResearch/Hermes-3-Llama-3.1-*"),
+    (_only(of.LLAMA_3, "1B", "3B"), "{meta-llama,unsloth}/Llama-3.2-*{,-Instruct}"),
+    (_only(of.LLAMA_3, "70B"), "{meta-llama,unsloth}/Llama-3.3-*-Instruct"),
+    (_only(of.LLAMA_3, "70B"), "nvidia/Llama-3.1-Nemotron-*-Instruct-HF"),
+    (_only(of.LLAMA_3, "8B"), "meta-llama/Llama-Guard-3-*"),
+    (of.TINY_LLAMA, "TinyLlama/TinyLlama-*{-Chat-v1.0,-intermediate-step-1431k-3T}"),
+    (of.YI, "01-ai/Yi-1.5-*{,-Chat}"),
+    (_only(of.YI, "6B", "34B"), "01-ai/Yi-*{,-Chat}"),
+    (_only(of.YI, "9B"), "01-ai/Yi-*"),
+    (_only(of.DEEPSEEK, "coder-1.3b", "coder-6.7b"), "deepseek-ai/deepseek-*-{base,instruct}"),
+    (_only(of.DEEPSEEK, "7b"), "deepseek-ai/deepseek-{llm-*-base,llm-*-chat}"),
+    (_only(of.DEEPSEEK, "7b"), "deepseek-ai/deepseek-math-*-{base,instruct,rl}"),
+    (of.FALCON_3, "tiiuae/Falcon3-*-{Base,Instruct}"),
+    (of.EURO_LLM, "utter-project/EuroLLM-*{,-Instruct}"),
+    (_only(of.MISTRAL, "7B-v0.1"), "mistralai/Mistral-{*,7B-Instruct-v0.1}"),
+    (_only(of.MISTRAL, "7B-v0.1"), "HuggingFaceH4/zephyr-7b-{alpha,beta}"),
+    (_only(of.MISTRAL, "7B-v0.2"), "mistralai/Mistral-7B-Instruct-v0.2"),
+    (_only(of.MISTRAL, "7B-v0.2"), "unsloth/mistral-7b-instruct-v0.2"),
+    (_only(of.MISTRAL, "7B-v0.3"), "mistralai/{Mistral-*,Mistral-7B-Instruct-v0.3}"),
+    (_only(of.MISTRAL, "7B-v0.3"), "mistralai/Mathstral-7B-v0.1"),
+    (_only(of.MISTRAL, "7B-v0.3"), "unsloth/mistral-7b-{v0.3,instruct-v0.3}"),
+    (_only(of.MISTRAL, "8B"), "mistralai/Ministral-*-Instruct-2410"),
+    (_only(of.MISTRAL, "Nemo"), "{mistralai,unsloth}/Mistral-*-{Base,Instruct}-2407"),
+    (_only(of.MISTRAL, "Small"), "{mistralai,unsloth}/Mistral-*-24B-{Base,Instruct}-2501"),
+    (_only(of.MISTRAL, "Large"), "mistralai/Mistral-*-Instruct-{2407,2411}"),
+    (of.SMOLLM2, "HuggingFaceTB/SmolLM{,2}-*{,-Instruct}"),
+    (of.SMOLLM2, "unsloth/SmolLM2-*{,-Instruct}"),
+    (of.SMOLLM3, "HuggingFaceTB/SmolLM3-*{,-Base}"),
+    (_only(of.QWEN2_5, "0.5B", "1.5B", "7B", "72B"), "Qwen/Qwen2-*{,-Instruct}"),
+    (of.QWEN2_5, "{Qwen,unsloth}/Qwen2.5-*{,-Instruct}"),
+    (_only(of.QWEN2_5, "7B", "14B"), "Qwen/Qwen2.5-*-Instruct-1M"),
+    (_but(of.QWEN2_5, "72B"), "{Qwen,unsloth}/Qwen2.5-Coder-*{,-Instruct}"),
+    (_only(of.QWEN2_5, "1.5B", "7B", "72B"), "Qwen/Qwen2{,.5}-Math-*{,-Instruct}"),
+    (_only(of.QWEN2_5, "32B"), "Qwen/QwQ-*{,-Preview}"),
+    (of.QWEN3, "{Qwen,unsloth}/Qwen3-*"),
+    (_but(of.QWEN3, "32B"), "{Qwen,unsloth}/Qwen3-*-Base"),
+    (_only(of.QWEN3, "4B"), "{Qwen,unsloth}/Qwen3-*-{Instruct,Thinking}-2507"),
+    (of.R1_DISTILLED, "deepseek-ai/DeepSeek-R1-Distill-Qwen-*"),
+    (_DISTILLED, "{deepseek-ai,unsloth}/DeepSeek-R1-Distill-Qwen-*"),
+    (_LLAMA_3_OLD, "{deepseek-ai,unsloth}/DeepSeek-R1-Distill-Llama-*"),
+    (_only(of.QWEN3, "8B"), "{deepseek-ai,unsloth}/DeepSeek-R1-0528-Qwen3-*"),
+    (_GEMMA_1, "{google,unsloth}/*{,-it}"),
+    (_only(of.GEMMA, "gemma-2b"), "google/{gemma-1.1-2b-it,codegemma-2b,codegemma-1.1-2b}"),
+    (_only(of.GEMMA, "gemma-7b"), "google/{gemma-1.1-7b-it,codegemma-{,1.1-}7b-it,codegemma-7b}"),
+    (_GEMMA_2, "google/*{,-it}"),
+    (_but(_GEMMA_2, "gemma-2-27b"), "unsloth/*{,-it}"),
+    (_only(of.GEMMA, "gemma-2-2b"), "google/*-jpn-it"),
+    (of.GEMMA_3, "{google,unsloth}/gemma-3-*-it"),
+    (_only(of.GEMMA_3, "1b"), "google/gemma-3-*-pt"),
+    (_only(of.GEMMA_3, "270m"), "google/gemma-3-*"),
+    (of.PHI_3_4K, "microsoft/Phi-3-*-4k-instruct"),
+    (of.PHI_3, "microsoft/Phi-3-*-128k-instruct"),
+    (_only(of.PHI_3, "mini"), "microsoft/Phi-3.5-*-instruct"),
+    (_only(of.PHI_4, "phi-4"), "microsoft/{*,Phi-4-reasoning,Phi-4-reasoning-plus}"),
+    (_only(of.PHI_4, "mini"), "microsoft/Phi-4-*-{instruct,reasoning}"),
+    (of.OLMO_2, "allenai/OLMo-2-*{,-SFT,-DPO,-Instruct}"),
+    (of.GRANITE_3, "ibm-granite/granite-3.{0,1}-*-{base,instruct}"),
+    (of.GRANITE_3, "ibm-granite/granite-3.2-*-instruct"),
+    (of.GRANITE_3_3, "ibm-granite/granite-3.3-*-{base,instruct}"),
+    (_only(of.COHERE, "8b"), "{CohereForAI,CohereLabs}/{aya-expanse-*,aya-23-8B}"),
+    (_only(of.COHERE, "r7b"), "{CohereForAI,CohereLabs}/c4ai-command-*-12-2024"),
+    (_only(of.COHERE, "r7b"), "CohereLabs/c4ai-command-*-arabic-02-2025"),
+    (_only(of.COHERE, "r"), "{CohereForAI,CohereLabs}/{aya-expanse-32b,c4ai-command-*-08-2024}"),
+    (_only(of.COHERE, "r-v01"), "{CohereForAI,CohereLabs}/{aya-23-35B,c4ai-command-*}"),
+)
 
 
-def _qwen2(shape: Architecture) -> Architecture:
-    return replace(shape, biased=_QWEN2_BIASED)
-
-
-def _qwen3(shape: Architecture) -> Architecture:
-    return replace(shape, head_norms="shared")
-
-
-def _gemma(shape: Architecture) -> Architecture:
-    return replace(shape, is_tied=True, norm_kind="wide rms")
-
-
-def _gemma2(shape: Architecture) -> Architecture:
-    capped = replace(shape, is_eager=True, has_logit_cap=True, window=4096)
-    return replace(capped, is_tied=True, layer_norms=4, norm_kind="wide rms")
-
-
-def _gemma3(shape: Architecture) -> Architecture:
-    normed = replace(shape, layer_norms=4, head_norms="shared", norm_kind="wide rms")
-    return replace(normed, is_tied=True, window=512)
-
-
-def _phi3(shape: Architecture) -> Architecture:
-    return replace(shape, is_fused=True)
-
-
-def _olmo2(shape: Architecture) -> Architecture:
-    return replace(shape, head_norms="own", norm_kind="wide rms")
-
-
-def _cohere(shape: Architecture) -> Architecture:
-    return replace(shape, is_tied=True, layer_norms=1, norm_kind="layer", is_parallel=True)
-
-
-_LLAMA_2 = {
-    "7b": _shape(4096, 11008, 32, (32, 32, 128), 32000),
-    "13b": _shape(5120, 13824, 40, (40, 40, 128), 32000),
-    "70b": _shape(8192, 28672, 80, (64, 8, 128), 32000),
-}
-_LLAMA_3_1B = _tied(_shape(2048, 8192, 16, (32, 8, 64), 128256))
-_LLAMA_3_3B = _tied(_shape(3072, 8192, 28, (24, 8, 128), 128256))
-_LLAMA_3_8B = _shape(4096, 14336, 32, (32, 8, 128), 128256)
-_LLAMA_3_70B = _shape(8192, 28672, 80, (64, 8, 128), 128256)
-_MISTRAL_7B = _shape(4096, 14336, 32, (32, 8, 128), 32768)
-_MISTRAL_7B_OLD = replace(_MISTRAL_7B, vocabulary=32000)
-_MISTRAL_7B_FIRST = replace(_MISTRAL_7B_OLD, window=4096)
-_MISTRAL_NEMO = _shape(5120, 14336, 40, (32, 8, 128), 131072)
-_MISTRAL_SMALL = _shape(5120, 32768, 40, (32, 8, 128), 131072)
-
-_LLAMAS = {
-    "Llama-3.1-8B": _LLAMA_3_8B,
-    "Llama-3.1-70B": _LLAMA_3_70B,
-    "Llama-3.2-1B": _LLAMA_3_1B,
-    "Llama-3.2-3B": _LLAMA_3_3B,
-}
-_SMOLLM2 = {
-    "135M": _tied(_shape(576, 1536, 30, (9, 3, 64), 49152)),
-    "360M": _tied(_shape(960, 2560, 32, (15, 5, 64), 49152)),
-    "1.7B": _tied(_shape(2048, 8192, 24, (32, 32, 64), 49152)),
-}
-_QWEN2_5 = {
-    "0.5B": _qwen2(_tied(_shape(896, 4864, 24, (14, 2, 64), 151936))),
-    "1.5B": _qwen2(_tied(_shape(1536, 8960, 28, (12, 2, 128), 151936))),
-    "3B": _qwen2(_tied(_shape(2048, 11008, 36, (16, 2, 128), 151936))),
-    "7B": _qwen2(_shape(3584, 18944, 28, (28, 4, 128), 152064)),
-    "14B": _qwen2(_shape(5120, 13824, 48, (40, 8, 128), 152064)),
-    "32B": _qwen2(_shape(5120, 27648, 64, (40, 8, 128), 152064)),
-    "72B": _qwen2(_shape(8192, 29568, 80, (64, 8, 128), 152064)),
-}
-_QWEN3 = {
-    "0.6B": _qwen3(_tied(_shape(1024, 3072, 28, (16, 8, 128), 151936))),
-    "1.7B": _qwen3(_tied(_shape(2048, 6144, 28, (16, 8, 128), 151936))),
-    "4B": _qwen3(_tied(_shape(2560, 9728, 36, (32, 8, 128), 151936))),
-    "8B": _qwen3(_shape(4096, 12288, 36, (32, 8, 128), 151936)),
-    "14B": _qwen3(_shape(5120, 17408, 40, (40, 8, 128), 151936)),
-    "32B": _qwen3(_shape(5120, 25600, 64, (64, 8, 128), 151936)),
-}
-_GEMMA = {
-    "gemma-2b": _gemma(_shape(2048, 16384, 18, (8, 1, 256), 256000)),
-    "gemma-7b": _gemma(_shape(3072, 24576, 28, (16, 16, 256), 256000)),
-    "gemma-2-2b": _gemma2(_shape(2304, 9216, 26, (8, 4, 256), 256000)),
-    "gemma-2-9b": _gemma2(_shape(3584, 14336, 42, (16, 8, 256), 256000)),
-    "gemma-2-27b": _gemma2(_shape(4608, 36864, 46, (32, 16, 128), 256000)),
-}
-_GEMMA_3 = {
-    "270m": _gemma3(_shape(640, 2048, 18, (4, 1, 256), 262144)),
-    "1b": _gemma3(_shape(1152, 6912, 26, (4, 1, 256), 262144)),
-}
-_PHI_3_MINI = _phi3(_shape(3072, 8192, 32, (32, 32, 96), 32064))
-_PHI_3_MEDIUM = _phi3(_shape(5120, 17920, 40, (40, 10, 128), 32064))
-_PHI_3_4K = {
-    "mini-4k": replace(_PHI_3_MINI, window=2047),
-    "medium-4k": replace(_PHI_3_MEDIUM, window=2047),
-}
-_PHI_4 = replace(_PHI_3_MEDIUM, vocabulary=100352)
-_PHI_4_MINI = _tied(_phi3(_shape(3072, 8192, 32, (24, 8, 128), 200064)))
-_OLMO_2 = {
-    "0425-1B": _olmo2(_shape(2048, 8192, 16, (16, 16, 128), 100352)),
-    "1124-7B": _olmo2(_shape(4096, 11008, 32, (32, 32, 128), 100352)),
-    "1124-13B": _olmo2(_shape(5120, 13824, 40, (40, 40, 128), 100352)),
-    "0325-32B": _olmo2(_shape(5120, 27648, 64, (40, 8, 128), 100352)),
-}
-_SMOLLM3 = _tied(_shape(2048, 11008, 36, (16, 4, 128), 128256))
-_GRANITE_3 = {
-    "2b": _tied(_shape(2048, 8192, 40, (32, 8, 64), 49155)),
-    "8b": _tied(_shape(4096, 12800, 40, (32, 8, 128), 49155)),
-}
-_AYA_8B = _cohere(_shape(4096, 14336, 32, (32, 8, 128), 256000))
-_COMMAND_R7B = replace(_AYA_8B, window=4096)
-_COMMAND_R = _cohere(_shape(8192, 24576, 40, (64, 8, 128), 256000))
-_COMMAND_R_V01 = _cohere(_shape(8192, 22528, 40, (64, 64, 128), 256000))
-
-Shapes = dict[str, Architecture]
-
-
-def _named(name: str, sizes: Shapes, *endings: str) -> Shapes:
-    """The same shapes under several ids: `name` with a size for `{}`, and an ending."""
-    return {
-        name.format(size) + ending: shape for size, shape in sizes.items() for ending in endings
-    }
+def _ids_of(rule: str) -> Iterator[str]:
+    """Every id that a rule stands for, `*` left in; innermost braces first."""
+    found = re.search(r"\{([^{}]*)\}", rule)
+    if found is None:
+        yield rule
+        return
+    for choice in found[1].split(","):
+        yield from _ids_of(rule[: found.start()] + choice + rule[found.end() :])
 
 
 FAMILIES: Shapes = {
-    **_named("meta-llama/Llama-2-{}-hf", _LLAMA_2, ""),
-    **_named("meta-llama/Llama-2-{}-chat-hf", _LLAMA_2, ""),
-    **_named(
-        "meta-llama/Meta-Llama-3-{}", {"8B": _LLAMA_3_8B, "70B": _LLAMA_3_70B}, "", "-Instruct"
-    ),
-    **_named(
-        "meta-llama/Meta-Llama-3.1-{}", {"8B": _LLAMA_3_8B, "70B": _LLAMA_3_70B}, "", "-Instruct"
-    ),
-    **_named("meta-llama/{}", _LLAMAS, "", "-Instruct"),
-    "meta-llama/Llama-3.3-70B-Instruct": _LLAMA_3_70B,
-    **_named("unsloth/{}", _LLAMAS, "", "-Instruct"),
-    **_named("unsloth/Meta-Llama-3.1-8B", {"": _LLAMA_3_8B}, "", "-Instruct"),
-    "unsloth/llama-3-8b": _LLAMA_3_8B,
-    "unsloth/llama-3-8b-Instruct": _LLAMA_3_8B,
-    "unsloth/Llama-3.3-70B-Instruct": _LLAMA_3_70B,
-    "mistralai/Mistral-7B-v0.1": _MISTRAL_7B_FIRST,
-    "mistralai/Mistral-7B-Instruct-v0.1": _MISTRAL_7B_FIRST,
-    "mistralai/Mistral-7B-Instruct-v0.2": _MISTRAL_7B_OLD,
-    "mistralai/Mistral-7B-v0.3": _MISTRAL_7B,
-    "mistralai/Mistral-7B-Instruct-v0.3": _MISTRAL_7B,
-    "unsloth/mistral-7b-v0.3": _MISTRAL_7B,
-    "unsloth/mistral-7b-instruct-v0.3": _MISTRAL_7B,
-    **_named(
-        "mistralai/Mistral-Nemo-{}-2407", {"Base": _MISTRAL_NEMO, "Instruct": _MISTRAL_NEMO}, ""
-    ),
-    **_named(
-        "mistralai/Mistral-Small-24B-{}-2501",
-        {"Base": _MISTRAL_SMALL, "Instruct": _MISTRAL_SMALL},
-        "",
-    ),
-    "TinyLlama/TinyLlama-1.1B-Chat-v1.0": _shape(2048, 5632, 22, (32, 4, 64), 32000),
-    **_named("HuggingFaceTB/SmolLM-{}", _SMOLLM2, "", "-Instruct"),
-    **_named("HuggingFaceTB/SmolLM2-{}", _SMOLLM2, "", "-Instruct"),
-    **_named("HuggingFaceTB/SmolLM3-3B", {"": _SMOLLM3}, "", "-Base"),
-    **_named(
-        "Qwen/Qwen2-{}", {s: _QWEN2_5[s] for s in ("0.5B", "1.5B", "7B", "72B")}, "", "-Instruct"
-    ),
-    **_named("Qwen/Qwen2.5-{}", _QWEN2_5, "", "-Instruct"),
-    **_named("unsloth/Qwen2.5-{}", _QWEN2_5, "", "-Instruct"),
-    **_named(
-        "Qwen/Qwen2.5-Coder-{}", {s: _QWEN2_5[s] for s in _QWEN2_5 if s != "72B"}, "", "-Instruct"
-    ),
-    **_named(
-        "Qwen/Qwen2.5-Math-{}", {s: _QWEN2_5[s] for s in ("1.5B", "7B", "72B")}, "", "-Instruct"
-    ),
-    "Qwen/QwQ-32B": _QWEN2_5["32B"],
-    **_named("Qwen/Qwen3-{}", _QWEN3, ""),
-    **_named("unsloth/Qwen3-{}", _QWEN3, ""),
-    **_named("Qwen/Qwen3-{}", {s: _QWEN3[s] for s in _QWEN3 if s != "32B"}, "-Base"),
-    "Qwen/Qwen3-4B-Instruct-2507": _QWEN3["4B"],
-    "Qwen/Qwen3-4B-Thinking-2507": _QWEN3["4B"],
-    "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B": replace(_QWEN2_5["1.5B"], is_tied=False),
-    **_named(
-        "deepseek-ai/DeepSeek-R1-Distill-Qwen-{}",
-        {s: _QWEN2_5[s] for s in ("7B", "14B", "32B")},
-        "",
-    ),
-    "deepseek-ai/DeepSeek-R1-Distill-Llama-8B": _LLAMA_3_8B,
-    "deepseek-ai/DeepSeek-R1-Distill-Llama-70B": _LLAMA_3_70B,
-    "deepseek-ai/DeepSeek-R1-0528-Qwen3-8B": _QWEN3["8B"],
-    **_named("google/{}", _GEMMA, "", "-it"),
-    "google/gemma-1.1-2b-it": _GEMMA["gemma-2b"],
-    "google/gemma-1.1-7b-it": _GEMMA["gemma-7b"],
-    **_named("unsloth/{}", {s: _GEMMA[s] for s in ("gemma-2-2b", "gemma-2-9b")}, "", "-it"),
-    **_named("google/gemma-3-{}", _GEMMA_3, "-it"),
-    "google/gemma-3-1b-pt": _GEMMA_3["1b"],
-    "google/gemma-3-270m": _GEMMA_3["270m"],
-    **_named("unsloth/gemma-3-{}", _GEMMA_3, "-it"),
-    **_named("microsoft/Phi-3-{}-instruct", _PHI_3_4K, ""),
-    "microsoft/Phi-3-mini-128k-instruct": _PHI_3_MINI,
-    "microsoft/Phi-3-medium-128k-instruct": _PHI_3_MEDIUM,
-    "microsoft/Phi-3.5-mini-instruct": _PHI_3_MINI,
-    "microsoft/phi-4": _PHI_4,
-    "microsoft/Phi-4-reasoning": _PHI_4,
-    "microsoft/Phi-4-mini-instruct": _PHI_4_MINI,
-    **_named("allenai/OLMo-2-{}", _OLMO_2, "", "-Instruct"),
-    **_named("ibm-granite/granite-3.0-{}", _GRANITE_3, "-base", "-instruct"),
-    **_named("ibm-granite/granite-3.1-{}", _GRANITE_3, "-base", "-instruct"),
-    **_named("ibm-granite/granite-3.2-{}", _GRANITE_3, "-instruct"),
-    "CohereForAI/c4ai-command-r7b-12-2024": _COMMAND_R7B,
-    "CohereLabs/c4ai-command-r7b-12-2024": _COMMAND_R7B,
-    "CohereForAI/aya-expanse-8b": _AYA_8B,
-    "CohereLabs/aya-expanse-8b": _AYA_8B,
-    "CohereForAI/aya-expanse-32b": _COMMAND_R,
-    "CohereLabs/aya-expanse-32b": _COMMAND_R,
-    "CohereForAI/c4ai-command-r-v01": _COMMAND_R_V01,
-    "CohereLabs/c4ai-command-r-v01": _COMMAND_R_V01,
-    "CohereForAI/c4ai-command-r-08-2024": _COMMAND_R,
-    "CohereLabs/c4ai-command-r-08-2024": _COMMAND_R,
+    hub_id.replace("*", size): shape
+    for shapes, rule in RULES
+    for hub_id in _ids_of(rule)
+    for size, shape in shapes.items()
 }
+"""Shapes by hub id."""
 
 
 def architecture_for(model: BaseModelSpec) -> Architecture:
@@ -254,6 +131,10 @@ def architecture_for(model: BaseModelSpec) -> Architecture:
     Raises:
         ModelError: neither is there, or the files are of a kind that the planner cannot count.
     """
-    if model.path in FAMILIES and not config_path(model).is_file():
+    if config_path(model).is_file():
+        return read_architecture(model)
+    if model.path in FAMILIES:
         return FAMILIES[model.path]
-    return read_architecture(model)
+    if is_hub_id(model.path):
+        raise ModelError(unknown_words(model.path, FAMILIES))
+    return read_architecture(model)  # which says what is missing

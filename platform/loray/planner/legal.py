@@ -1,6 +1,9 @@
 """What a base model and a device cannot do together, told before anything starts."""
 
-from loray.errors import ModelError, UnsupportedError
+from pathlib import Path
+
+from loray.errors import AdapterError, ModelError, UnsupportedError
+from loray.models.adapter_begin import check_beginning
 from loray.models.support import fixed_positions
 from loray.planner.architecture import Architecture
 from loray.planner.configs import config_path, read_config
@@ -35,6 +38,7 @@ def check_runnable(spec: RunSpec) -> None:
         _check_biases(spec.method, shape)
         _check_modules(spec.method, shape)
         _check_principal(spec.method, shape)
+        _check_beginning(spec.method, shape)
     if spec.base_model.quantization == "nf4" and not spec.resources.gpus_per_worker:
         _check_blocks(spec.base_model, shape)
 
@@ -115,6 +119,23 @@ def _check_principal(method: LoraMethod, shape: Architecture) -> None:
                     f"method.init is {method.init} and {module} has rank {method.rank_of(module)}, "
                     f"but only {most} {of}; use a rank of at most {most}, or another init"
                 )
+
+
+def _check_beginning(method: LoraMethod, shape: Architecture) -> None:
+    """Of an adapter that is not on this disk nothing is said."""
+    folder = Path(method.begin_from or "")
+    if method.begin_from is None or not folder.is_dir():
+        return
+    linears = shape.linear_shapes
+    targets = {
+        shape.module_name(layer, name): linears[name]
+        for layer in shape.layer_numbers
+        for name in targets_of(shape, method)
+    }
+    try:
+        check_beginning(folder, method, targets)
+    except AdapterError as error:
+        raise UnsupportedError(f"method.begin_from: {error}") from error
 
 
 def _check_blocks(model: BaseModelSpec, shape: Architecture) -> None:

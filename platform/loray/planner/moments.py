@@ -43,6 +43,26 @@ def largest(moments: tuple[Moment, ...]) -> Moment:
     return max(moments, key=lambda moment: moment.device_total)
 
 
+@dataclass(frozen=True)
+class HostPeak:
+    """The moment at which a worker holds most of its node's own memory."""
+
+    moment: str
+    total: float
+    """Bytes, without the pages of mapped files, which the kernel takes back."""
+
+
+def host_peak(moments: tuple[Moment, ...]) -> HostPeak:
+    """What a node must have for each of its workers; without GPUs all of it is the node's."""
+    held = {
+        moment.name: sum((moment.host or moment.device).values())
+        - moment.host.get("mapped files", 0.0)
+        for moment in moments
+    }
+    name = max(held, key=lambda one: held[one])
+    return HostPeak(name, held[name])
+
+
 def worker_moments(spec: RunSpec, shape: Architecture) -> tuple[Moment, ...]:
     """What a training worker needs while it loads, at the peak of a step, and while it saves.
 

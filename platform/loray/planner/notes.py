@@ -5,15 +5,13 @@ from collections.abc import Iterator
 from loray.planner.architecture import Architecture
 from loray.planner.memory import GIB
 from loray.planner.moments import Moment, largest
-from loray.planner.parameters import count_base, targets_of
+from loray.planner.parameters import count_base, count_method, targets_of
 from loray.planner.savings import nearest_that_fits
 from loray.spec.run import RunSpec
 from loray.spec.train import LoraMethod
 
 FULL_TRAINING_LIMIT = 1_000_000_000
 """Parameters above which training every weight is rarely what one wants."""
-SHARED = ("mapped files",)
-"""What the processes of one node hold together, once."""
 MANY_PASSES = 10.0
 """Epochs after which most of what is still learned is the rows themselves."""
 
@@ -64,32 +62,33 @@ def _rank_notes(method: LoraMethod, shape: Architecture) -> Iterator[str]:
     over = {
         name: most
         for name in targets_of(shape, method)
-        for layer in shape.layer_numbers[:1]
+        for layer in shape.layer_numbers
         if method.rank_of(shape.module_name(layer, name)) > (most := min(shape.linear_shapes[name]))
     }
     if over:
         name = min(over, key=lambda one: over[one])
         yield (
-            f"method.rank {method.rank} is above the {over[name]} directions that an update of "
-            f"{name} can have ({len(over)} of {len(targets_of(shape, method))} targets are such); "
-            f"more than {over[name]} there learns nothing more"
+            f"a rank of method is above the {over[name]} directions that an update of {name} can "
+            f"have ({len(over)} of {len(targets_of(shape, method))} targets are such); more than "
+            f"{over[name]} there learns nothing more"
+        )
+    learned, count = count_method(shape, method), count_base(shape).total
+    if learned > count:
+        yield (
+            f"the adapter has {learned / count:.1f} times the parameters of the base; method.kind: "
+            "full learns every weight with fewer; lower method.rank, or use that"
         )
 
 
-def node_memory(workers: int, moments: tuple[Moment, ...]) -> tuple[str, float]:
-    """The moment at which a node with all workers on it holds most of its own memory, and bytes."""
-    sizes = {}
-    for moment in moments:
-        held = moment.host or moment.device
-        shared = sum(size for name, size in held.items() if name in SHARED)
-        sizes[moment.name] = shared + workers * (sum(held.values()) - shared)
-    name = max(sizes, key=lambda one: sizes[one])
-    return name, sizes[name]
+def passes_words(passes: float, *, is_estimate: bool = False) -> str:
+    """How often a training sees its data, and what to do where that is too often.
 
-
-def passes_words(passes: float) -> str:
-    """How often a training sees its data, and what to do where that is too often."""
+    Args:
+        is_estimate: whether it was told from some rows, before any was put aside.
+    """
     words = f"{passes:.3g} epochs over the data"
+    if is_estimate:
+        words = f"about {passes:.2g} epochs over the data, estimated from its first rows"
     if passes <= MANY_PASSES:
         return words
     return (

@@ -7,8 +7,8 @@ from loray.planner.architecture import Architecture
 from loray.planner.families import architecture_for
 from loray.planner.forms import checkpoint_bytes
 from loray.planner.memory import GIB, WorkerMemory, count_learned, train_memory
-from loray.planner.moments import Moment, largest, worker_moments
-from loray.planner.notes import node_memory, notes_of
+from loray.planner.moments import HostPeak, Moment, host_peak, largest, worker_moments
+from loray.planner.notes import notes_of
 from loray.planner.parameters import count_base
 from loray.planner.serving import serve_memory
 from loray.planner.widths import WIDTH
@@ -37,8 +37,8 @@ class Forecast:
     """Of all checkpoints together."""
     device_bytes: float | None
     """Of the device that was asked about."""
-    node: tuple[str, float]
-    """When a node with all workers on it holds most in its memory, beside GPUs, and bytes."""
+    host: HostPeak
+    """Of one worker in its node's own memory, beside its GPU if it has one."""
     adapter_bytes: int | None
     """Of the file with an adapter's weights; None for a full training."""
     notes: tuple[str, ...]
@@ -89,7 +89,7 @@ def forecast_for(
         checkpoint_bytes=checkpoints
         * checkpoint_bytes(spec, shape, learned, WIDTH[spec.base_model.dtype]),
         device_bytes=device,
-        node=node_memory(spec.resources.workers, moments),
+        host=host_peak(moments),
         adapter_bytes=adapter_file_bytes(spec, shape),
         notes=tuple(notes_of(spec, shape, moments, device)),
     )

@@ -10,7 +10,7 @@ from loray.spec.local_files import list_local
 from loray.spec.run import RunSpec, StorageSpec
 from loray.spec.sources import Source
 from loray.spec.steps import DecontaminationStep, ToxicityStep
-from loray.spec.train import BaseModelSpec
+from loray.spec.train import BaseModelSpec, Method
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -18,14 +18,15 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 def check_files(spec: RunSpec) -> tuple[Finding, ...]:
     """What `spec` names and this machine lacks; empty when all is there."""
-    return tuple(check_blocks(spec.base_model, spec.data, spec.storage))
+    return tuple(check_blocks(spec.base_model, spec.data, spec.storage, spec.method))
 
 
 def check_blocks(
-    base_model: BaseModelSpec, data: DataSpec, storage: StorageSpec
+    base_model: BaseModelSpec, data: DataSpec, storage: StorageSpec, method: Method
 ) -> Iterator[Finding]:
-    """The same, from the three blocks that name files."""
+    """The same, from the four blocks that name files."""
     yield from _check_base_model(base_model)
+    yield from _check_beginning(method)
     for number, source in enumerate(data.sources):
         yield from _check_source(f"data.sources.{number}.uri", source)
     if data.replay is not None:
@@ -91,6 +92,17 @@ def _what_instead(folder: Path) -> str:
 def _check_source(at: str, source: Source) -> Iterator[Finding]:
     if "://" not in source.uri and (fault := list_local(source).fault) is not None:
         yield Finding(at, fault)
+
+
+def _check_beginning(method: Method) -> Iterator[Finding]:
+    if method.kind != "lora" or method.begin_from is None:
+        return
+    if not Path(method.begin_from, "adapter_config.json").is_file():
+        yield Finding(
+            "method.begin_from",
+            f"found no adapter_config.json in {method.begin_from} under {_here()}; wanted a folder "
+            "with an adapter in PEFT's layout; `loray registry export NAME@1 FOLDER` writes one",
+        )
 
 
 def _check_words(at: str, path: str) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from loray.errors import SpecError
@@ -16,7 +16,7 @@ from loray.spec.files import check_blocks
 from loray.spec.mend import mended, overlap
 from loray.spec.overrides import lay_over, path_of
 from loray.spec.run import RunSpec, StorageSpec
-from loray.spec.train import BaseModelSpec
+from loray.spec.train import BaseModelSpec, LoraMethod, Method
 from loray.spec.yaml12 import MAX_BYTES, Document
 
 _MAX_NESTING = 8
@@ -191,4 +191,5 @@ def _findings_on_disk(sound: object) -> list[Finding]:
     base_model = BaseModelSpec.model_validate(sound["base_model"])
     data = DataSpec.model_validate(sound["data"])
     storage = StorageSpec.model_validate(sound.get("storage", {}))
-    return list(check_blocks(base_model, data, storage))
+    method = TypeAdapter[Method](Method).validate_python(sound.get("method", LoraMethod()))
+    return list(check_blocks(base_model, data, storage, method))

@@ -144,6 +144,7 @@ class RunSpec(StrictModel):
             self._parts_go_together(),
             self._pissa_is_not_quantized(),
             self._eva_passes_data_through_the_whole_model(),
+            self._an_adapter_goes_on_as_a_lora_alone(),
             self._two_rates_need_two_factors(),
             self._the_optimizer_has_its_device_and_strategy(),
             self._what_is_trained_can_be_served(),
@@ -220,6 +221,25 @@ class RunSpec(StrictModel):
                 f"{', '.join(WHOLE)}, or another init",
                 reads=("train.strategy",),
             )
+
+    def _an_adapter_goes_on_as_a_lora_alone(self) -> Iterator[Finding]:
+        method = self.method
+        if method.kind != "lora" or method.begin_from is None:
+            return
+        needed = {
+            "init": (method.init, "kaiming", method.init == "kaiming"),
+            "biases": (method.biases, "none", method.biases == "none"),
+            "modules_to_save": (list(method.modules_to_save), "[]", not method.modules_to_save),
+        }
+        for name, (found, wanted, is_sound) in needed.items():
+            if not is_sound:
+                yield Finding(
+                    f"method.{name}",
+                    f"found {found}, but method.begin_from names an adapter to go on from, of "
+                    f"which A and B (and a DoRA's magnitudes) are taken; use {name}: {wanted}, or "
+                    "drop begin_from",
+                    reads=("method.begin_from",),
+                )
 
     def _two_rates_need_two_factors(self) -> Iterator[Finding]:
         ratio = self.train.optimizer.lora_plus_ratio

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from loray.spec.base import Count, Finding, ModelPath, RuleError, StrictModel
+from loray.spec.base import Count, Finding, LocalFolder, ModelPath, RuleError, StrictModel
 
 MAX_RANK = 1024
 NF4_BLOCK = 64
@@ -79,6 +79,9 @@ class LoraMethod(StrictModel):
     `pissa`: A and B are the principal part of the weights; saved as a LoRA of twice the rank.
     Source: arXiv:2404.02948, sec. 3.
     """
+    begin_from: LocalFolder | None = None
+    """A folder with an adapter in PEFT's layout, relative to where the command runs, to go on from:
+    A and B begin as its own, in place of `init`. Rank, alpha and targets must be as it has them."""
 
     @property
     def max_rank(self) -> int:
