@@ -17,6 +17,7 @@ from loray.cli import (
     doctor,
     initial,
     look,
+    model,
     plan,
     registry,
     serve,
@@ -28,6 +29,7 @@ from loray.machines.signals import interruptible
 
 VERBS = (
     initial.init,
+    model.model,
     check.validate,
     check.schema,
     plan.plan,
@@ -44,7 +46,7 @@ VERBS = (
     serve.quickstart,
 )
 
-GO_ON = ("apply", "sweep", "doctor", "quickstart")
+GO_ON = ("apply", "sweep", "doctor", "quickstart", "model")
 """Verbs that go on, when they are run again, where they stopped."""
 
 
