@@ -86,3 +86,5 @@ def _tell(done: "Pulled", *, is_folder: bool, as_json: bool) -> None:
         say(f"loray cannot use it: {fault}")
     pinned = f", revision: {revision}" if revision else ""
     say(f"in a spec: base_model: {{path: {path}{pinned}}}")
+    if is_folder:
+        say(f"next: loray init my-bot.yaml --base-model {path}; loray model show {path}")

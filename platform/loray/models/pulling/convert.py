@@ -1,7 +1,7 @@
 """A GGUF file, dequantized, as a folder of safetensors that transformers and loray read.
 
-What a quantized file means is what dequantizing gives: a scale of 16 bits times a whole number, plus
-a minimum. That fits float32 and no narrower type, so float32 is written unless a narrower type
+What a quantized file means is what dequantizing gives: a scale of 16 bits times a whole number,
+plus a minimum. That fits float32 and no narrower type, so float32 is written unless a narrower type
 holds every number of the file exactly, or another type is asked for.
 """
 
@@ -46,16 +46,15 @@ def convert(gguf: Path, header: GgufHeader, folder: Path, *, dtype: Dtype = "exa
     os.environ["TQDM_DISABLE"] = "1"  # transformers' bar has no other switch
     import torch  # noqa: PLC0415 (as heavy as it is, only here)
     from huggingface_hub import save_torch_state_dict  # noqa: PLC0415
-    from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415
+    from transformers import AutoModelForCausalLM, AutoTokenizer, logging  # noqa: PLC0415
 
+    logging.set_verbosity_error()  # its report of weights is in the error below
     place, name = str(gguf.parent), gguf.name
     try:
         model: Any = AutoModelForCausalLM.from_pretrained(
             place, gguf_file=name, dtype=torch.float32, local_files_only=True
         )
-        tokenizer: Any = AutoTokenizer.from_pretrained(
-            place, gguf_file=name, local_files_only=True
-        )
+        tokenizer: Any = AutoTokenizer.from_pretrained(place, gguf_file=name, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, IndexError, RuntimeError) as error:
         raise ModelError(
             f"transformers cannot read {name} ({str(error)[:200]}); fetch it again, or pull the "

@@ -16,9 +16,22 @@ from loray.errors import ModelError, UnsupportedError
 if TYPE_CHECKING:
     from gguf import GGUFReader
 
-ARCHITECTURES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
+ARCHITECTURES = {
+    "llama": "LlamaForCausalLM",
+    "qwen2": "Qwen2ForCausalLM",
+    "qwen3": "Qwen3ForCausalLM",
+}
 """What is converted, and transformers' class of it."""
-SPLITS = ("gpt-2", "smollm", "llama-bpe", "llama3", "llama-v3", "qwen2", "deepseek-r1-qwen", "tekken")
+SPLITS = (
+    "gpt-2",
+    "smollm",
+    "llama-bpe",
+    "llama3",
+    "llama-v3",
+    "qwen2",
+    "deepseek-r1-qwen",
+    "tekken",
+)
 """Rules of splitting text (`tokenizer.ggml.pre`) that are known here or to transformers."""
 _KEYS = frozenset({
     "context_length", "embedding_length", "block_count", "feed_forward_length", "vocab_size",
@@ -75,7 +88,9 @@ def read_header(path: Path) -> GgufHeader:
         name=str(_value(reader, "general.name") or path.stem),
         licence=_licence(reader),
         split=str(_value(reader, "tokenizer.ggml.pre")),
-        positions=int(_value(reader, f"{_value(reader, 'general.architecture')}.context_length") or 0),
+        positions=int(
+            _value(reader, f"{_value(reader, 'general.architecture')}.context_length") or 0
+        ),
         types=frozenset(tensor.tensor_type.name for tensor in reader.tensors),
         parameters=sum(int(tensor.n_elements) for tensor in reader.tensors),
     )

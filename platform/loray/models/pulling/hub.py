@@ -172,7 +172,9 @@ def fetch_file(model: HubModel, file: HubFile, to: Path, *, report: Callable[[st
     partial.replace(to)
 
 
-def _location(model: HubModel, file: HubFile, headers: dict[str, str]) -> tuple[str, dict[str, str]]:
+def _location(
+    model: HubModel, file: HubFile, headers: dict[str, str]
+) -> tuple[str, dict[str, str]]:
     """Where the bytes are; a token is sent to the hub's own hosts alone."""
     from urllib.parse import urlsplit  # noqa: PLC0415
 

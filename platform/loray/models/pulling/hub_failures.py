@@ -37,36 +37,41 @@ def hub_failures(repo: str, revision: str | None) -> Iterator[None]:
 def _said(error: Exception, repo: str, revision: str | None) -> LorayError:
     page = f"{constants.ENDPOINT}/{repo}"
     match error:
-        case OfflineModeIsEnabled():
-            name = "HF_HUB_OFFLINE" if os.environ.get("HF_HUB_OFFLINE") else "TRANSFORMERS_OFFLINE"
-            return ModelError(
-                f"{name} is set, so the hub is not asked for {repo}; unset it for this command, or "
-                "pull on a machine with network and bring the folder here (`loray model pull "
-                f"{repo} FOLDER`)"
-            )
-        case GatedRepoError():
-            return ModelError(_gated(repo, page))
         case RevisionNotFoundError():
             return SpecError(
                 f"{repo} has no revision {revision!r}; wanted a branch, tag or commit of it; see "
                 f"{page}/commits/main, or leave it out for the newest"
             )
-        case RepositoryNotFoundError():
+        case RepositoryNotFoundError() if not isinstance(error, GatedRepoError):
             token = "the token in use may not see it" if get_token() else "no token is set"
             return SpecError(
                 f"the hub shows no model {repo} ({token}); correct the name, or set HF_TOKEN to a "
                 "token that may read it, if it is private"
             )
+    return ModelError(_words(error, repo, page))
+
+
+def _words(error: Exception, repo: str, page: str) -> str:
+    match error:
+        case OfflineModeIsEnabled():
+            name = "HF_HUB_OFFLINE" if os.environ.get("HF_HUB_OFFLINE") else "TRANSFORMERS_OFFLINE"
+            return (
+                f"{name} is set, so the hub is not asked for {repo}; unset it for this command, or "
+                "pull on a machine with network and bring the folder here (`loray model pull "
+                f"{repo} FOLDER`)"
+            )
+        case GatedRepoError():
+            return _gated(repo, page)
         case DisabledRepoError():
-            return ModelError(f"{repo} was disabled by the hub; see {page}; name another model")
+            return f"{repo} was disabled by the hub; see {page}; name another model"
         case HfHubHTTPError():
-            return ModelError(_refused(error, repo))
+            return _refused(error, repo)
         case httpx2.ProxyError():
-            return ModelError(
+            return (
                 f"the proxy refused to reach {constants.ENDPOINT} ({_short(error)}); correct "
                 "HTTPS_PROXY, then run this again: it goes on where it stopped"
             )
-    return ModelError(
+    return (
         f"{constants.ENDPOINT} cannot be reached ({_short(error)}); check the network, HTTPS_PROXY "
         "and HF_ENDPOINT, then run this again: it goes on where it stopped; a machine without "
         "network can use a folder that was pulled elsewhere"

@@ -21,16 +21,27 @@ _ELSEWHERE = (
 _REASONS = (
     (r"No space left on device|Disk quota exceeded", "the disk is full", "free some space"),
     (r"ProxyError|Tunnel connection failed|407 ", "the proxy refused", "correct HTTPS_PROXY"),
-    (r"CERTIFICATE_VERIFY_FAILED|SSLError", "the index's certificate is not trusted",
-     "name the authority's file in PIP_CERT"),
-    (r"40[13] (Client Error|Unauthorized|Forbidden)", "the index refused the credentials",
-     "correct those of PIP_INDEX_URL or ~/.netrc"),
-    (r"NewConnectionError|NameResolution|Temporary failure|Connection refused|timed out|"
-     r"ConnectTimeout|Max retries", "the index cannot be reached",
-     "check the network, HTTPS_PROXY and PIP_INDEX_URL (`pip config list`)"),
-    (r"No matching distribution|Could not find a version", "the index does not have it",
-     "check which index pip asks (`pip config list`, PIP_INDEX_URL)"),
-)  # fmt: skip
+    (
+        r"CERTIFICATE_VERIFY_FAILED|SSLError",
+        "the index's certificate is not trusted",
+        "name the authority's file in PIP_CERT",
+    ),
+    (
+        r"40[13] (Client Error|Unauthorized|Forbidden)",
+        "the index refused the credentials",
+        "correct those of PIP_INDEX_URL or ~/.netrc",
+    ),
+    (
+        r"NewConnectionError|ame ?[Rr]esolution|Connection refused|timed out|Max retries",
+        "the index cannot be reached",
+        "check the network, HTTPS_PROXY and PIP_INDEX_URL (`pip config list`)",
+    ),
+    (
+        r"No matching distribution|Could not find a version",
+        "the index does not have it",
+        "check which index pip asks (`pip config list`, PIP_INDEX_URL)",
+    ),
+)
 """What pip's last words mean: a pattern, what was found, what to do."""
 
 

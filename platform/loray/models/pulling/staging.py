@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from loray.errors import LeaseError, ModelError, SpecError
+from loray.errors import LeaseError, ModelError, SpecError, UnsupportedError
 
 MIB = 2**20
 
@@ -36,6 +36,9 @@ def staging(folder: Path) -> Iterator[Path]:
                 "again"
             ) from None
         yield stage
+    except (SpecError, UnsupportedError):  # nothing of it is of use to another try
+        shutil.rmtree(stage, ignore_errors=True)
+        raise
     finally:
         os.close(lock)
 
