@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from loray.errors import ModelError, UnsupportedError
 from loray.models.base_weights import INDEX, WEIGHTS
@@ -147,7 +148,6 @@ def fetch_file(model: HubModel, file: HubFile, to: Path, *, report: Callable[[st
         OSError: of the disk.
     """
     from huggingface_hub.file_download import http_get  # noqa: PLC0415
-    from huggingface_hub.utils import build_hf_headers  # noqa: PLC0415
 
     from loray.models.pulling.hub_failures import hub_failures  # noqa: PLC0415
 
@@ -156,7 +156,7 @@ def fetch_file(model: HubModel, file: HubFile, to: Path, *, report: Callable[[st
     to.parent.mkdir(parents=True, exist_ok=True)
     partial = to.with_name(f"{to.name}.partial")
     with hub_failures(model.repo, model.commit), partial.open("ab") as stream:
-        url, headers = _location(model, file, build_hf_headers())
+        url, headers = _location(model, file)
         begun = min(stream.tell(), file.size)
         stream.truncate(begun)
         if begun:
@@ -172,16 +172,11 @@ def fetch_file(model: HubModel, file: HubFile, to: Path, *, report: Callable[[st
     partial.replace(to)
 
 
-def _location(
-    model: HubModel, file: HubFile, headers: dict[str, str]
-) -> tuple[str, dict[str, str]]:
-    """Where the bytes are; a token is sent to the hub's own hosts alone."""
-    from urllib.parse import urlsplit  # noqa: PLC0415
-
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url  # noqa: PLC0415
+def _location(model: HubModel, file: HubFile) -> tuple[str, dict[str, str]]:
+    """Where the bytes are, and a token, which is sent to the hub's own host alone."""
+    from huggingface_hub import get_hf_file_metadata, get_token, hf_hub_url  # noqa: PLC0415
 
     url = hf_hub_url(model.repo, file.name, revision=model.commit)
-    where = get_hf_file_metadata(url).location
-    if urlsplit(where).netloc != urlsplit(url).netloc:
-        headers = {key: value for key, value in headers.items() if key.lower() != "authorization"}
-    return where, headers
+    where, token = get_hf_file_metadata(url).location, get_token()
+    is_own = urlsplit(where).netloc == urlsplit(url).netloc
+    return where, {"authorization": f"Bearer {token}"} if is_own and token else {}
