@@ -46,7 +46,7 @@ VERBS = (
     serve.quickstart,
 )
 
-GO_ON = ("apply", "sweep", "doctor", "quickstart", "model")
+GO_ON = ("apply", "sweep", "doctor", "quickstart")
 """Verbs that go on, when they are run again, where they stopped."""
 
 
@@ -87,6 +87,8 @@ def _farewell(words: Sequence[str]) -> str:
     verb = next((word for word in words if not word.startswith("-")), "")
     if verb in GO_ON:
         return "interrupted; apply again to continue where it stopped"
+    if verb == "model":
+        return "interrupted; run this again to continue where it stopped"
     if verb == "serve":
         is_ours = not os.environ.get("RAY_ADDRESS")
         stays = "the application stays on the cluster at RAY_ADDRESS"

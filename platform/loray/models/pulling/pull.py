@@ -1,5 +1,6 @@
 """`pull`: a base model to a folder, verified, whole or not at all."""
 
+import importlib
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ def pull_file(
         return there
     if not is_free(folder):
         raise other_content(folder)
+    importlib.import_module("gguf")  # where it lacks, that is said before a download
     with staging(folder) as stage:
         made = stage / MADE
         shutil.rmtree(made, ignore_errors=True)
