@@ -58,16 +58,16 @@ def test_a_hub_id_without_files_goes_by_its_commit(tmp_path: Path, monkeypatch):
     ("variables", "wanted"),
     [
         ({"HF_HUB_CACHE": "/a", "HF_HOME": "/b"}, "/a"),
-        ({"HF_HOME": "~/b"}, "/home/me/b/hub"),
+        ({"HF_HOME": "~/b"}, "/mine/b/hub"),
         ({"HF_HOME": "$DISK/hf", "DISK": "/big"}, "/big/hf/hub"),
         ({"XDG_CACHE_HOME": "/c"}, "/c/huggingface/hub"),
-        ({}, "/home/me/.cache/huggingface/hub"),
+        ({}, "/mine/.cache/huggingface/hub"),
     ],
 )
 def test_the_hubs_cache_is_where_its_client_has_it(variables, wanted: str, monkeypatch):
     for name in [*os.environ]:
         if name.startswith(("HF_H", "XDG_C", "HUGGING")):
             monkeypatch.delenv(name)
-    for name, value in {"HOME": "/home/me", **variables}.items():
+    for name, value in {"HOME": "/mine", **variables}.items():
         monkeypatch.setenv(name, value)
     assert str(cache_folder()) == wanted

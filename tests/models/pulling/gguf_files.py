@@ -10,7 +10,7 @@ from typing import Any
 from tests.bases import TEMPLATE
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-MERGES = ("t h", "th e", "Ġ t", "Ġ Ġ")
+MERGES = ("t h", "th e", "\u0120 t", "\u0120 \u0120")
 ALPHABET = [chr(c) for c in (*range(33, 127), *range(161, 173), *range(174, 256))]
 ALPHABET += [chr(256 + n) for n in range(256 - len(ALPHABET))]
 """The letters that stand for bytes in byte-level vocabularies."""
