@@ -10,7 +10,7 @@ from loray.pipeline.catalog import RegistryCatalog, catalog_of
 from loray.registry import Registry
 from loray.registry.database import Database
 from tests.pipeline.evaluated import publish_seed, spec_in
-from tests.registry.versions import BASE_DIGEST, promotable
+from tests.registry.versions import BASE_DIGEST, promotable, register
 
 
 def test_a_catalog_opens_only_over_a_database_and_root_that_belong_together(
@@ -61,3 +61,14 @@ def test_a_listing_asks_the_database_as_often_for_many_adapters_as_for_one(
     assert counts[:6] == [2] * 6
     assert [ref for ref, _ in listed[:4]] == ["bot-0", "bot-0@champion", "bot-0@1", "bot-1"]
     assert len(listed) == 18
+
+
+def test_a_version_that_knows_its_base_by_the_hubs_commit_is_served(tmp_path: Path) -> None:
+    registry = Registry(f"sqlite:///{tmp_path}/registry.db", str(tmp_path / "root"))
+    version = register(registry, base_digest=BASE_DIGEST)
+    by_files, other = "f" * 64, "0" * 64
+    named = RegistryCatalog(registry, base=by_files, former=BASE_DIGEST, alias="champion")
+    assert named.resolve(version.ref).version == version.number
+    assert [ref for ref, _ in named.listing()] == [version.ref]
+    stranger = RegistryCatalog(registry, base=by_files, former=other, alias="champion")
+    assert stranger.listing() == []

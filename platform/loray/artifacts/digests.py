@@ -50,10 +50,14 @@ def _stamp(path: Path) -> list[int]:
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
+def cache_home() -> Path:
+    """Where loray keeps for a user what only saves time: `$XDG_CACHE_HOME/loray`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "loray"
+
+
 def _entry_of(path: Path) -> Path:
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = hashlib.sha256(os.fsencode(path.absolute().parent)).hexdigest()[:32]
-    return home / "loray" / "digests" / f"{folder}.json"
+    return cache_home() / "digests" / f"{folder}.json"
 
 
 def _read(entry: Path) -> dict[str, object]:

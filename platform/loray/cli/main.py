@@ -17,6 +17,7 @@ from loray.cli import (
     doctor,
     initial,
     look,
+    model,
     plan,
     registry,
     serve,
@@ -31,6 +32,7 @@ from loray.machines.signals import interruptible
 
 VERBS = (
     initial.init,
+    model.model,
     check.validate,
     check.schema,
     plan.plan,
@@ -105,6 +107,8 @@ def _farewell(words: Sequence[str]) -> str:
     verb = next((word for word in words if not word.startswith("-")), "")
     if verb in GO_ON:
         return "interrupted; apply again to continue where it stopped"
+    if verb == "model":
+        return "interrupted; run this again to continue where it stopped"
     if verb == "serve":
         is_ours = not os.environ.get("RAY_ADDRESS")
         stays = "the application stays on the cluster at RAY_ADDRESS"

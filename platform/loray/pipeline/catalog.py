@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from loray.errors import AdapterError, AdapterNotFoundError
-from loray.models.identity import base_digest
+from loray.models.identity import base_digest, revision_digest
 from loray.registry import Registry, Version
 from loray.serve.catalog import AdapterVersion
 from loray.spec.run import RunSpec
@@ -18,15 +18,18 @@ SERVABLE = ("registered", "evaluated", "promotable")
 class RegistryCatalog:
     """A `Catalog` over a registry; pickles, so that every replica opens its own connection."""
 
-    def __init__(self, registry: Registry, *, base: str, alias: str) -> None:
+    def __init__(
+        self, registry: Registry, *, base: str, alias: str, former: str | None = None
+    ) -> None:
         """Serve what was trained on one base.
 
         Args:
             base: digest of the served base model; adapters of another one do not exist here.
             alias: what a bare adapter name stands for.
+            former: another digest that the same base may be registered under.
         """
         self._registry = registry
-        self._base = base
+        self._bases = frozenset({base, *([former] if former else [])})
         self._alias = alias
 
     def resolve(self, ref: str) -> AdapterVersion:
@@ -36,7 +39,7 @@ class RegistryCatalog:
             AdapterNotFoundError: there is none, it is out of use, or it is for another base.
         """
         version = self._registry.resolve(ref if "@" in ref else f"{ref}@{self._alias}")
-        if version.state not in SERVABLE or version.lineage.base_digest != self._base:
+        if version.state not in SERVABLE or version.lineage.base_digest not in self._bases:
             raise AdapterNotFoundError(f"no adapter {ref!r} over this base model")
         return _served(version)
 
@@ -46,7 +49,7 @@ class RegistryCatalog:
         named: dict[str, dict[int, AdapterVersion]] = defaultdict(dict)
         adapters = self._registry.adapters()
         for version in self._registry.versions():
-            if version.state in SERVABLE and version.lineage.base_digest == self._base:
+            if version.state in SERVABLE and version.lineage.base_digest in self._bases:
                 named[version.name][version.number] = _served(version)
         for adapter in adapters:
             versions = named[adapter.name]
@@ -84,6 +87,7 @@ def catalog_of(spec: RunSpec) -> RegistryCatalog:
     return RegistryCatalog(
         registry,
         base=base_digest(spec.base_model.path, spec.base_model.revision),
+        former=revision_digest(spec.base_model.path, spec.base_model.revision),
         alias=spec.serve.alias,
     )
 

@@ -5,7 +5,6 @@ Source: transformers 5, `models/<type>/{configuration,modeling}_<type>.py`.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +12,7 @@ from typing import Any, Literal
 from loray.errors import ModelError, UnsupportedError
 from loray.models.adapter_tensors import LFS_POINTER, LFS_REMEDY
 from loray.models.decoder_types import TESTED_TYPES
+from loray.models.identity import folder_of
 from loray.models.support import TESTED, check_supported
 from loray.planner.architecture import Architecture
 from loray.planner.base_config import config_faults
@@ -90,12 +90,7 @@ def read_config(path: Path) -> Config:
 
 def config_path(model: BaseModelSpec) -> Path:
     """Where a model's `config.json` is, or would be, on this disk."""
-    if Path(model.path).is_dir() or model.revision is None:
-        return Path(model.path) / "config.json"
-    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
-    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
-    folder = f"models--{model.path.replace('/', '--')}"
-    return cache / folder / "snapshots" / model.revision / "config.json"
+    return folder_of(model.path, model.revision) / "config.json"
 
 
 def architecture_of(config: Config) -> Architecture:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from loray.models.adapter_files import adapter_digest
 from loray.models.adapter_import import ImportReport, ImportTerms, bring_in
 from loray.models.base_modules import BaseModules, read_base_modules
-from loray.models.identity import base_digest
+from loray.models.identity import base_digests
 from loray.planner.configs import config_path
 from loray.planner.probe import check_base
 from loray.registry.blobs import Blobs, scratch_folder
@@ -75,7 +75,7 @@ def base_on_disk(base_model: str, digest: str, revision: str | None = None) -> B
     """
     model = BaseModelSpec.model_construct(path=base_model, revision=revision)
     config = config_path(model)
-    if not config.is_file() or base_digest(base_model, revision) != digest:
+    if not config.is_file() or digest not in base_digests(base_model, revision):
         return None
     check_base(model, with_tokenizer=False)
     return read_base_modules(config.parent)
