@@ -6,8 +6,10 @@ from typing import Any
 
 from loray.errors import ModelError
 from loray.machines.hardware import Machine
+from loray.planner.architecture import Architecture
 from loray.planner.families import architecture_for
-from loray.planner.report import forecast_for
+from loray.planner.memory import GIB
+from loray.planner.moments import largest, worker_moments
 from loray.spec.overrides import path_of, with_value
 from loray.spec.run import RunSpec
 
@@ -49,14 +51,18 @@ def fit_to(document: dict[str, Any], machine: Machine) -> Fit:
         return replace(candidates[0], why="memory is not known: the base is not on this disk")
     gib = machine.gpus[0].gib if machine.gpus else USED * machine.free_gib
     for candidate in candidates:
-        if forecast_for(_spec(document, candidate), shape, device_gib=gib).fits:
+        if _needs(document, candidate, shape) <= gib:
             return replace(
                 candidate, why=f"{_type(candidate)} fits {_place(machine)}, by the planner"
             )
-    last = forecast_for(_spec(document, candidates[-1]), shape, device_gib=gib)
-    needs = max(moment.device_total for moment in last.moments) / 2**30
+    needs = _needs(document, candidates[-1], shape)
     why = f"a worker needs {needs:.1f} GiB, more than {_place(machine)} has; take a smaller base"
     return replace(candidates[-1], why=why, fits=False)
+
+
+def _needs(document: dict[str, Any], fit: Fit, shape: Architecture) -> float:
+    """What a worker's device holds at most, GiB."""
+    return largest(worker_moments(_spec(document, fit), shape)).device_total / GIB
 
 
 def _candidates(machine: Machine) -> Iterator[Fit]:

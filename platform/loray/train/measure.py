@@ -50,7 +50,7 @@ def _quiet_learner(spec: RunSpec, device: str) -> tuple[Learner, object]:
 def _timed(module: AnswerLoss, batch: Batch) -> float:
     began = time.perf_counter()
     loss: torch.Tensor = module(batch.input_ids, batch.labels, batch.positions)
-    loss.backward()  # type: ignore[no-untyped-call]  # torch's
+    loss.backward()
     loss.item()  # waits for the device
     if loss.is_cuda:
         torch.cuda.synchronize()

@@ -104,7 +104,7 @@ def _pairs(columns: Sequence[ColumnSeen]) -> Iterator[Reading]:
         if is_whole or not said <= {"text", "messages", "sharegpt"}:
             continue
         fields = {"prompt": prompt.name, "completion": completion.name}
-        beside = _named(columns, BESIDE.get(asked, ()), "text")
+        beside = _named(columns, BESIDE.get(asked, ()), "text", "empty")
         if beside is not None and beside is not completion and prompt.kind == "text":
             fields["prompt"] = f"{{{prompt.name}}}{{?\n\n{{{beside.name}}}}}"
         yield Reading(
@@ -197,9 +197,9 @@ def _with_more(reading: Reading, columns: Sequence[ColumnSeen]) -> Reading:
     fields = reading.fields
     if "text" in fields:
         return reading
-    more = {"system": _named(columns, SYSTEMS, "text")}
+    more = {"system": _named(columns, SYSTEMS, "text", "empty")}
     if "prompt" in fields:
-        more["history"] = _named(columns, ("history",), "history")
+        more["history"] = _named(columns, ("history",), "history", "empty")
     else:
         more["tools"] = _named(columns, ("tools",))
     added = {name: column.name for name, column in more.items() if column is not None}
@@ -256,21 +256,17 @@ def _why_not(columns: Sequence[ColumnSeen]) -> str:
             "an answer; write the other's text into a column, or learn this one whole: --field "
             f"{_quoted(f'text={prose[0]}')}"
         )
-    example = (
-        f"--field {_quoted(f'prompt={prose[0]}')} --field {_quoted(f'completion={prose[-1]}')}"
-    )
+    example = Reading({"prompt": prose[0], "completion": prose[-1]}).options
     return (
         f"{len(prose)} columns hold text ({', '.join(prose[:8])}), and the names do not say "
         f"which asks and which answers; name them, such as: {example}"
     )
 
 
-def _named(
-    columns: Sequence[ColumnSeen], names: Iterable[str], kind: str | None = None
-) -> ColumnSeen | None:
+def _named(columns: Sequence[ColumnSeen], names: Iterable[str], *kinds: str) -> ColumnSeen | None:
     """A column of one of the names, in capitals or not."""
     wanted = list(names)
-    fitting = (c for c in columns if c.name.lower() in wanted and kind in (None, c.kind))
+    fitting = (c for c in columns if c.name.lower() in wanted and (not kinds or c.kind in kinds))
     return next(fitting, None)
 
 
