@@ -11,6 +11,8 @@ from loray.cli.preview import coloured, marked
 from loray.spec.yaml12 import flow_mapping
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from loray.data.review.preview import Shown
     from loray.data.sources.suggest import Part
     from loray.machines.hardware import Machine
@@ -43,8 +45,6 @@ def show_part(part: "Part") -> None:
 
 def show_first(first: "FirstSpec", machine: "Machine", *, is_measured: bool) -> None:
     """Rows as the model will see them, and what the run comes to."""
-    from loray.pipeline.first_spec import warnings_of
-
     shown = first.preview.shown if first.preview else []
     if shown:
         say()
@@ -53,6 +53,24 @@ def show_first(first: "FirstSpec", machine: "Machine", *, is_measured: bool) -> 
     _show_counts(first, machine, is_measured=is_measured)
     for warning in warnings_of(first):
         say(f"note: {warning}")
+
+
+def warnings_of(first: "FirstSpec") -> "Iterator[str]":
+    """What to know before the spec is run; a sentence each."""
+    yield from first.warnings
+    census = first.census
+    if census is None:
+        return
+    for reason, count in census.unread.most_common(3):
+        yield f"{count:,} of {census.num_rows:,} rows cannot be read ({reason})"
+    longest = first.spec.data.sequence.max_tokens
+    if over := int((census.lengths > longest).sum()):
+        yield (
+            f"{over} of {len(census.lengths)} rows that were tried are longer than max_tokens "
+            f"{longest:,} and would be put aside"
+        )
+    for reason, count in census.rejected.most_common(3):
+        yield f"{count} of {census.num_sampled} rows that were tried would be put aside ({reason})"
 
 
 def _show_rows(shown: "list[Shown]") -> None:

@@ -87,7 +87,7 @@ def longest_sequence(census: Census, positions: int | None, machine: Machine) ->
 def _least_tokens(census: Census, device: str) -> int:
     """Room for several short rows, as long as there are enough sequences to learn from."""
     least = LEAST_TOKENS[device]
-    while least > LENGTHS[0] and census.num_tokens < PACKS_WANTED * least:
+    while least > LENGTHS[0] and census.num_tokens(LENGTHS[-1]) < PACKS_WANTED * least:
         least //= 2
     return least
 
@@ -146,7 +146,7 @@ def steps_for(
         share: of each split that is held out.
         seconds: that a sequence of `max_tokens` takes on a CPU; None on GPUs.
     """
-    packs = max(math.ceil(census.num_tokens * (1 - 2 * share) / (FULL * max_tokens)), 1)
+    packs = max(math.ceil(census.num_tokens(max_tokens) * (1 - 2 * share) / (FULL * max_tokens)), 1)
     size = next((n for n in (16, 8) if packs >= n * STEPS_AN_EPOCH), max(4, workers))
     rows = census.num_usable
     epochs = 1.0 if rows > MANY_ROWS else 3.0

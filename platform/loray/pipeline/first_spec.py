@@ -4,7 +4,7 @@
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -86,13 +86,12 @@ def first_spec(
         ModelError: the tokenizer cannot be used.
     """
     config = _config_of(base)
-    positions = _whole(config, "max_position_embeddings")
     sources = [_source(part) for part in parts]
     document = _document(name, base, sources)
     first = FirstSpec(RunSpec.model_validate(document))
     chat = _chat_for(first, base)
     document["data"]["chat"] = chat
-    document["data"]["sequence"]["max_tokens"] = min(positions or LENGTHS[-1], LENGTHS[-1])
+    document["data"]["sequence"]["max_tokens"] = LENGTHS[-1]
     looked = RunSpec.model_validate(document)
     has_tokenizer = (config_path(base).parent / "tokenizer.json").is_file()
     chain, viewer = (chain_for(looked), viewer_of(looked)) if has_tokenizer else (None, None)
@@ -102,8 +101,10 @@ def first_spec(
         return first
     _settle(first, document, config, machine)
     if chain is not None and viewer is not None:
-        seen = replace(viewer, encoder=replace(viewer.encoder, split=first.spec.data.split))
-        first.preview = preview_sources(first.spec.data, "train", num_shown, chain, seen)
+        data = first.spec.data
+        encoder = replace(viewer.encoder, split=data.split, sequence=data.sequence)
+        seen = replace(viewer, encoder=encoder)
+        first.preview = preview_sources(data, "train", num_shown, chain, seen)
     return first
 
 
@@ -278,15 +279,3 @@ def cached_revision(path: str) -> str | None:
     cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
     ref = cache / f"models--{path.replace('/', '--')}" / "refs" / "main"
     return ref.read_text(encoding="ascii").strip() if ref.is_file() else None
-
-
-def warnings_of(first: FirstSpec) -> Iterator[str]:
-    """What to know before the spec is run; a sentence each."""
-    yield from first.warnings
-    census = first.census
-    if census is None:
-        return
-    for reason, count in census.unread.most_common(3):
-        yield f"{count:,} of {census.num_rows:,} rows cannot be read ({reason})"
-    for reason, count in census.rejected.most_common(3):
-        yield f"{count} of {census.num_sampled} rows that were tried would be put aside ({reason})"

@@ -64,10 +64,10 @@ class Census:
         kept = 1 - sum(self.rejected.values()) / max(self.num_sampled, 1)
         return round(self.num_distinct / self.share_read * kept)
 
-    @property
-    def num_tokens(self) -> int:
-        """Tokens of all usable rows."""
-        return round(float(self.lengths.mean()) * self.num_usable) if len(self.lengths) else 0
+    def num_tokens(self, longest: int) -> int:
+        """Tokens of all usable rows of at most `longest`."""
+        fitting = self.lengths[self.lengths <= longest]
+        return round(float(fitting.sum()) / max(len(self.lengths), 1) * self.num_usable)
 
 
 def take_census(data: DataSpec, chain: Chain | None, viewer: Viewer | None) -> Census:
