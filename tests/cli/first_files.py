@@ -199,7 +199,9 @@ class Refused(NamedTuple):
 
 
 def encoded(encoding: str) -> Write:
-    return lambda path: path.write_bytes("question,answer\nGröße?,groß\n".encode(encoding))
+    return lambda path: path.write_bytes(
+        "question,answer\nGr\u00f6\u00dfe?,gro\u00df\n".encode(encoding)
+    )
 
 
 REFUSED = (

@@ -12,6 +12,8 @@ Report = Callable[[str], None]
 FIRST_SECONDS = 1.0
 """After so long the second passing line is shown; each further one after twice the time, up to:"""
 EVERY_SECONDS = 30.0
+SPINNER = 4
+"""Columns beside the line that is updated."""
 SHARE = 0.02
 """Of the time that has passed, in long work: ten hours are some 200 lines."""
 
@@ -62,10 +64,10 @@ def progress(*, as_json: bool = False) -> Iterator[Report]:
     with console.status("starting") as status:
 
         def report(line: str) -> None:
-            text = escape(harmless(line))
-            status.update(text)
+            text = harmless(line)
+            status.update(escape(text[: console.width - SPINNER]))
             if not isinstance(line, Passing):
-                console.print(f"[dim]{time.monotonic() - begin:7.1f} s[/dim]  {text}")
+                console.print(f"[dim]{time.monotonic() - begin:7.1f} s[/dim]  {escape(text)}")
 
         yield report
 

@@ -103,7 +103,7 @@ def held_out(census: Census, max_rows: int) -> Choice | None:
         return None
     usable = max(census.num_usable, 1)
     share = max(min(0.1, max_rows / usable), min(0.1, 0.02 if usable > LEAST_HELD * 50 else 0.1))
-    wanted = min(LEAST_HELD, len(groups) // FEW_ROWS)
+    wanted = min(LEAST_HELD, max(len(groups) // (2 * FEW_ROWS), 1))
     share = round(share, 2) or 0.01
     while (rows := _in_splits(groups, share))["validation"] < wanted or rows["test"] < wanted:
         share = round(share + 0.01, 2)
