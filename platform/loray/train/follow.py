@@ -60,11 +60,11 @@ def followed(
             is_over = done.wait(PROGRESS_SECONDS)
             with contextlib.suppress(ray.exceptions.RayError):  # the actor goes when Ray does
                 watch.tell_restarts()
+                if not is_over:
+                    found.given_up = found.given_up or watch.look()
                 teller.tell_groups()
                 teller.tell_diagnoses()
-                if not is_over:
-                    teller.tell_step()
-                    found.given_up = found.given_up or watch.look()
+                teller.tell_step()
 
     count = resources.workers if resources.min_workers is None else f"up to {resources.workers}"
     report(f"starting {count} worker(s)")
@@ -173,8 +173,19 @@ class _Teller:
         if latest is not None and latest[0] != self._seen:
             self._seen, loss, speed, epochs = latest
             left = self._pace.left(self._seen, time.monotonic())
-            line = f"step {self._seen}/{self._steps}  loss {loss:.3f}  {speed:,.0f} tokens/s"
-            if epochs is not None:
-                line += f"  epoch {epochs:.2f} of {epochs * self._steps / self._seen:.2f}"
+            line = step_line(self._seen, self._steps, loss, speed, epochs)
             line = f"{line}  {left}".rstrip()
             self._report(line if self._seen == self._steps else Passing(line))
+
+
+def step_line(step: int, steps: int, loss: float, speed: float, epochs: float | None) -> str:
+    """How far a run is.
+
+    Args:
+        speed: tokens a second.
+        epochs: passes over the data until now; None where that is not counted.
+    """
+    line = f"step {step}/{steps}  loss {loss:.3f}  {speed:,.0f} tokens/s"
+    if epochs is None:
+        return line
+    return f"{line}  epoch {epochs:.2f} of {epochs * steps / step:.2f}"
