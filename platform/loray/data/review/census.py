@@ -17,11 +17,18 @@ import pyarrow.compute as pc
 from loray.data.review.preview import Viewer
 from loray.data.sources.blocks import cut_into_blocks, read_block
 from loray.data.sources.files import find_files
+from loray.data.sources.rows import Block
+from loray.data.sources.streams import is_compressed
 from loray.data.steps.chain import Chain
 from loray.spec.data import DataSpec
+from loray.spec.sources import CsvSource, ParquetSource
 
 MAX_ROWS = 50_000
 """Rows that are read; of more, how many there are is estimated."""
+MAX_BYTES = 256 << 20
+"""Bytes of such rows, likewise."""
+RATIO = 4.0
+"""Text is about so many times as long as it is compressed."""
 NUM_SAMPLED = 400
 """Rows that are encoded."""
 CHARS_PER_TOKEN = 3.0
@@ -96,7 +103,9 @@ def _tables(data: DataSpec, census: Census) -> Iterator[pa.Table]:
     files = [file for file in find_files(data) if file.suite == "task"]
     blocks = cut_into_blocks(files)
     order = random.Random(0).sample(range(len(blocks)), len(blocks))  # noqa: S311 (no secret)
+    num_bytes = 0.0
     for visited, at in enumerate(order):
+        of_block = 0.0
         for table in read_block(blocks[at]):
             rows = table.filter(pc.is_valid(table["id"]))
             census.num_rows += rows.num_rows
@@ -105,9 +114,33 @@ def _tables(data: DataSpec, census: Census) -> Iterator[pa.Table]:
             sound = rows.filter(pc.is_null(fault))
             census.groups.update(sound["group"].to_pylist())
             yield sound
-            if census.num_rows >= MAX_ROWS and visited + 1 < len(blocks):
-                census.share_read = max(visited, 1) / len(blocks)
+            of_block += _text_bytes(sound)
+            if _is_enough(census, num_bytes + of_block) and (size := _whole_bytes(blocks[at])):
+                census.share_read = (visited + min(of_block / size, 1.0)) / len(blocks)
                 return
+        num_bytes += of_block
+        if _is_enough(census, num_bytes):
+            census.share_read = (visited + 1) / len(blocks)
+            return
+
+
+def _is_enough(census: Census, num_bytes: float) -> bool:
+    return census.num_rows >= MAX_ROWS or num_bytes >= MAX_BYTES
+
+
+def _text_bytes(rows: pa.Table) -> float:
+    texts = pc.struct_field(pc.list_flatten(rows["turns"]), "content")
+    return float(pc.sum(pc.binary_length(texts)).as_py() or 0)
+
+
+def _whole_bytes(block: Block) -> float:
+    """About how much text a block holds that is a file as a whole, of any size; else 0."""
+    source, is_packed = block.file.source, is_compressed(block.file.path)
+    if isinstance(source, ParquetSource) or not (
+        is_packed or block.is_document or isinstance(source, CsvSource)
+    ):
+        return 0.0
+    return float(block.end - block.start) * (RATIO if is_packed else 1.0)
 
 
 def _sampled(census: Census, tables: Sequence[pa.Table]) -> pa.Table | None:
