@@ -204,8 +204,7 @@ def _without_token_notice() -> Iterator[None]:
     """Say nothing of Ray's own default, which is safe; of a mode that somebody set, it may."""
     logger = logging.getLogger(NOTICE_LOGGER)
     level = logger.level
-    if "RAY_AUTH_MODE" not in os.environ:
-        logger.setLevel(logging.ERROR)
+    logger.setLevel(logging.WARNING if "RAY_AUTH_MODE" in os.environ else logging.ERROR)
     try:
         yield
     finally:
