@@ -114,10 +114,10 @@ def test_the_command_line_names_columns_where_the_file_does_not(loray):
     said = loray("init", "new.yaml", *BASE, "--data", tldr.name, *named)
     assert said.code == 0, said.err
     assert load_run_spec("new.yaml").data.sources[0].fields.prompt == "About: {about}"
-    wrong = loray("init", "no.yaml", *BASE, "--data", tldr.name, "--field", "prompt=abuot",
+    wrong = loray("init", "no.yaml", *BASE, "--data", tldr.name, "--field", "prompt=nothere",
                   "--field", "completion=example")  # fmt: skip
     assert wrong.code == 2
-    assert "found no column 'abuot' in tldr.jsonl; there are title, about, example" in wrong.err
+    assert "found no column 'nothere' in tldr.jsonl; there are title, about, example" in wrong.err
     half = loray("init", "no.yaml", *BASE, "--data", tldr.name, "--field", "prompt=about")
     assert half.code == 2
     assert "exactly one shape of row" in half.err
@@ -170,10 +170,10 @@ def test_validate_says_which_fields_a_file_seems_to_have(loray):
     lines(pair)(Path("mine.jsonl"))
     loray("init", "new.yaml", *BASE, "--data", "mine.jsonl")
     text = Path("new.yaml").read_text()
-    Path("new.yaml").write_text(text.replace("prompt: question,", "prompt: qeustion,"))
+    Path("new.yaml").write_text(text.replace("prompt: question,", "prompt: quest,"))
     said = loray("validate", "new.yaml")
     assert said.code == 2
-    assert "no value in column 'qeustion'" in said.err
+    assert "no value in column 'quest'" in said.err
     assert "seems to have fields: {prompt: question, completion: answer}" in said.err
 
 
@@ -229,3 +229,15 @@ def test_a_conversation_whose_roles_are_unknown_is_not_guessed(loray):
     said = loray("init", "new.yaml", *BASE, "--data", "mine.jsonl")
     assert said.code == 2
     assert "no column holds text that could be learned" in said.err
+
+
+def test_a_bucket_is_written_down_with_the_columns_that_are_named(loray):
+    uri = "s3://bucket/rows/*.parquet"
+    said = loray("init", "new.yaml", *BASE, "--data", uri)
+    assert said.code == 2
+    assert "wanted --field for each column" in said.err
+    named = ("--field", "prompt=q", "--field", "completion=a")
+    assert loray("init", "new.yaml", *BASE, "--data", uri, *named).code == 0
+    (source,) = load_run_spec("new.yaml").data.sources
+    assert (source.kind, source.uri, source.fields.prompt) == ("parquet", uri, "q")
+    assert loray("init", "no.yaml", *BASE, "--data", uri, *named[:2]).code == 2

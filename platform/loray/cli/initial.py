@@ -71,6 +71,12 @@ def init(
         _write(file, starter(adapter_name(file), base_model, None))
         say(f"wrote {file}; set what it asks for, then: loray validate {file}")
         return
+    if "://" in data[0]:
+        _write(
+            file, starter(adapter_name(file), base_model, data[0], _fields_named(data[0], named))
+        )
+        say(f"wrote {file}; {data[0]} is looked into when it is read: loray validate {file}")
+        return
     from loray.cli.first_look import show_first, time_first
     from loray.machines.hardware import this_machine
     from loray.pipeline.first_spec import first_spec
@@ -94,7 +100,7 @@ def look_into(uris: Sequence[str], named: Sequence[str]) -> "list[Part]":
     """
     from loray.cli.first_look import show_part
 
-    fields = dict(_named_field(one) for one in named)
+    fields = _named_fields(named)
     parts = [part for uri in uris for part in _parts_at(uri)]
     for part in parts:
         show_part(part)
@@ -107,8 +113,8 @@ def _parts_at(uri: str) -> "list[Part]":
 
     if "://" in uri:
         raise SpecError(
-            f"{uri} is not looked into; wanted files on this disk; copy some rows here, run init "
-            "on them, and put the address into `uri`"
+            f"{uri} cannot be looked into beside files on this disk; give it alone, with --field, "
+            "or add its source to the file that is written"
         )
     try:
         found = suggest(uri)
@@ -121,6 +127,25 @@ def _parts_at(uri: str) -> "list[Part]":
         fault = list_local(TextSource(kind="text", uri=uri)).fault
         raise SpecError(fault or f"found nothing but empty files at {uri}; wanted rows")
     return found
+
+
+def _fields_named(uri: str, named: Sequence[str]) -> dict[str, str]:
+    """What the command line says of a source that cannot be looked into from here.
+
+    Raises:
+        SpecError: nothing.
+    """
+    if not named:
+        raise SpecError(
+            f"{uri} is not looked into; wanted --field for each column, such as --field "
+            "prompt=question --field completion=answer; or copy some rows here, run init on them, "
+            "and put the address into `uri`"
+        )
+    return _named_fields(named)
+
+
+def _named_fields(named: Sequence[str]) -> dict[str, str]:
+    return dict(map(_named_field, named))
 
 
 def _named_field(text: str) -> tuple[str, str]:
@@ -210,14 +235,27 @@ def adapter_name(file: Path) -> str:
     return name or "my-adapter"
 
 
-def starter(name: str, base_model: str, data: str | None) -> str:
-    """The text of a spec for data that was not looked into."""
-    from loray.pipeline.first_spec import default_spec
+def starter(
+    name: str, base_model: str, data: str | None, fields: dict[str, str] | None = None
+) -> str:
+    """The text of a spec for data that was not looked into.
 
+    Raises:
+        SpecError: `fields` are those of no row.
+    """
+    from pydantic import ValidationError
+
+    from loray.pipeline.first_spec import default_spec
+    from loray.spec.sources import is_read_of_folder
+
+    kind = next((k for k in ("parquet", "csv") if is_read_of_folder(data or "", k)), "jsonl")
     source = {
-        "kind": "jsonl",
+        "kind": kind,
         "uri": data or f"data/{name}/*.jsonl",
-        "fields": {"prompt": "prompt", "completion": "completion"},
+        "fields": fields or {"prompt": "prompt", "completion": "completion"},
     }
-    spec = default_spec(name, _base(base_model), [source])
+    try:
+        spec = default_spec(name, _base(base_model), [source])
+    except ValidationError as error:
+        raise SpecError(f"--field: {error.errors()[0]['msg']}") from error
     return starter_text(spec, {}, [()])
