@@ -243,6 +243,11 @@ REFUSED = (
         lambda path: path.write_text("3,How?,So.\n4,Why?,Because.\n") and None,
         "its first line holds '3'; wanted the names of the columns",
     ),
+    Refused(
+        "nested.json",
+        lambda path: path.write_text(json.dumps({"data": rows_of(pair)})) and None,
+        "column 'data' holds objects; if these are the rows, write them as one list",
+    ),
     Refused("empty.jsonl", lambda path: path.write_text("") and None, "nothing but empty files"),
     Refused(
         "chats.csv",

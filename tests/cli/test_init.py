@@ -228,7 +228,7 @@ def test_a_conversation_whose_roles_are_unknown_is_not_guessed(loray):
     Path("mine.jsonl").write_text(json.dumps({"dialog": turns, "id": "x"}) + "\n")
     said = loray("init", "new.yaml", *BASE, "--data", "mine.jsonl")
     assert said.code == 2
-    assert "no column holds text that could be learned" in said.err
+    assert "column 'dialog' holds lists of objects under names that are not known" in said.err
 
 
 def test_a_bucket_is_written_down_with_the_columns_that_are_named(loray):
@@ -241,3 +241,15 @@ def test_a_bucket_is_written_down_with_the_columns_that_are_named(loray):
     (source,) = load_run_spec("new.yaml").data.sources
     assert (source.kind, source.uri, source.fields.prompt) == ("parquet", uri, "q")
     assert loray("init", "no.yaml", *BASE, "--data", uri, *named[:2]).code == 2
+
+
+def test_what_a_reading_leaves_out_is_noted(loray):
+    lines(lambda a, b: {**pair(a, b), "label": True})(Path("kto.jsonl"))
+    said = loray("init", "new.yaml", *BASE, "--data", "kto.jsonl")
+    assert "'label' is not read: answers that it marks as bad are learned too" in said.out
+    FILES_BY_NAME["preferences.jsonl"].write(Path("dpo.jsonl"))
+    said = loray("init", "dpo.yaml", *BASE, "--data", "dpo.jsonl")
+    assert "the rows are preference pairs; only the chosen answer is learned" in said.out
+    FILES_BY_NAME["mixed"].write(Path("mixed"))
+    said = loray("init", "mixed.yaml", *BASE, "--data", "mixed")
+    assert "README.md: text beside data is not read" in said.out

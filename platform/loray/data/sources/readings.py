@@ -109,7 +109,7 @@ def _pairs(columns: Sequence[ColumnSeen]) -> Iterator[Reading]:
             fields["prompt"] = f"{{{prompt.name}}}{{?\n\n{{{beside.name}}}}}"
         yield Reading(
             fields | ({"format": "sharegpt"} if "sharegpt" in said else {}),
-            _preferred(columns) if answered == "chosen" else "",
+            _preferred(columns) if answered == "chosen" else _judged(columns),
         )
 
 
@@ -123,6 +123,14 @@ def _chats(columns: Sequence[ColumnSeen]) -> Iterator[Reading]:
     for column in sorted(found, key=lambda c: order.get(c.name.lower(), len(order))):
         fields = {"messages": column.name, **CHATS[column.kind]}
         yield Reading(fields, _preferred(columns) if column.name == "chosen" else "")
+
+
+def _judged(columns: Sequence[ColumnSeen]) -> str:
+    """What to know of a column that says whether an answer is good."""
+    label = _named(columns, ("label", "labels", "score", "rating"), "number")
+    if label is None:
+        return ""
+    return f"{label.name!r} is not read: answers that it marks as bad are learned too"
 
 
 def _preferred(columns: Sequence[ColumnSeen]) -> str:
@@ -247,6 +255,17 @@ def _why_not(columns: Sequence[ColumnSeen]) -> str:
     braces = [column.name for column in columns if {"{", "}"} & set(column.name)]
     if braces:
         return f"the name of column {braces[0]!r} holds a brace; rename it"
+    if not prose and all(column.kind in ("objects", "object") for column in columns):
+        return (
+            f"column {columns[0].name!r} holds objects; if these are the rows, write them as one "
+            "list, or a row a line"
+        )
+    said = next((column.name for column in columns if column.kind == "objects"), None)
+    if not prose and said is not None:
+        return (
+            f"column {said!r} holds lists of objects under names that are not known; if these are "
+            "conversations, write the spec without --data, and `keys` and `roles` in its `fields`"
+        )
     if not prose:
         return "no column holds text that could be learned; write the text into a column"
     if len(prose) == 1:
