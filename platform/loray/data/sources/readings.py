@@ -5,36 +5,29 @@ else the columns could mean is told beside the likeliest reading, and a run neve
 """
 
 import re
-import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 
+from loray.data.sources.column_names import (
+    BESIDE,
+    CHAT_NAMES,
+    LABELLED,
+    LABELS,
+    PAIRS,
+    QUESTIONS,
+    SPEAKERS,
+    SYSTEMS,
+    TEXTS,
+    Fields,
+    named,
+    options,
+)
 from loray.data.sources.columns_seen import CHATS, ColumnSeen
+from loray.data.sources.unclear import not_text, why_not
 from loray.spec.fields import FieldsSpec
 from loray.spec.yaml12 import flow_mapping
 
-Fields = dict[str, str]
-PAIRS = (
-    ("prompt", "completion"), ("prompt", "response"), ("question", "answer"),
-    ("instruction", "output"), ("instruction", "response"), ("instruction", "completion"),
-    ("query", "response"), ("query", "answer"), ("question", "response"), ("prompt", "answer"),
-    ("problem", "solution"), ("input", "output"), ("input", "target"), ("source", "target"),
-    ("user", "assistant"), ("human", "assistant"), ("prompt", "output"), ("prompt", "chosen"),
-    ("article", "highlights"), ("article", "summary"), ("document", "summary"),
-    ("dialogue", "summary"), ("text", "summary"), ("frage", "antwort"), ("pregunta", "respuesta"),
-    ("instruction", "answer"), ("question", "solution"), ("question", "chosen"),
-    ("instruction", "chosen"), ("input", "response"), ("input", "answer"), ("request", "response"),
-)  # fmt: skip
-"""Names of a question and its answer in public sets, the likeliest first."""
-TEXTS = ("text", "content", "document")
-LABELLED = (*TEXTS, "sentence", "utterance", "query", "message", "review", "tweet", "input")
-LABELS = ("label", "labels", "intent", "category", "class", "sentiment", "topic", "emotion")
-BESIDE = {"instruction": ("input", "context"), "question": ("context",), "prompt": ("context",)}
-"""Columns that go on with a question where they are not blank."""
-SYSTEMS = ("system", "system_prompt")
-CHAT_NAMES = ("messages", "conversations", "conversation")
-QUESTIONS = ("prompt", "question", "instruction", "query")
 TWO = 2
 
 
@@ -56,7 +49,7 @@ class Reading:
     @property
     def options(self) -> str:
         """How the command line says it."""
-        return " ".join(f"--field {_quoted(f'{k}={v}')}" for k, v in self.fields.items())
+        return options(self.fields)
 
 
 @dataclass
@@ -81,12 +74,12 @@ def readings_of(columns: Sequence[ColumnSeen]) -> Readings:
     found = [*_pairs(usable), *_chats(usable)]
     if not found:
         found = [*_labelled(usable)]
-    if not found and not (why := _not_text(usable)):
+    if not found and not (why := not_text(usable)):
         found = [*_texts(usable)] or [*_two_texts(usable)]
     elif not found:
         return Readings(why_not=why)
     if not found:
-        return Readings(why_not=_why_not(columns))
+        return Readings(why_not=why_not(columns))
     best, *others = (_with_more(reading, usable) for reading in found)
     if not best.is_guess:
         others = [reading for reading in others if not reading.columns <= best.columns]
@@ -96,7 +89,7 @@ def readings_of(columns: Sequence[ColumnSeen]) -> Readings:
 def _pairs(columns: Sequence[ColumnSeen]) -> Iterator[Reading]:
     """Pairs whose names are known."""
     for asked, answered in PAIRS:
-        prompt, completion = _named(columns, (asked,)), _named(columns, (answered,))
+        prompt, completion = named(columns, (asked,)), named(columns, (answered,))
         if prompt is None or completion is None:
             continue
         said = {prompt.kind, completion.kind}
@@ -104,7 +97,7 @@ def _pairs(columns: Sequence[ColumnSeen]) -> Iterator[Reading]:
         if is_whole or not said <= {"text", "messages", "sharegpt"}:
             continue
         fields = {"prompt": prompt.name, "completion": completion.name}
-        beside = _named(columns, BESIDE.get(asked, ()), "text", "empty")
+        beside = named(columns, BESIDE.get(asked, ()), "text", "empty")
         if beside is not None and beside is not completion and prompt.kind == "text":
             fields["prompt"] = f"{{{prompt.name}}}{{?\n\n{{{beside.name}}}}}"
         yield Reading(
@@ -115,7 +108,7 @@ def _pairs(columns: Sequence[ColumnSeen]) -> Iterator[Reading]:
 
 def _chats(columns: Sequence[ColumnSeen]) -> Iterator[Reading]:
     """Columns of conversations, those of usual names first."""
-    if any(c.kind == "pairs" for c in columns) and _named(columns, QUESTIONS, "text"):
+    if any(c.kind == "pairs" for c in columns) and named(columns, QUESTIONS, "text"):
         columns = [c for c in columns if c.kind != "pairs"]  # each goes on with the question
     found = [c for c in columns if c.kind in CHATS and c.name != "rejected"]
     found = [c for c in found if c.kind != "alternating" or c.name.lower() in CHAT_NAMES]
@@ -127,14 +120,14 @@ def _chats(columns: Sequence[ColumnSeen]) -> Iterator[Reading]:
 
 def _judged(columns: Sequence[ColumnSeen]) -> str:
     """What to know of a column that says whether an answer is good."""
-    label = _named(columns, ("label", "labels", "score", "rating"), "number")
+    label = named(columns, ("label", "labels", "score", "rating"), "number")
     if label is None:
         return ""
     return f"{label.name!r} is not read: answers that it marks as bad are learned too"
 
 
 def _preferred(columns: Sequence[ColumnSeen]) -> str:
-    if _named(columns, ("rejected",)) is None:
+    if named(columns, ("rejected",)) is None:
         return ""
     return "the rows are preference pairs; only the chosen answer is learned"
 
@@ -149,8 +142,8 @@ def _labelled(columns: Sequence[ColumnSeen]) -> Iterator[Reading]:
 
 def _texts(columns: Sequence[ColumnSeen]) -> Iterator[Reading]:
     """A column of raw text."""
-    text = _named(columns, TEXTS, "text")
-    is_message = _named(columns, ("role", "from", "speaker")) is not None
+    text = named(columns, TEXTS, "text")
+    is_message = named(columns, SPEAKERS) is not None
     others = [c for c in columns if c is not text and c.is_prose]
     if text is None or is_message or (text.num_values >= TWO and len(others) == 1):
         return
@@ -161,7 +154,7 @@ def _texts(columns: Sequence[ColumnSeen]) -> Iterator[Reading]:
 def _two_texts(columns: Sequence[ColumnSeen]) -> Iterator[Reading]:
     """Two columns of text under any names, or one."""
     prose = _telling([column for column in columns if column.is_prose])
-    if _named(columns, ("role", "from", "speaker")) is not None:
+    if named(columns, SPEAKERS) is not None:
         return
     if len(prose) == TWO:
         is_turned = _answers(prose[0]) > _asks(prose[0]) or _asks(prose[1]) > _answers(prose[1])
@@ -205,89 +198,10 @@ def _with_more(reading: Reading, columns: Sequence[ColumnSeen]) -> Reading:
     fields = reading.fields
     if "text" in fields:
         return reading
-    more = {"system": _named(columns, SYSTEMS, "text", "empty")}
+    more = {"system": named(columns, SYSTEMS, "text", "empty")}
     if "prompt" in fields:
-        more["history"] = _named(columns, ("history",), "history", "empty")
+        more["history"] = named(columns, ("history",), "history", "empty")
     else:
-        more["tools"] = _named(columns, ("tools",))
+        more["tools"] = named(columns, ("tools",))
     added = {name: column.name for name, column in more.items() if column is not None}
     return replace(reading, fields=fields | added)
-
-
-def _not_text(columns: Sequence[ColumnSeen]) -> str:
-    """Why a column that by its name is an answer or a question is neither."""
-    for column in columns:
-        is_number = column.kind == "number" or column.is_numeric
-        if column.name.lower() in LABELS and is_number and _any_prose(columns):
-            return (
-                f"column {column.name!r} holds numbers; wanted words, since a model learns what "
-                "text says; write each label's name in its place"
-            )
-    asked, lists = _named(columns, QUESTIONS, "text"), ("pairs", "objects")
-    beside = next((column for column in columns if column.kind in lists), None)
-    if beside is not None and (asked is not None or _any_prose(columns)):
-        what = f" beside the text of {asked.name!r}" if asked else ""
-        return (
-            f"column {beside.name!r} holds {beside.words}{what}, which no `fields` says; write a "
-            "row for each, with its texts in columns, or name other columns"
-        )
-    known = {name for pair in PAIRS for name in pair}
-    for column in columns:
-        if column.name.lower() in known and column.kind not in ("text", "empty", *CHATS):
-            return (
-                f"column {column.name!r} holds {column.words}; wanted text or messages; write the "
-                "text into a column of its own, or name other columns"
-            )
-    return ""
-
-
-def _any_prose(columns: Sequence[ColumnSeen]) -> bool:
-    return any(column.is_prose for column in columns)
-
-
-def _why_not(columns: Sequence[ColumnSeen]) -> str:
-    prose = [column.name for column in columns if column.is_prose]
-    if _named(columns, ("role", "from", "speaker")) is not None:
-        return (
-            "a row seems to be one message, not a conversation; write the messages of each "
-            "conversation into one row: {messages: [{role: .., content: ..}, ..]}"
-        )
-    braces = [column.name for column in columns if {"{", "}"} & set(column.name)]
-    if braces:
-        return f"the name of column {braces[0]!r} holds a brace; rename it"
-    if not prose and all(column.kind in ("objects", "object") for column in columns):
-        return (
-            f"column {columns[0].name!r} holds objects; if these are the rows, write them as one "
-            "list, or a row a line"
-        )
-    said = next((column.name for column in columns if column.kind == "objects"), None)
-    if not prose and said is not None:
-        return (
-            f"column {said!r} holds lists of objects under names that are not known; if these are "
-            "conversations, write the spec without --data, and `keys` and `roles` in its `fields`"
-        )
-    if not prose:
-        return "no column holds text that could be learned; write the text into a column"
-    if len(prose) == 1:
-        rest = ", ".join(f"{c.name} holds {c.words}" for c in columns if c.name != prose[0])
-        return (
-            f"only {prose[0]!r} holds text that could be learned ({rest}); wanted a question and "
-            "an answer; write the other's text into a column, or learn this one whole: --field "
-            f"{_quoted(f'text={prose[0]}')}"
-        )
-    example = Reading({"prompt": prose[0], "completion": prose[-1]}).options
-    return (
-        f"{len(prose)} columns hold text ({', '.join(prose[:8])}), and the names do not say "
-        f"which asks and which answers; name them, such as: {example}"
-    )
-
-
-def _named(columns: Sequence[ColumnSeen], names: Iterable[str], *kinds: str) -> ColumnSeen | None:
-    """A column of one of the names, in capitals or not."""
-    wanted = list(names)
-    fitting = (c for c in columns if c.name.lower() in wanted and (not kinds or c.kind in kinds))
-    return next(fitting, None)
-
-
-def _quoted(text: str) -> str:
-    return shlex.quote(text)
