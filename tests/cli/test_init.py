@@ -253,3 +253,10 @@ def test_what_a_reading_leaves_out_is_noted(loray):
     FILES_BY_NAME["mixed"].write(Path("mixed"))
     said = loray("init", "mixed.yaml", *BASE, "--data", "mixed")
     assert "README.md: text beside data is not read" in said.out
+
+
+def test_a_long_row_is_shown_in_part(loray):
+    lines(lambda a, b: {"question": a, "answer": "word " * 170 + b})(Path("long.jsonl"))
+    said = loray("init", "new.yaml", *BASE, "--data", "long.jsonl")
+    assert "]] ... and " in said.out
+    assert max(map(len, said.out.splitlines())) < 900

@@ -32,7 +32,7 @@ def census(rows: int, tokens: tuple[int, ...], answers: tuple[str, ...] = ("Yes.
         num_distinct=min(rows, 50_000),
         share_read=min(50_000 / rows, 1.0),
         num_sampled=sampled,
-        answers=[answers[at % len(answers)] for at in range(sampled)],
+        answers=[answers[at % len(answers)] for at in range(sampled) if answers],
         prompts=Counter(f"question {at}" for at in range(sampled)),
         lengths=np.array([tokens[at % len(tokens)] for at in range(sampled)]),
         learned=np.array([tokens[at % len(tokens)] // 2 for at in range(sampled)]),
@@ -50,6 +50,7 @@ def census(rows: int, tokens: tuple[int, ...], answers: tuple[str, ...] = ("Yes.
         (100, (30, 40), None, LAPTOP, 64, "the longest"),  # few rows fill few sequences
         (10_000, (3000,), 512, LAPTOP, 512, "100.0% are longer than this and will be rejected"),
         (300, (100,) * 299 + (5000,), None, SERVER, 512, "0.3% are longer than this"),
+        (10_000, (500, 1500), None, LAPTOP, 2048, "half have 1,000 or fewer"),
     ],
 )
 def test_sequences_are_as_long_as_rows_base_and_device_let_them(
@@ -58,6 +59,14 @@ def test_sequences_are_as_long_as_rows_base_and_device_let_them(
     found = longest_sequence(census(rows, tokens), positions, machine)
     assert found.value == wanted
     assert said in found.why
+
+
+def test_raw_text_is_cut_and_not_rejected() -> None:
+    text = census(1000, (3000,), answers=())
+    found = longest_sequence(text, None, LAPTOP)
+    assert found.value == 1024
+    assert found.why.endswith("raw text is cut into pieces of this length")
+    assert text.num_tokens(1024) == 3_000_000
 
 
 @pytest.mark.parametrize(

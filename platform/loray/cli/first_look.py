@@ -11,15 +11,16 @@ from loray.cli.preview import coloured, marked
 from loray.spec.yaml12 import flow_mapping
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from loray.data.review.preview import Shown
+    from loray.data.review.spans import Span
     from loray.data.sources.suggest import Part
     from loray.machines.hardware import Machine
     from loray.pipeline.first_spec import FirstSpec
 
 MINUTE, HOUR = 60.0, 3600.0
-MOST_CHARS = 1200
+MOST_CHARS = 800
 """Of a row that is shown."""
 
 
@@ -64,11 +65,13 @@ def warnings_of(first: "FirstSpec") -> "Iterator[str]":
     for reason, count in census.unread.most_common(3):
         yield f"{count:,} of {census.num_rows:,} rows cannot be read ({reason})"
     longest = first.spec.data.sequence.max_tokens
-    if over := int((census.lengths > longest).sum()):
+    if over := int(census.are_too_long(longest).sum()):
         yield (
             f"{over} of {len(census.lengths)} rows that were tried are longer than max_tokens "
             f"{longest:,} and would be put aside"
         )
+        if over > first.spec.data.max_rejected * len(census.lengths):
+            yield "these are so many that `loray apply` will refuse the corpus; shorten them first"
     for reason, count in census.rejected.most_common(3):
         yield f"{count} of {census.num_sampled} rows that were tried would be put aside ({reason})"
 
@@ -83,9 +86,20 @@ def _show_rows(shown: "list[Shown]") -> None:
             note = f": {row.row['note']}" if row.row["note"] else ""
             say(f"put aside: {row.row['rejected_by']}{note}")
             continue
-        text = "".join(map(coloured, row.spans)) if in_colour else harmless(marked(row.spans))
-        is_long = len(text) > MOST_CHARS
-        click.echo(f"{text[:MOST_CHARS]} ... ({len(text):,} characters)" if is_long else text)
+        spans, left_out = _cropped(row.spans)
+        text = "".join(map(coloured, spans)) if in_colour else harmless(marked(spans))
+        click.echo(f"{text} ... and {left_out:,} characters more" if left_out else text)
+
+
+def _cropped(spans: "Sequence[Span]") -> "tuple[list[Span], int]":
+    """Spans of up to `MOST_CHARS` characters in all, and how many characters are left out."""
+    kept: list[Span] = []
+    room = MOST_CHARS
+    for span in spans:
+        if room > 0:
+            kept.append(span._replace(text=span.text[:room]))
+        room -= len(span.text)
+    return kept, max(-room, 0)
 
 
 def _show_counts(first: "FirstSpec", machine: "Machine", *, is_measured: bool) -> None:

@@ -24,6 +24,8 @@ FAR = 2.0
 SAMPLE_MARGIN = 1.1
 """Rows that were not looked at may be a little longer."""
 MOST_TOKENS = {"cpu": 1024, "gpu": 4096}
+MANY_LONG = 0.1
+"""Share of longer rows from which on these are not the most, but the base's positions are."""
 LEAST_TOKENS = {"cpu": 256, "gpu": 1024}
 """Shorter sequences would leave a device idle; of few rows they are shorter all the same."""
 PACKS_WANTED = 64
@@ -70,15 +72,19 @@ def longest_sequence(census: Census, positions: int | None, machine: Machine) ->
     """`data.sequence.max_tokens`: the longest row, or nearly, and room to pack short ones."""
     device = device_of(machine)
     cap = min(positions or LENGTHS[-1], MOST_TOKENS[device])
+    if census.are_too_long(cap).mean() > MANY_LONG:
+        cap = positions or LENGTHS[-1]
     longest, rare = int(census.lengths.max()), float(np.percentile(census.lengths, RARE))
     is_whole = census.num_rows <= census.num_sampled
     wanted = longest if longest <= FAR * rare else rare
     wanted = wanted if is_whole else wanted * SAMPLE_MARGIN
     fitting = next((length for length in LENGTHS if length >= wanted), LENGTHS[-1])
     tokens = min(max(fitting, _least_tokens(census, device)), cap)
-    over = int((census.lengths > tokens).sum())
+    over = int(census.are_too_long(tokens).sum())
     kind = "counted" if census.is_counted else "estimated"
     why = f"the longest row {kind} has {longest:,} tokens, half have {_median(census):,} or fewer"
+    if not census.answers and longest > tokens:
+        why += "; raw text is cut into pieces of this length"
     if over:
         why += f"; {over / len(census.lengths):.1%} are longer than this and will be rejected"
     return Choice(tokens, why)

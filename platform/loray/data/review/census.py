@@ -71,9 +71,13 @@ class Census:
         kept = 1 - sum(self.rejected.values()) / max(self.num_sampled, 1)
         return round(self.num_distinct / self.share_read * kept)
 
+    def are_too_long(self, longest: int) -> np.ndarray:
+        """Which of the sampled rows have more tokens; none of raw text, which is cut in pieces."""
+        return (self.lengths > longest) & bool(self.answers)
+
     def num_tokens(self, longest: int) -> int:
         """Tokens of all usable rows of at most `longest`."""
-        fitting = self.lengths[self.lengths <= longest]
+        fitting = self.lengths[~self.are_too_long(longest)]
         return round(float(fitting.sum()) / max(len(self.lengths), 1) * self.num_usable)
 
 
