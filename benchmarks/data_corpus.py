@@ -35,6 +35,14 @@ def documents(root: Path | None = None) -> Iterator[str]:
             yield " ".join(words)
 
 
+def code(chars: int) -> Iterator[str]:
+    """Passages of the source files of what is installed, each of `chars` or less."""
+    for path in _paths([Path(sysconfig.get_path("stdlib"))]):
+        if path.suffix == ".py" and path.is_file():
+            text = path.read_text(encoding="utf-8", errors="replace")
+            yield from (text[at : at + chars] for at in range(0, len(text), chars))
+
+
 def write_pairs(folder: Path, megabytes: float, root: Path | None = None) -> int:
     """Questions and documents as answers, JSON Lines of about `megabytes`; the number of rows."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -62,15 +70,20 @@ def write_texts(path: Path, num_rows: int, root: Path | None = None) -> None:
 def _originals(root: Path | None) -> Iterator[str]:
     """Passages of files in a seeded order, each once."""
     folders = [root] if root else [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib")]
-    paths = [path for folder in folders for path in sorted(folder.rglob("*")) if _is_text(path)]
-    random.Random(0).shuffle(paths)  # noqa: S311 (no secret)
     seen: set[int] = set()
-    for path in paths:
+    for path in _paths(folders):
         for text in _texts(path):
             for passage in _cut(text):
                 if hash(passage) not in seen:
                     seen.add(hash(passage))
                     yield passage
+
+
+def _paths(folders: list[Path]) -> list[Path]:
+    """Files of text in a seeded order."""
+    paths = [path for folder in folders for path in sorted(folder.rglob("*")) if _is_text(path)]
+    random.Random(0).shuffle(paths)  # noqa: S311 (no secret)
+    return paths
 
 
 def _is_text(path: Path) -> bool:

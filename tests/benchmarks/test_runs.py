@@ -103,6 +103,19 @@ def test_the_steps_that_a_peer_has_as_well_are_measured(tmp_path: Path):
     assert all(rate > 0 for rate in rates.values())
 
 
+@pytest.mark.slow
+def test_a_checkout_is_measured_beside_another(tmp_path: Path):
+    found = tmp_path / "found.json"
+    tiny = ["--rounds", "1", "--scale", "0.01", "--kinds", "long code", "chats"]
+    only = ["--only", "read", "credentials", "near_duplicates"]
+    lines = benchmark("data_before", FOLDER.parent, *tiny, *only, "--json", found)
+    numbers = json.loads(found.read_text(encoding="utf-8"))
+    assert len(lines) == 1 + 2 * 3
+    assert all(
+        each["ratio"] > 0 for kind in ("long code", "chats") for each in numbers[kind].values()
+    )
+
+
 @pytest.mark.ray
 def test_training_is_measured_beside_its_peers(tmp_path: Path):
     found = tmp_path / "found.json"

@@ -68,7 +68,7 @@ def test_faults_of_base_and_sources_are_told_together(loray, workplace: Path):
 @pytest.mark.parametrize(
     ("files", "word"),
     [
-        (["adapter_config.json", "adapter_model.safetensors"], "loray registry import"),
+        (["adapter_config.json", "adapter_model.safetensors"], "registry --spec spec.yaml import"),
         (["snapshot/config.json"], "its folders snapshot have one"),
         (["model-q4.gguf"], "only GGUF files"),
         ([], "without a config.json"),

@@ -59,7 +59,7 @@ def dataset(corpus: Path) -> Path:
 def test_without_a_dataset_a_verb_says_how_to_make_one(loray, corpus, words: list[str]):
     said = loray("data", *words, "spec.yaml")
     assert said.code == Exit.FAILED
-    assert "run `loray apply` to make it" in said.err
+    assert "run `loray apply spec.yaml` to make it" in said.err
 
 
 def test_status_names_a_dataset_with_a_lost_file_as_damaged(loray, dataset):
@@ -105,7 +105,7 @@ def test_a_preview_before_there_is_a_dataset_reads_the_sources_and_says_so(loray
     assert "[[it is " in said.out
     asked = loray("data", "preview", "spec.yaml", "--id", "0" * 16)
     assert asked.code == Exit.WRONG_SPEC
-    assert "run `loray apply`" in asked.err
+    assert "run `loray apply spec.yaml`" in asked.err
 
 
 def test_a_preview_shows_what_a_step_changed(loray, corpus):

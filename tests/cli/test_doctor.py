@@ -6,7 +6,7 @@ from loray.cli.exits import Exit
 def test_a_run_that_never_was_is_an_error_that_says_what_to_do(loray, workplace):
     said = loray("doctor", "run", "spec.yaml")
     assert said.code == Exit.FAILED
-    assert "no training of my-bot has left a checkpoint; run: loray apply" in said.err
+    assert "no training of my-bot has left a checkpoint; run `loray apply spec.yaml`" in said.err
 
 
 def test_rates_that_do_not_rise_are_refused(loray, workplace):
@@ -28,4 +28,4 @@ def test_diagnoses_that_were_cut_off_are_named(loray, workplace):
     torn.write_text('{"kind": "failed", "st')
     said = loray("doctor", "run", "spec.yaml")
     assert said.code == 1
-    assert f"{torn} is damaged (JSONDecodeError); run `loray apply`" in said.err
+    assert f"{torn} is damaged (JSONDecodeError); run `loray apply spec.yaml`" in said.err

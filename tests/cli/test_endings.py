@@ -2,6 +2,8 @@
 
 import errno
 import json
+import subprocess
+import sys
 
 import click
 import pytest
@@ -29,6 +31,9 @@ def full() -> OSError:
         (RaySystemError("the raylet died"), "Ray failed: System error: the raylet died; run this"),
         (OutOfDiskError("Local disk is full"), "Ray failed: Local disk is full"),
         (RuntimeError("I/O error: No space left on device"), "the disk is full (I/O error: No"),
+        (UnicodeEncodeError("utf-8", "a\udcff", 1, 2, "surrogates"), r"found 'a\udcff', which is"),
+        (RuntimeError("Could not determine home directory."), "found no home folder for this"),
+        (FileNotFoundError(errno.ENOENT, "No such file"), "the working folder is gone; change"),
         (ClusterError("no room"), "ClusterError: no room"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
@@ -63,3 +68,14 @@ def test_the_end_of_the_input_at_a_question_is_an_interruption(capsys) -> None:
 def test_a_fault_in_the_code_is_raised(error: Exception) -> None:
     with pytest.raises(type(error)):
         end_with(error)
+
+
+def test_json_that_cannot_be_written_is_told_where_errors_go() -> None:
+    script = "import sys; from loray.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    words = [sys.executable, "-c", script, "validate", "gone.yaml", "--json"]
+    with open("/dev/full", "w") as full_disk:  # noqa: PTH123
+        done = subprocess.run(words, stdout=full_disk, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == Exit.WRONG_SPEC
+    assert "gone.yaml: no such file" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr

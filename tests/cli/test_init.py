@@ -58,7 +58,7 @@ def test_a_corpus_of_any_usual_shape_becomes_a_spec_that_is_sound(loray, file):
     assert [
         {**found, **wanted} for found, wanted in zip(fields, file.fields, strict=True)
     ] == fields
-    assert "3 row(s) as the model will see them" in said.out
+    assert "3 rows as the model will see them" in said.out
     assert file.shown in said.out
     checked = loray("validate", "new.yaml")
     assert checked.code == 0, checked.err
@@ -87,7 +87,7 @@ def test_the_settings_follow_from_the_rows_and_the_base(loray):
     kinds = [step.kind for step in spec.data.steps]
     assert kinds.index("credentials") < kinds.index("pii")
     text = Path("new.yaml").read_text()
-    assert "epoch(s) over about" in text
+    assert "epochs over about" in text
     assert "float32 fits the" in text.lower()
 
 
@@ -144,7 +144,7 @@ def test_too_few_rows_to_hold_some_out_are_noted(loray):
     Path("one.jsonl").write_text('{"question": "a?", "answer": "b"}\n')
     said = loray("init", "new.yaml", *BASE, "--data", "one.jsonl")
     assert said.code == 0
-    assert "1 unlike row(s) are too few to hold some out" in said.out
+    assert "too few to hold some out: 1 unlike row;" in said.out
 
 
 def test_rows_that_would_be_put_aside_are_counted(loray):

@@ -107,7 +107,7 @@ def test_a_second_apply_is_refused_before_ray_starts(loray, workplace, stage: in
 def test_a_report_before_anything_was_scored_says_what_to_do(loray):
     said = loray("report", "spec.yaml")
     assert said.code == 1
-    assert "run `loray apply` to make it" in said.err
+    assert "run `loray apply spec.yaml` to make it" in said.err
 
 
 BIG = (

@@ -57,14 +57,14 @@ def test_on_a_terminal_passing_lines_are_updated_in_place(monkeypatch: pytest.Mo
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
     with progress() as report:
-        report("training: starting 2 worker(s)")
+        report("training: starting 2 workers")
         for step in range(1, 4):
             report(Passing(f"training: step {step}/4"))
         report("training: step 4/4")
     lines = terminal.getvalue().replace("\r", "\n").splitlines()
     kept = [line for line in lines if "s\x1b[0m  " in line]
     assert len(kept) == 2, "two lines stay"
-    assert "starting 2 worker(s)" in kept[0]
+    assert "starting 2 workers" in kept[0]
     assert "step 4/4" in kept[1]
 
 

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ def ranked(loray, workplace: Path):
 
 
 def test_the_table_tells_what_each_module_needs_and_what_every_rank_keeps(ranked):
-    said = ranked("registry", "rank", "bot@1")
+    said = ranked("registry", "rank", "bot@1", "--all")
     assert said.code == 0
     query, value = (line.split() for line in said.out.splitlines() if "self_attn" in line[:30])
     assert query[1:5] == ["16", "3.162", "1.8", "2"]
@@ -116,3 +117,39 @@ def test_no_champion_no_rank(loray):
     said = loray("registry", "rank", "bot")
     assert said.code == 1
     assert "AdapterNotFoundError" in said.err
+
+
+@pytest.fixture
+def deep(loray, workplace: Path):
+    """bot@1: q_proj of 12 layers, v_proj of layers 0, 1 and 5; layer n has the norm n + 1."""
+    tensors = {}
+    for name, layers in (("q_proj", range(12)), ("v_proj", (0, 1, 5))):
+        for layer in layers:
+            a, b = np.zeros((4, 24)), np.zeros((24, 4))
+            a[0, 0], b[0, 0] = 1.0, (layer + 1) / 2  # alpha / r is 8 / 4
+            module = f"model.layers.{layer}.self_attn.{name}"
+            tensors[f"base_model.model.{module}.lora_A.weight"] = a
+            tensors[f"base_model.model.{module}.lora_B.weight"] = b
+    folder = workplace / "adapter"
+    folder.mkdir()
+    some = [f"layers.{layer}.self_attn.v_proj" for layer in (0, 1, 5)]
+    document = adapter_document() | {"r": 4, "base_model_name_or_path": "deep"}
+    document["target_modules"] = ["q_proj", *some]
+    (folder / "adapter_config.json").write_text(json.dumps(document))
+    write_weights(folder, tensors)
+    heads = {"num_attention_heads": 3, "num_key_value_heads": 3, "head_dim": 8}
+    write_base(workplace / "deep", hidden_size=24, num_hidden_layers=12, **heads)
+    said = loray("registry", "import", "bot", "adapter", "--base-model", "deep")
+    assert said.code == 0, said.err
+    return loray
+
+
+def test_layers_of_one_projection_share_a_row_and_all_lists_each(deep):
+    short = deep("registry", "rank", "bot@1").out
+    full = deep("registry", "rank", "bot@1", "--all").out
+    query, value = (re.split("  +", x) for x in short.splitlines() if x.startswith("model.layers"))
+    assert query[:5] == ["model.layers.*.self_attn.q_proj", "0-11", "4", "1 to 12", "1.0"]
+    assert value[:4] == ["model.layers.*.self_attn.v_proj", "0-1, 5", "4", "1 to 6"]
+    assert len([x for x in full.splitlines() if x.startswith("model.layers")]) == 15
+    assert "--all lists each" in short
+    assert "--all lists each" not in full

@@ -34,6 +34,7 @@ def ledger_of(
         suite=np.array(suites or ["task"] * count, dtype=object),
         split=np.array(splits or ["train"] * count, dtype=object),
         rejected_by=np.full(count, None, dtype=object),
+        size=np.zeros(count, dtype=np.int64),
         original=np.full(count, -1, dtype=np.int64),
         similarity=np.full(count, np.nan, dtype=np.float32),
         first_line=np.zeros(1, dtype=np.int64),

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -221,6 +222,17 @@ def test_a_corpus_over_its_budget_is_refused_and_its_quarantine_can_be_read(
     with pytest.raises(SourceError, match=r"rejected .*allows 1\.0%[\s\S]*sources\.0/[ab]\.jsonl"):
         curate(tmp_path / "out", spec)
     assert pq.read_table(tmp_path / "out" / "quarantine").num_rows > 3
+
+
+def test_the_value_that_an_emptied_corpus_is_told_to_set_keeps_its_rows(tokenizer_dir, tmp_path):
+    rows = source(write_jsonl(tmp_path / "x.jsonl", pairs(40)))
+    whole = {"split": {"validation": 0.0, "test": 0.0}}
+    spec = run_spec(tokenizer_dir, rows, sequence={"max_tokens": 16}, **whole)
+    with pytest.raises(SourceError, match=r"data\.sequence\.max_tokens=\d+ keeps 95%") as told:
+        curate(tmp_path / "empty", spec)
+    enough = int(re.search(r"max_tokens=(\d+) keeps", str(told.value))[1])
+    spec = run_spec(tokenizer_dir, rows, sequence={"max_tokens": enough}, **whole)
+    assert curate(tmp_path / "out", spec)["rows"]["kept"] >= 38
 
 
 def test_a_base_that_cannot_chat_is_refused_before_anything_is_read(tokenizer_dir, tmp_path):

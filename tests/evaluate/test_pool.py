@@ -173,7 +173,7 @@ def test_a_pool_that_cannot_start_says_what_it_wanted(suites: Suites) -> None:
         pytest.raises(EvaluationError, match=wanted),
     ):
         pool.score(to_choose((), suites, spec))
-    assert said[0].startswith("waiting for 1 s for 1 scorers, each of 64 CPU(s) and 0 GPU(s)")
+    assert said[0].startswith("waiting for 1 s for 1 scorer of 64 CPUs and 0 GPUs")
 
 
 def test_more_actors_than_the_cluster_has_room_for_do_no_harm(suites: Suites) -> None:

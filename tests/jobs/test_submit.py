@@ -59,7 +59,7 @@ def test_a_check_shows_the_nodes_and_that_they_are_ready(head, job_spec, tmp_pat
     )
     assert ending(head, "ready") == ("SUCCEEDED", 0), done.stdout + done.stderr
     assert "(driver)" in done.stdout
-    assert "2 node(s) ready for from-a-job" in done.stdout
+    assert "2 nodes ready for from-a-job" in done.stdout
 
 
 def test_a_relative_root_ends_the_job_before_anything_starts(head, job_spec):

@@ -29,7 +29,7 @@ def test_a_machine_says_what_it_has() -> None:
     here = this_machine()
     assert here.cpus >= 1
     assert 0 < here.free_gib < 10_000
-    assert Machine(4, 12.4).words == "4 CPU(s), 12 GiB of free memory, no GPU"
+    assert Machine(4, 12.4).words == "4 CPUs, 12 GiB of free memory, no GPU"
     assert Machine(4, 12.4, (Gpu("NVIDIA L4", 22.5),)).words == "1 x NVIDIA L4 of 22 GiB"
 
 

@@ -2,6 +2,7 @@ import pytest
 
 from loray.errors import ClusterError
 from loray.machines.room import (
+    offered_words,
     places,
     refuse_impossible,
     replicas_wanted,
@@ -29,11 +30,28 @@ def test_places_are_counted_node_by_node(nodes, cpus: int, gpus: int, held: int)
 
 def test_what_is_wanted_is_the_fewest_that_a_run_goes_on_with() -> None:
     elastic = ResourceSpec(workers=4, min_workers=2, eval_actors=3)
-    assert workers_wanted(elastic).words == "2 workers, each of 1 CPU(s) and 0 GPU(s)"
+    assert workers_wanted(elastic).words == "2 workers, each of 1 CPU and 0 GPUs"
     assert workers_wanted(elastic).field == "resources.min_workers"
     assert workers_wanted(ResourceSpec(workers=4)).count == 4
     assert scorers_wanted(elastic).count == 1
     assert replicas_wanted(elastic, 5).count == 5
+
+
+@pytest.mark.parametrize(
+    ("total", "free", "nodes", "words"),
+    [
+        ({"CPU": 1.0}, {}, 1, "1 CPU and 0 GPUs on 1 node; free are 0 CPUs and 0 GPUs"),
+        (
+            {"CPU": 8.0, "GPU": 1.0, "accelerator_type:H100": 1.0, "memory": 3e9},
+            {"CPU": 0.5, "GPU": 1.0},
+            2,
+            "8 CPUs and 1 GPU (H100) on 2 nodes; free are 0.5 CPUs and 1 GPU",
+        ),
+    ],
+)
+def test_what_a_cluster_offers_is_a_sentence(total, free, nodes: int, words: str) -> None:
+    assert offered_words(total, free, nodes) == f"the cluster has {words}"
+    assert scorers_wanted(ResourceSpec(cpus_per_worker=2)).words == "1 scorer of 2 CPUs and 0 GPUs"
 
 
 @pytest.mark.ray
@@ -43,8 +61,8 @@ def test_a_machine_without_a_gpu_refuses_at_once_who_wants_one() -> None:
     with pytest.raises(ClusterError) as told:
         refuse_impossible(workers_wanted(ResourceSpec(workers=2, gpus_per_worker=1)))
     text = str(told.value)
-    assert "wanted 2 workers, each of 1 CPU(s) and 1 GPU(s)" in text
-    assert "the cluster has {'CPU': 4.0, 'GPU': 0.0} on 1 node(s)" in text
+    assert "wanted 2 workers, each of 1 CPU and 1 GPU;" in text
+    assert "the cluster has 4 CPUs and 0 GPUs on 1 node; free are" in text
     assert "resources.gpus_per_worker" in text
     with pytest.raises(ClusterError, match="wanted 5 workers"):
         refuse_impossible(workers_wanted(ResourceSpec(workers=5)))

@@ -29,17 +29,8 @@ def spec_in(folder: Path, url: str) -> RunSpec:
     return parse_run_spec(SPEC, overrides=[*places, f"storage.registry={url}"])
 
 
-def publish_seed(
-    spec: RunSpec, folder: Path, seed: int, *, passed: bool = True, said: list[str] | None = None
-) -> Published:
-    """Publish the adapter of that seed as `apply` does after its stages."""
-    training, evaluation = folder / f"training-{seed}", folder / f"evaluation-{seed}"
-    card = scorecard(name="bot", passed=passed, best_checkpoint="step-1", best_step=1)
-    if not training.exists():
-        training.mkdir()
-        write_adapter(training / "step-1", seed=seed, base=spec.base_model.path)
-        evaluation.mkdir()
-        (evaluation / "scorecard.json").write_text(card.model_dump_json())
+def plan_of(seed: int) -> Plan:
+    """Everything of it was made."""
     stages = [
         StageState(
             Recipe(
@@ -53,9 +44,23 @@ def publish_seed(
         )
         for kind in ("dataset", "training", "evaluation")
     ]
+    return Plan(tuple(stages))
+
+
+def publish_seed(
+    spec: RunSpec, folder: Path, seed: int, *, passed: bool = True, said: list[str] | None = None
+) -> Published:
+    """Publish the adapter of that seed as `apply` does after its stages."""
+    training, evaluation = folder / f"training-{seed}", folder / f"evaluation-{seed}"
+    card = scorecard(name="bot", passed=passed, best_checkpoint="step-1", best_step=1)
+    if not training.exists():
+        training.mkdir()
+        write_adapter(training / "step-1", seed=seed, base=spec.base_model.path)
+        evaluation.mkdir()
+        (evaluation / "scorecard.json").write_text(card.model_dump_json())
     folders = {"training": training, "evaluation": evaluation}
     hear = said.append if said is not None else lambda _: None
-    return publish(spec, Plan(tuple(stages)), folders, report=hear)
+    return publish(spec, plan_of(seed), folders, report=hear)
 
 
 def publish_seeds(index: int, sender: Connection, url: str, folder: str, num: int) -> None:

@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from loray.artifacts.describe import describe
 from loray.artifacts.manifest import Stage
 from loray.artifacts.store import Store
 from loray.errors import RegistryError
-from loray.pipeline.clean import Item, Selection, look_through, remove
+from loray.pipeline.clean import DATED_AHEAD, Item, Selection, look_through, remove
+from loray.pipeline.leased import rates_key
 from loray.registry import Registry, RunLedger
+from loray.registry.database import Database
+from loray.registry.schema import lease
 from loray.spec.run import StorageSpec
 from tests.registry.versions import promotable
 
@@ -240,3 +244,36 @@ def test_the_largest_come_first(storage: StorageSpec) -> None:
         (store.work_folder(stage("training", mark)) / "f").write_bytes(b"x" * size)
     items: list[Item] = look_through(storage, Selection())
     assert [item.num_bytes for item in items] == [3000, 200, 10]
+
+
+def test_a_search_of_rates_keeps_its_work_and_its_run(storage: StorageSpec) -> None:
+    for mark, days in (("a", 90), ("b", 60)):
+        run(storage, mark, days=days)
+    for mark in ("1", "2"):
+        (Path(storage.root) / ".work" / f"rates-{mark * 8}" / "step").mkdir(parents=True)
+    rates = [f".work/rates-{mark * 8}" for mark in ("1", "2")]
+    assert going(storage, older_than_days=0, kinds=("work",)) == rates
+    items = look_through(storage, Selection(older_than_days=0))
+    with RunLedger(storage.registry).acquire(rates_key("bot", "1" * 8)):
+        assert going(storage, older_than_days=0) == rates[1:]
+        assert [item.name for item in remove(storage, items)] == rates[1:]
+    assert going(storage, older_than_days=0) == sorted([*folders("a"), rates[0]])
+
+
+def test_what_is_dated_in_the_future_stays_and_is_told(storage: StorageSpec) -> None:
+    for mark, days in (("a", -40), ("b", -50)):
+        run(storage, mark, days=days)
+    assert going(storage, older_than_days=0) == []
+    told = {item.kept for item in look_through(storage, Selection(older_than_days=0))}
+    assert DATED_AHEAD in told
+
+
+def test_a_lease_whose_time_ran_out_counts_while_its_process_lives(storage: StorageSpec) -> None:
+    """As after the clock was set ahead."""
+    for mark, days in (("a", 90), ("b", 60)):
+        run(storage, mark, days=days)
+    with RunLedger(storage.registry).acquire(stage("training", "a").folder) as held:
+        held._stop.set()
+        late = sa.update(lease).values(expires=0.0, heartbeat=0.0)
+        Database(storage.registry).write(lambda connection: connection.execute(late))
+        assert going(storage) == []

@@ -73,8 +73,8 @@ def test_raw_text_is_cut_and_not_rejected() -> None:
     ("rows", "size", "least", "most", "said"),
     [
         (40, 4, 16, 17, "few rows are learned from more often"),
-        (10_000, 16, 3.0, 3.0, "3 epoch(s) over about"),
-        (200_000, 16, 1.0, 1.0, "1 epoch(s) over about"),
+        (10_000, 16, 3.0, 3.0, "3 epochs over about"),
+        (200_000, 16, 1.0, 1.0, "1 epoch over about"),
     ],
 )
 def test_steps_follow_from_the_number_of_rows(rows, size, least, most, said) -> None:
@@ -89,7 +89,7 @@ def test_steps_follow_from_the_number_of_rows(rows, size, least, most, said) -> 
 def test_a_first_run_on_a_cpu_takes_about_an_hour_at_most() -> None:
     found = steps_for(census(10_000, (50,)), 256, 0.02, seconds=1.4, workers=1)
     assert found.steps == int(3600 / (1.4 * 16))
-    assert "what this machine does in about an hour; 3 epoch(s) are" in found.why
+    assert "what this machine does in about an hour; 3 epochs would be" in found.why
 
 
 def test_all_workers_of_a_step_have_something_to_do() -> None:

@@ -1,17 +1,20 @@
 """An alias moves forward by itself, stays where a person put it, and no move is lost."""
 
 import random
+import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
-from loray.errors import AliasMovedError, RegistryError
+from loray.errors import AliasMovedError, ArtifactError, RegistryError
 from loray.pipeline.promotion import PASSED, promote_if_due
+from loray.pipeline.publish import publish
 from loray.registry import Registry, Version
-from tests.pipeline.evaluated import publish_seed, publish_seeds, spec_in
+from tests.pipeline.evaluated import plan_of, publish_seed, publish_seeds, spec_in
 from tests.registry.conftest import postgresql, postgresql_names, url  # noqa: F401
 from tests.registry.versions import drain, promotable, start
 
@@ -192,3 +195,29 @@ def test_what_had_no_gate_to_pass_is_not_said_to_have_passed(tmp_path: Path) -> 
     assert (passed.num_gates, passed.words) == (1, "bot@1 passed its gates")
     assert replace(passed, num_gates=0).words == "bot@1 had no gate to pass"
     assert publish_seed(spec, tmp_path, 2, passed=False).words == "bot@2 was refused by a gate"
+
+
+def test_applies_with_everything_fresh_register_the_same_evaluation_once(tmp_path: Path) -> None:
+    """They make nothing, so no stage's lease parts them; that on the name does."""
+    spec = spec_in(tmp_path, f"sqlite:///{tmp_path}/registry.db")
+    publish_seed(spec, tmp_path, 1)
+    with ThreadPoolExecutor(4) as several:
+        made = list(several.map(lambda seed: publish_seed(spec, tmp_path, seed), [2, 2, 2, 1]))
+    assert {one.version.ref for one in made} == {"bot@1", "bot@2"}
+    registry = Registry(spec.storage.registry, spec.storage.root)
+    assert [v.state for v in registry.versions("bot")] == ["promotable"] * 2
+    assert [e.to_version for e in registry.events("bot") if e.kind == "alias"] == [1, 2]
+    assert registry.fsck() == ()
+
+
+@pytest.mark.parametrize("kind", ["training", "evaluation"])
+def test_what_was_cleaned_away_before_it_was_published_is_not_registered(
+    tmp_path: Path, kind: str
+) -> None:
+    spec = spec_in(tmp_path, f"sqlite:///{tmp_path}/registry.db")
+    publish_seed(spec, tmp_path, 1)
+    folders = {name: tmp_path / f"{name}-1" for name in ("training", "evaluation")}
+    shutil.rmtree(folders[kind])
+    with pytest.raises(ArtifactError, match=f"{kind}-1 was there .* nothing was registered"):
+        publish(spec, plan_of(2), folders, report=lambda _: None)
+    assert len(Registry(spec.storage.registry, spec.storage.root).versions("bot")) == 1

@@ -251,8 +251,8 @@ GPU_SHAPES: dict[str, Architecture] = {
 def test_a_step_of_zero_2_takes_on_a_gpu_what_is_planned(row: dict[str, object]):
     """`benchmarks/gpu/planned.py`: allocated to 3%; reserved, with CUDA's context, to 5%.
 
-    DeepSpeed's bucket is there between two passes only; the allocator keeps its place. The loss
-    made all logits at once then.
+    The loss made all logits at once then, and DeepSpeed's bucket had its full size, however little
+    learns. It is there between two passes only; the allocator keeps its place.
     """
     run = spec(
         method="{kind: lora, rank: 64, alpha: 128}",
@@ -265,6 +265,8 @@ def test_a_step_of_zero_2_takes_on_a_gpu_what_is_planned(row: dict[str, object])
     )
     with made_of_all_logits():
         memory = train_memory(run, GPU_SHAPES[str(row["shape"])])
-    assert memory.total / GIB == pytest.approx(row["reserved_gib"], rel=0.05)
-    allocated = memory.total - memory.reserve - 2 * REDUCE_BUCKET
+    bucket = min(count_method(GPU_SHAPES[str(row["shape"])], run.method), REDUCE_BUCKET)
+    unused = 2 * (REDUCE_BUCKET - bucket)
+    assert (memory.total + unused) / GIB == pytest.approx(row["reserved_gib"], rel=0.05)
+    allocated = memory.total - memory.reserve - 2 * bucket
     assert allocated / GIB == pytest.approx(row["allocated_gib"], rel=0.03)

@@ -35,11 +35,11 @@ def changes_in(remedy: str) -> list[str]:
 @pytest.mark.parametrize(
     ("settings", "gib", "remedy"),
     [
-        (ON_GPU, 20, "set train.gradient_checkpointing=true"),
+        (ON_GPU, 19, "set train.gradient_checkpointing=true"),
         ({**ON_GPU, "train__gradient_checkpointing": True, "train__batch__micro_size": 4,
-          "train__batch__global_size": 4}, 12, "set train.batch.micro_size=1"),
+          "train__batch__global_size": 4}, 11, "set train.batch.micro_size=1"),
         ({**ALONE, "base_model__dtype": "float32", "train__gradient_checkpointing": True},
-         12.5, "set base_model.dtype=bfloat16"),
+         11, "set base_model.dtype=bfloat16"),
         ({**ALONE, "base_model__quantization": "none", "train__gradient_checkpointing": True},
          16, "set base_model.quantization=nf4"),
         (FULL, 60, "set train.gradient_checkpointing=true, resources.workers=4"),

@@ -187,3 +187,29 @@ def test_backups_under_two_writers_are_each_whole(url: str, tmp_path: Path) -> N
     lines = (tmp_path / "backup0" / "tables.jsonl").read_text().splitlines()
     assert {json.loads(line)["table"] for line in lines} == {"adapter", "version", "event"}
     shutil.rmtree(tmp_path / "backup0")
+
+
+def test_what_a_killed_backup_left_goes_with_the_next_and_a_living_ones_stays(
+    registry: Registry, local_url: str, tmp_path: Path
+) -> None:
+    live(registry)
+    script = (
+        "import sys, time; from pathlib import Path;"
+        "from loray.registry.unfinished import unfinished_folder\n"
+        "with unfinished_folder(Path(sys.argv[1]), 'backup') as folder:\n"
+        "    (folder / 'rows').write_text('x'); print(folder, flush=True); time.sleep(600)"
+    )
+    words = [sys.executable, "-c", script, str(tmp_path)]
+    both = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    try:
+        dead, living = (Path(one.stdout.readline().strip()) for one in both if one.stdout)
+        both[0].kill()
+        both[0].wait()
+        assert dead.is_dir()
+        back_up(local_url, registry.root, tmp_path / "backup")
+        assert sorted(tmp_path.glob(".loray-backup-*")) == [living]
+        assert (living / "rows").read_text() == "x"
+    finally:
+        for one in both:
+            one.kill()
+            one.wait()

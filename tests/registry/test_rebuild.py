@@ -168,3 +168,46 @@ def test_a_log_over_many_folders_is_checked_and_rebuilt(
     assert len(list((events / "000001").iterdir())) == 4
     rebuild(f"sqlite:///{tmp_path}/new.db", registry.root, dry_run=False)
     assert rows(f"sqlite:///{tmp_path}/new.db") == rows(local_url)
+
+
+@pytest.mark.parametrize("num_lost", [1, 3, 19])
+def test_newest_records_that_are_gone_with_the_database_are_told(
+    registry: Registry, local_url: str, tmp_path: Path, num_lost: int
+) -> None:
+    live(registry)
+    records = sorted(Path(registry.root, "registry", "events").rglob("*.json"))
+    for record in records[-num_lost:]:
+        record.unlink()
+    Path(local_url.removeprefix("sqlite:///")).unlink()
+    lost = rebuild(local_url, registry.root, unrecorded=True).lost
+    assert any(records[-1].name in line and "gone" in line for line in lost)
+    if num_lost > 1:
+        first, last = len(records) - num_lost + 1, len(records) - 1
+        assert any(f"no record of event {first} to {last}" in line for line in lost)
+    rebuild(local_url, registry.root, unrecorded=True, dry_run=False)
+    again = Registry(local_url, registry.root)
+    assert again.fsck() == ()
+    register(again, seed=77)
+    assert again.fsck() == ()
+    assert any(records[-1].name in line for line in _lost_once_more(again, local_url))
+
+
+def _lost_once_more(registry: Registry, url: str) -> list[str]:
+    """What a second rebuild of the same root says."""
+    for path in Path(url.removeprefix("sqlite:///")).parent.glob("registry.db*"):
+        path.unlink()
+    return rebuild(url, registry.root).lost
+
+
+def test_an_old_copy_of_the_database_is_found_out_although_the_records_are_gone(
+    registry: Registry, local_url: str, tmp_path: Path
+) -> None:
+    live(registry)
+    shutil.copy(local_url.removeprefix("sqlite:///"), tmp_path / "old.db")
+    number = len(rows(local_url))
+    register(registry, seed=78)
+    assert len(rows(local_url)) > number
+    for record in sorted(Path(registry.root, "registry", "events").rglob("*.json"))[19:]:
+        record.unlink()
+    with pytest.raises(RegistryMismatchError, match="does not know"):
+        Registry(f"sqlite:///{tmp_path}/old.db", registry.root).adapters()

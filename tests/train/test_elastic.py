@@ -201,4 +201,4 @@ def test_a_run_that_lost_a_node_for_good_says_so_and_ends(model: Path, tmp_path:
         assert driver.process.wait(DEADLINE_SECONDS) == 1
     assert driver.has_told("restart 1 of at most 3, from the last checkpoint: ")
     assert driver.has_told("ClusterError: found no room for 15 s; wanted 2 workers, each of 1 CPU")
-    assert driver.has_told("the cluster has {'CPU': 1.0, 'GPU': 0.0} on 2 node(s)")
+    assert driver.has_told("the cluster has 1 CPU and 0 GPUs on 2 nodes;")

@@ -19,7 +19,7 @@ LOSS_TOLERANCE = {"float32": 2e-5, "bfloat16": 4e-3}
 FALL = {"float32": 0.05, "bfloat16": 0.0}
 """By how much the loss falls at least, over the steps of that type."""
 WEIGHT_TOLERANCE = 1e-4
-"""Largest difference of a learned weight in float32 after 20 steps at a rate of 5e-3."""
+"""Largest difference of a learned weight in float32 after 12 steps at a rate of 5e-3."""
 
 
 LORA = {"method": "lora", "quantization": "none", "dtype": "float32", "offload": "none"}

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from loray.cli.options import Number
 from loray.cli.output import harmless, say
 from loray.errors import LorayError, RequestError
 
@@ -22,7 +23,7 @@ Turn = dict[str, str]
 @click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="The server.")
 @click.option("--message", "-m", help="Ask this, print the answer and end.")
 @click.option("--max-tokens", type=click.IntRange(min=1), help="Longest answer.")
-@click.option("--temperature", type=click.FloatRange(0.0, 2.0), default=0.0, show_default=True)
+@click.option("--temperature", type=Number(0.0, 2.0), default=0.0, show_default=True)
 def chat(
     model: str, url: str, message: str | None, max_tokens: int | None, temperature: float
 ) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from loray.cli.options import json_option
+from loray.cli.options import Number, json_option, spec_option
 from loray.cli.output import emit_json, say, show_table
 from loray.errors import SpecError
 from loray.spec.run import StorageSpec
@@ -42,10 +42,10 @@ class Size(click.ParamType[int]):
 
 
 @click.command()
-@click.option("--spec", type=click.Path(path_type=Path), help="Use the storage of this spec.")
+@spec_option
 @click.option(
     "--older-than",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     default=30.0,
     show_default=True,
     metavar="DAYS",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from loray.cli.hints import given
 from loray.cli.output import complain
 from loray.errors import SpecError
 
@@ -14,7 +15,17 @@ if TYPE_CHECKING:
     from loray.artifacts.store import Store
     from loray.spec.run import RunSpec
 
-place_argument = click.argument("place", metavar="SPEC_OR_FOLDER", type=click.Path(path_type=Path))
+
+def _noted(context: click.Context, _: click.Parameter, place: Path) -> Path:
+    """Note a spec, for the commands that messages name."""
+    if not place.is_dir():
+        given(context).spec = str(place)
+    return place
+
+
+place_argument = click.argument(
+    "place", metavar="SPEC_OR_FOLDER", type=click.Path(path_type=Path), callback=_noted
+)
 
 
 def committed_folder(place: Path, overrides: Sequence[str]) -> Path:

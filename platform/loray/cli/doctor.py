@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from loray.cli.options import json_option, set_option, spec_argument
+from loray.cli.options import Number, json_option, set_option, spec_argument
 from loray.cli.output import complain, emit_json, say, show_table
 from loray.cli.progress import Sparse
 from loray.errors import ArtifactError, TrainingError
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from loray.spec.run import RunSpec
     from loray.train.rates import RateCurve
 
-RATE = click.FloatRange(min=0, max=10, min_open=True)
+RATE = Number(min=0, max=10, min_open=True)
 SHOWN = 20
 """Points of a curve that are printed."""
 BAR = 40
@@ -132,6 +132,6 @@ def _diagnoses_of(run: "RunSpec") -> "list[Diagnosis]":
                 "which goes on with the training and writes it again"
             ) from error
     if not latest:
-        raise TrainingError(f"no training of {run.name} has left a checkpoint; run: loray apply")
+        raise TrainingError(f"no training of {run.name} has left a checkpoint; run `loray apply`")
     state = GuardState.from_json(checkpoints.read(latest[0], GUARD_NAME).decode())
     return with_places(state.diagnoses, store.location(stages["dataset"]))

@@ -8,6 +8,7 @@ import numpy as np
 
 from loray.cli.output import harmless, say
 from loray.cli.preview import coloured, marked
+from loray.machines.room import counted
 from loray.spec.yaml12 import flow_mapping
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ MOST_CHARS = 800
 def show_part(part: "Part") -> None:
     """What the files of a source are, and how they can be read."""
     if part.kind == "text":
-        say(f"{part.uri}: raw text, {part.num_files} file(s)")
+        say(f"{part.uri}: raw text, {counted(part.num_files, 'files')}")
     else:
         files = f", {part.num_files} files" if part.num_files > 1 else ""
         say(f"{part.uri}: kind {part.kind}{files}")
@@ -79,7 +80,7 @@ def warnings_of(first: "FirstSpec") -> "Iterator[str]":
 def _show_rows(shown: "list[Shown]") -> None:
     in_colour = sys.stdout.isatty()
     how = click.style("learned", fg="green") if in_colour else "[[learned]]"
-    click.echo(f"{len(shown)} row(s) as the model will see them; what is {how} is marked")
+    click.echo(f"{counted(len(shown), 'rows')} as the model will see them; what is {how} is marked")
     for row in shown:
         say(f"--- {row.row['source']}:{row.row['line']}")
         if row.row.get("rejected_by"):
@@ -115,11 +116,10 @@ def _show_counts(first: "FirstSpec", machine: "Machine", *, is_measured: bool) -
         f"lengths   {middle:,.0f} tokens in the middle, {long:,.0f} at 99%, "
         f"{census.lengths.max():,} at most{how}; max_tokens {spec.data.sequence.max_tokens:,}"
     )
-    train = spec.train
+    train, epochs = spec.train, counted(float(f"{first.epochs or 0:.2g}"), "epochs")
     say(
         f"training  {train.steps:,} steps of {train.batch.global_size} sequences, "
-        f"{first.epochs or 0:.2g} epoch(s); {spec.base_model.dtype}, quantization "
-        f"{spec.base_model.quantization}"
+        f"{epochs}; {spec.base_model.dtype}, quantization {spec.base_model.quantization}"
     )
     if first.seconds is None:
         say("time      not known for this device")

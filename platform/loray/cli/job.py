@@ -18,7 +18,7 @@ from loray.cli.nodes import NodeReport, refuse_unfit, survey
 from loray.cli.output import complain, say, show_table
 from loray.cli.progress import Sparse, say_at_once
 from loray.errors import ClusterError, SpecError
-from loray.machines.room import places, workers_wanted
+from loray.machines.room import amounts, counted, places, workers_wanted
 from loray.machines.signals import interruptible
 from loray.pipeline.apply import Outcome, apply
 from loray.pipeline.cluster import cluster
@@ -72,7 +72,7 @@ def run_check() -> None:
         show_nodes(nodes)
         refuse_unfit(nodes, scratch)
         refuse_small(nodes, spec)
-        say(f"{len(nodes)} node(s) ready for {spec.name}")
+        say(f"{counted(len(nodes), 'nodes')} ready for {spec.name}")
         return Exit.DONE
 
     _end_as(work)
@@ -132,8 +132,8 @@ def refuse_small(nodes: tuple[NodeReport, ...], spec: RunSpec) -> None:
     room = places(((node.cpus, node.gpus) for node in nodes), wanted)
     if room < wanted.count:
         raise ClusterError(
-            f"the live nodes have room for {room} worker(s) of {wanted.cpus:g} CPU(s) "
-            f"and {wanted.gpus:g} GPU(s), {wanted.field} is {wanted.count}; "
+            f"the live nodes have room for {counted(room, 'workers')} of "
+            f"{amounts(wanted.cpus, wanted.gpus)}, {wanted.field} is {wanted.count}; "
             "lower it, add nodes, or let the autoscaler bring them"
         )
 

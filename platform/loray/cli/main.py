@@ -22,8 +22,11 @@ from loray.cli import (
     serve,
     sweep,
 )
-from loray.cli.endings import end_with
+from loray.cli.endings import end_with, is_unicode
 from loray.cli.exits import Exit
+from loray.cli.hints import completed_by, given
+from loray.cli.output import complain
+from loray.errors import LorayError
 from loray.machines.signals import interruptible
 
 VERBS = (
@@ -48,7 +51,21 @@ GO_ON = ("apply", "sweep", "doctor", "quickstart")
 """Verbs that go on, when they are run again, where they stopped."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Verbs(click.Group):
+    """The verbs; commands that their errors name are completed by what the user gave."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the verb."""
+        try:
+            return super().invoke(ctx)
+        except LorayError as error:
+            error.args = (completed_by(str(error), given(ctx)),)
+            raise
+
+
+@click.group(
+    cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="loray")
 @click.option("--verbose", "-v", is_flag=True, help="Show what happens inside, too.")
 def cli(*, verbose: bool) -> None:
@@ -71,6 +88,9 @@ for verb in VERBS:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; what may be expected to fail leaves no traceback."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if odd := next((word for word in words if not is_unicode(word)), None):
+        complain(f"found {odd!r}, which is not UTF-8; rename the file, or leave the argument out")
+        return Exit.WRONG_SPEC
     with interruptible(_farewell(words)) as heard:
         try:
             return int(cli.main(args=words, prog_name="loray", standalone_mode=False) or Exit.DONE)

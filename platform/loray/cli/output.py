@@ -6,15 +6,17 @@ from collections.abc import Sequence
 
 import click
 
+from loray.cli.hints import completed
+
 
 def say(line: str = "") -> None:
     """Print a line; control characters in it are shown, never obeyed by the terminal."""
-    click.echo(harmless(line))
+    click.echo(harmless(completed(line)))
 
 
 def complain(line: str) -> None:
     """Print a line where errors go."""
-    click.echo(harmless(line), err=True)
+    click.echo(harmless(completed(line)), err=True)
 
 
 def emit_json(value: object) -> None:

@@ -8,7 +8,7 @@ import click
 
 from loray.cli.exits import Exit
 from loray.cli.looked_into import load_looked_into
-from loray.cli.options import json_option, set_option, spec_argument
+from loray.cli.options import Number, json_option, set_option, spec_argument
 from loray.cli.output import emit_json, say, show_table
 from loray.errors import ModelError
 from loray.spec.run import RunSpec
@@ -26,7 +26,7 @@ GIB = 2**30
 @json_option
 @click.option(
     "--device-gib",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     metavar="GIB",
     help="Memory of one worker's device: say whether a worker fits, and what to change if not.",
 )

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from loray.cli.hints import completed
 from loray.cli.output import complain, harmless, say
 from loray.machines.passing import Passing
 
@@ -64,7 +65,7 @@ def progress(*, as_json: bool = False) -> Iterator[Report]:
     with console.status("starting") as status:
 
         def report(line: str) -> None:
-            text = harmless(line)
+            text = harmless(completed(line))
             status.update(escape(text[: console.width - SPINNER]))
             if not isinstance(line, Passing):
                 console.print(f"[dim]{time.monotonic() - begin:7.1f} s[/dim]  {escape(text)}")

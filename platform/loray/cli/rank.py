@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from loray.cli.options import json_option
+from loray.cli.options import Number, json_option
 from loray.cli.output import emit_json, say, show_table
+from loray.cli.spectra import percent, powers_below, show_spectra
 
 if TYPE_CHECKING:
     from loray.cli.registry import Place
@@ -42,7 +43,7 @@ class _Rank(click.ParamType[int | str]):
 @click.argument("ref")
 @click.option(
     "--keep",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=Number(0, 1, min_open=True, max_open=True),
     default=0.99,
     show_default=True,
     help="Share of each module's energy, the squared singular values, that is to be kept.",
@@ -54,10 +55,17 @@ class _Rank(click.ParamType[int | str]):
     help="Make the next version, no module of it above RANK; auto: each at the smallest rank "
     "that keeps --keep.",
 )
+@click.option("--all", "is_full", is_flag=True, help="List every module by itself.")
 @json_option
 @click.pass_obj
 def rank(
-    place: "Place", ref: str, *, keep: float, truncate: int | str | None, as_json: bool
+    place: "Place",
+    ref: str,
+    *,
+    keep: float,
+    truncate: int | str | None,
+    is_full: bool,
+    as_json: bool,
 ) -> None:
     """Say which rank an adapter needs, from the singular values of its updates.
 
@@ -86,7 +94,7 @@ def rank(
     if as_json:
         emit_json(_document(version, spectra, summary) | {"advice": list(advice)})
     else:
-        _tell(version, spectra, summary, advice)
+        _tell(version, spectra, summary, advice, is_full=is_full)
 
 
 def _tell(
@@ -94,31 +102,21 @@ def _tell(
     spectra: "Sequence[ModuleSpectrum]",
     summary: "RankSummary",
     advice: Sequence[str],
+    *,
+    is_full: bool,
 ) -> None:
     from loray.models.spectrum import kept_in_all
 
     say(f"{version.ref}: singular values of (alpha / r) B A in {summary.num_modules} modules")
     say()
-    shown = _powers(summary.rank)
-    needed = f"{100 * summary.keep:.4g}% in"
-    show_table(
-        ("module", "rank", "norm", "effective rank", needed, *(f"kept at {r}" for r in shown)),
-        [
-            (
-                found.module,
-                found.rank,
-                found.energy**0.5,
-                f"{found.effective_rank:.1f}",
-                found.rank_keeping(summary.keep),
-                *(_percent(found.kept(r)) for r in shown),
-            )
-            for found in spectra
-        ],
-    )
+    show_spectra(spectra, summary.keep, is_grouped=not is_full)
     say()
     show_table(
         ("all cut to", "energy kept", "least of a module", "module"),
-        [(r, _percent(kept_in_all(spectra, r)), *_least(spectra, r)) for r in shown],
+        [
+            (r, percent(kept_in_all(spectra, r)), *_least(spectra, r))
+            for r in powers_below(summary.rank)
+        ],
     )
     say()
     for sentence in advice:
@@ -128,7 +126,7 @@ def _tell(
 def _least(spectra: "Sequence[ModuleSpectrum]", rank: int) -> tuple[str, str]:
     """The smallest share that a module keeps at a rank, and the module."""
     share, module = min((found.kept(rank), found.module) for found in spectra)
-    return _percent(share), module
+    return percent(share), module
 
 
 def _tell_cut(parent: "Version", made: "TruncatedVersion", *, as_json: bool) -> None:
@@ -142,7 +140,7 @@ def _tell_cut(parent: "Version", made: "TruncatedVersion", *, as_json: bool) -> 
         f"{version.ref} is {parent.ref} cut from rank {before} to {after} "
         f"({lower} of {len(cut.modules)} modules)"
     )
-    say(f"  energy kept     {_percent(cut.kept)}")
+    say(f"  energy kept     {percent(cut.kept)}")
     say(f"  relative error  {cut.relative_error:.4g}, measured on what was written")
     say(f"  weights         {made.old_bytes:,} bytes before, {made.new_bytes:,} after")
     say(
@@ -188,12 +186,3 @@ def _cut_document(parent: "Version", made: "TruncatedVersion") -> dict[str, Any]
         "bytes": {"before": made.old_bytes, "after": made.new_bytes},
         "modules": [vars(module) for module in cut.modules],
     }
-
-
-def _powers(rank: int) -> list[int]:
-    """Powers of two below the rank."""
-    return [1 << exponent for exponent in range((rank - 1).bit_length())]
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f}%"

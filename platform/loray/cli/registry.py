@@ -8,7 +8,7 @@ import click
 
 from loray.cli import upkeep
 from loray.cli.imports import import_adapter
-from loray.cli.options import json_option
+from loray.cli.options import json_option, noted, spec_option
 from loray.cli.output import complain, emit_json, say, show_table
 from loray.cli.rank import rank
 from loray.spec.run import StorageSpec
@@ -17,12 +17,17 @@ if TYPE_CHECKING:
     from loray.registry import Alias, Registry, Version
 
 
+_OF_A_SPEC = "; for the storage of a spec: loray registry --spec SPEC ls"
+
+
 @dataclass(frozen=True)
 class Place:
     """Which registry a command works on."""
 
     url: str
     root: str
+    is_given: bool
+    """Whether the command line says which; else it is that of this folder."""
 
     def open(self) -> "Registry":
         """The registry, its tables made if they are missing."""
@@ -31,10 +36,21 @@ class Place:
         return Registry(self.url, self.root)
 
 
+def _not_empty(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """Note the value; an empty one is an unset variable of a script, and names no place."""
+    if value is not None and not value.strip():
+        raise click.BadParameter("found nothing; name a place, or leave it out", context, option)
+    return noted(context, option, value)
+
+
 @click.group()
-@click.option("--spec", type=click.Path(path_type=Path), help="Use the storage of this spec.")
-@click.option("--url", help="The database; that of a spec without `storage` when not given.")
-@click.option("--root", help="The storage root, likewise.")
+@spec_option
+@click.option(
+    "--url",
+    callback=_not_empty,
+    help="The database; that of a spec without `storage` when not given.",
+)
+@click.option("--root", callback=_not_empty, help="The storage root, likewise.")
 @click.pass_context
 def registry(context: click.Context, spec: Path | None, url: str | None, root: str | None) -> None:
     """Versions of adapters, and the aliases that move between them.
@@ -44,7 +60,8 @@ def registry(context: click.Context, spec: Path | None, url: str | None, root: s
     from loray.spec.load import load_run_spec
 
     storage = load_run_spec(spec).storage if spec else StorageSpec()
-    context.obj = Place(url or storage.registry, root or storage.root)
+    is_given = any((spec, url, root))
+    context.obj = Place(url or storage.registry, root or storage.root, is_given=is_given)
 
 
 for command in (rank, upkeep.fsck, upkeep.gc, upkeep.backup, upkeep.restore, upkeep.rebuild):
@@ -62,10 +79,8 @@ def list_adapters(place: Place, *, as_json: bool) -> None:
         emit_json([adapter.model_dump(mode="json") for adapter in adapters])
         return
     if not adapters:
-        complain(
-            f"nothing was ever registered at {place.url} with the root {place.root}; for the "
-            "storage of a spec: loray registry --spec SPEC ls"
-        )
+        more = "" if place.is_given else _OF_A_SPEC
+        complain(f"nothing was ever registered at {place.url} with the root {place.root}{more}")
     show_table(
         ("adapter", "versions", "aliases"),
         [

@@ -9,7 +9,7 @@ import click
 
 from loray.cli.exits import Exit
 from loray.cli.looked_into import load_looked_into
-from loray.cli.options import json_option, set_option, spec_argument
+from loray.cli.options import Number, json_option, set_option, spec_argument
 from loray.cli.output import emit_json, say, show_table
 from loray.cli.progress import progress
 from loray.errors import SpecError
@@ -34,9 +34,7 @@ GIB_HELP = "Memory of one worker's device: a trial that needs more is refused be
     "combination is a trial.",
 )
 @set_option
-@click.option(
-    "--device-gib", type=click.FloatRange(min=0, min_open=True), metavar="GIB", help=GIB_HELP
-)
+@click.option("--device-gib", type=Number(min=0, min_open=True), metavar="GIB", help=GIB_HELP)
 @click.option("--device", metavar="NAME", help="The same, by the device's name, such as a100-80g.")
 @json_option
 def sweep(

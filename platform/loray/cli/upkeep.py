@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from loray.cli.exits import Exit
-from loray.cli.options import json_option
+from loray.cli.options import Number, json_option
 from loray.cli.output import complain, emit_json, say, show_table
 from loray.errors import RegistryError
 
@@ -46,7 +46,7 @@ def fsck(place: "Place", *, repair: bool, as_json: bool) -> Exit:
 @click.option("--yes", is_flag=True, help="With --delete: do not ask.")
 @click.option(
     "--grace-hours",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     default=24.0,
     show_default=True,
     help="Keep what is younger: it may belong to a publish under way.",

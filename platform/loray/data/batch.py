@@ -17,6 +17,7 @@ Columns, one row for each row of the corpus:
     found: list<struct<name, value>>        values replaced in the batch, on its first row
     unread: list<string>   on a tally row: columns of the block that no field of the spec names
     absent: list<string>   on a tally row: columns that a field names and no row of the block has
+    size: int64            of a row rejected for its size, as the step counts it; other rows: null
 
 A step marks, it never drops: row count and order hold, so every rejection can be counted.
 Each block ends with one tally row, whose `line` is the number of lines that the block holds.
@@ -56,6 +57,7 @@ ROWS = pa.schema(
         ("found", MEASURES),
         ("unread", pa.list_(pa.string())),
         ("absent", pa.list_(pa.string())),
+        ("size", pa.int64()),
     ]
 )
 
@@ -69,16 +71,21 @@ def put(batch: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Ta
 
 
 def reject(
-    batch: pa.Table, reasons: Sequence[str | None], notes: Sequence[str | None] | None = None
+    batch: pa.Table,
+    reasons: Sequence[str | None],
+    notes: Sequence[str | None] | None = None,
+    sizes: Sequence[int | None] | None = None,
 ) -> pa.Table:
-    """Write the reasons, and notes to them; the first step to reject a row keeps the credit."""
+    """Write the reasons, notes to them and sizes; the first to reject a row keeps the credit."""
     if not any(reasons):
         return batch
-    if notes is not None:
-        is_new = pc.is_null(batch["rejected_by"])
-        said = pc.if_else(is_new, pa.array(notes, pa.string()), pa.scalar(None, pa.string()))
-        batch = put(batch, "note", pc.coalesce(batch["note"], said))
     found = pa.array(reasons, pa.string())
+    is_new = pc.and_(pc.is_null(batch["rejected_by"]), pc.is_valid(found))
+    said = {"note": pa.array(notes or [], pa.string()), "size": pa.array(sizes or [], pa.int64())}
+    for name, values in said.items():
+        if len(values):
+            new = pc.if_else(is_new, values, pa.scalar(None, values.type))
+            batch = put(batch, name, pc.coalesce(new, batch[name]))
     return put(batch, "rejected_by", pc.coalesce(batch["rejected_by"], found))
 
 

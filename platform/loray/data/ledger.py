@@ -16,11 +16,11 @@ import pyarrow.compute as pc
 from loray.data.ids import row_numbers
 from loray.data.sources.rows import Block
 
-BY_ROW = ("id", "block", "suite", "split", "rejected_by", "num_targets", "lengths")
+BY_ROW = ("id", "block", "suite", "split", "rejected_by", "size", "num_targets", "lengths")
 """What the account holds of each row."""
 NARROW = (
     "id", "line", "block", "suite", "split", "changed_by", "rejected_by", "seconds", "found",
-    "num_targets", "unread", "absent",
+    "num_targets", "unread", "absent", "size",
 )  # fmt: skip
 """Columns that the account is made from; `input_ids` is there by its lengths only."""
 TALLY = ["block", "line", "unread", "absent"]
@@ -68,6 +68,8 @@ class Ledger:
     """None where the row could not be read."""
     rejected_by: np.ndarray
     """Reason, or None for a row that is kept."""
+    size: np.ndarray
+    """Of a row rejected for its size, as what rejects it counts; 0 for other rows."""
     original: np.ndarray
     """The row that is kept in the stead of a duplicate, by its index; -1 for other rows."""
     similarity: np.ndarray
@@ -133,6 +135,7 @@ def _ledger_of(
         suite=_objects(rows["suite"])[order],
         split=_objects(rows["split"])[order],
         rejected_by=_objects(rows["rejected_by"])[order],
+        size=pc.fill_null(rows["size"], 0).to_numpy()[order],
         original=np.full(len(ids), -1, dtype=np.int64),
         similarity=np.full(len(ids), np.nan, dtype=np.float32),
         first_line=_first_lines(tallies, blocks),

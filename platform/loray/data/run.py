@@ -12,6 +12,7 @@ import ray
 from loray.data.exchange import in_order, put_through
 from loray.data.flow import curating, run_stages
 from loray.data.ledger import Ledger, make_ledger, narrow
+from loray.data.remedies import lost_to_one_reason
 from loray.data.replay import draw_replay
 from loray.data.sequences.packing import place_sequences
 from loray.data.sequences.tokens import Place, write_tokens
@@ -82,6 +83,8 @@ def curate_to(
         )
         del narrowed
         _check(ledger, spec, rows, out)
+        for line in lost_to_one_reason(ledger, data):
+            report(line)
         if data.replay is not None:
             draw_replay(ledger, fraction=data.replay.fraction, seed=spec.seed)
         num_packs = place_sequences(

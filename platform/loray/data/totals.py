@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from loray.data.ledger import Ledger
-from loray.data.replay import REASON as NOT_DRAWN
+from loray.data.remedies import counts_of_rejects, remedies
 from loray.data.sources.rows import NOT_READ, NOT_THERE
 from loray.errors import DatasetError, SourceError
 from loray.spec.data import DataSpec
@@ -26,14 +26,15 @@ def check_budget(ledger: Ledger, data: DataSpec) -> None:
     """
     if len(ledger.ids) == 0:
         raise SourceError("data.sources hold no row at all; check that the files are not empty")
-    reasons = Counter(reason for reason in ledger.rejected_by if reason not in (None, NOT_DRAWN))
+    reasons = counts_of_rejects(ledger)
+    how = "".join(f"; {line}" for line in remedies(ledger, data))
     share = reasons.total() / len(ledger.ids)
     if share > data.max_rejected:
         most = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common(SHOWN))
         raise SourceError(
             f"{reasons.total()} of {len(ledger.ids)} rows ({share:.1%}) are rejected ({most}); "
             f"data.max_rejected allows {data.max_rejected:.1%}: mend the source or the steps, or "
-            "raise the limit"
+            f"raise the limit{how}"
         )
     shares = {"validation": data.split.validation, "test": data.split.test}
     wanted = [("task", "train"), *(("task", name) for name, s in shares.items() if s > 0)]
@@ -42,8 +43,9 @@ def check_budget(ledger: Ledger, data: DataSpec) -> None:
     for suite, split in wanted:
         if not (ledger.is_kept & (ledger.suite == suite) & (ledger.split == split)).any():
             raise DatasetError(
-                f"no {suite} row is left in the {split} split; bring more rows or a finer "
-                "fields.group, or change data.split"
+                f"no {suite} row is left in the {split} split ({reasons.total()} of "
+                f"{len(ledger.ids)} rows are rejected); bring more rows or a finer fields.group, "
+                f"or change data.split{how}"
             )
 
 

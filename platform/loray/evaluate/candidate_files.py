@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+
+from loray.artifacts.scratch import scratch_folder
 
 Files = Mapping[str, bytes]
 """A folder's files by their path in it, with forward slashes."""
@@ -18,9 +19,9 @@ def pack(folder: Path) -> Files:
 @contextmanager
 def unpacked(files: Files) -> Iterator[Path]:
     """A folder with these files, for as long as the body runs."""
-    with TemporaryDirectory(prefix="loray-candidate-") as scratch:
+    with scratch_folder("candidate") as scratch:
         for name, data in files.items():
-            target = Path(scratch, name)
+            target = scratch / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
-        yield Path(scratch)
+        yield scratch

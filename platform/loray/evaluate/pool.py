@@ -289,8 +289,8 @@ class ScorerPool:
             self._last_ready = self._last_told = now
         elif now - self._last_ready > self._start_seconds:
             raise EvaluationError(
-                f"no scorer could start for {self._start_seconds:g} s; each wants "
-                f"{wanted.cpus} CPU(s) and {wanted.gpus} GPU(s), and {offered()}; free some, lower "
+                f"no scorer could start for {self._start_seconds:g} s; wanted "
+                f"{wanted.words}; {offered()}; free some, lower "
                 "resources.cpus_per_worker or resources.gpus_per_worker, or raise "
                 "resources.start_seconds"
             )

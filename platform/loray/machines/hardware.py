@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from loray.machines.room import counted
+
 GIB = 2**30
 ASK_SECONDS = 10.0
 """How long `nvidia-smi` may take."""
@@ -39,7 +41,7 @@ class Machine:
         """In a few words."""
         if self.gpus:
             return f"{len(self.gpus)} x {self.gpus[0].name} of {self.gpus[0].gib:.0f} GiB"
-        return f"{self.cpus} CPU(s), {self.free_gib:.0f} GiB of free memory, no GPU"
+        return f"{counted(self.cpus, 'CPUs')}, {self.free_gib:.0f} GiB of free memory, no GPU"
 
 
 def this_machine() -> Machine:

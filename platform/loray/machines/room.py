@@ -1,7 +1,7 @@
 """The room that a cluster has for processes of ours, and what to say while there is too little."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,8 @@ from loray.errors import ClusterError
 from loray.spec.run import ResourceSpec
 
 POLL_SECONDS = 0.5
+GPU_TYPE = "accelerator_type:"
+"""How Ray begins the names of kinds of GPU."""
 TELL_SECONDS = 30.0
 """How often it is said what is waited for."""
 
@@ -30,7 +32,8 @@ class Wanted:
     @property
     def words(self) -> str:
         """How many of what, with what each needs."""
-        return f"{self.count} {self.kind}, each of {self.cpus:g} CPU(s) and {self.gpus:g} GPU(s)"
+        of = ", each of" if self.count > 1 else " of"
+        return f"{counted(self.count, self.kind)}{of} {amounts(self.cpus, self.gpus)}"
 
 
 def workers_wanted(resources: ResourceSpec) -> Wanted:
@@ -76,7 +79,7 @@ def refuse_impossible(*wanted: Wanted) -> None:
     for each in wanted:
         if (room := places(_live_nodes(), each)) < each.count:
             raise ClusterError(
-                f"found room for {room}; wanted {each.words}; {offered()}; lower "
+                f"found room for {room or 'none'}; wanted {each.words}; {offered()}; lower "
                 f"{each.field}, resources.cpus_per_worker or resources.gpus_per_worker, or set "
                 "RAY_ADDRESS to a cluster that has more"
             )
@@ -110,11 +113,30 @@ def offered() -> str:
     """What the cluster has and what of it is free, in words."""
     import ray  # noqa: PLC0415 (takes 1 s to import)
 
-    total, free = ray.cluster_resources(), ray.available_resources()
-    kinds = ["CPU", "GPU", *sorted(k for k in total if k.startswith("accelerator_type:"))]
-    has = {kind: total.get(kind, 0.0) for kind in kinds}
-    left = {kind: free.get(kind, 0.0) for kind in kinds[:2]}
-    return f"the cluster has {has} on {len(_live_nodes())} node(s), of which {left} are free"
+    return offered_words(ray.cluster_resources(), ray.available_resources(), len(_live_nodes()))
+
+
+def offered_words(total: Mapping[str, float], free: Mapping[str, float], num_nodes: int) -> str:
+    """What a cluster has and what of it is free.
+
+    Args:
+        total: amounts by kind, as Ray names them.
+        free: likewise.
+    """
+    has, left = (amounts(of.get("CPU", 0.0), of.get("GPU", 0.0)) for of in (total, free))
+    types = sorted(k.removeprefix(GPU_TYPE) for k in total if k.startswith(GPU_TYPE))
+    named = f" ({', '.join(types)})" if types else ""
+    return f"the cluster has {has}{named} on {counted(num_nodes, 'nodes')}; free are {left}"
+
+
+def counted(number: float, plural: str) -> str:
+    """A number of things, such as `1 worker` or `2 workers`."""
+    return f"{number:g} {plural.removesuffix('s') if number == 1 else plural}"
+
+
+def amounts(cpus: float, gpus: float) -> str:
+    """CPUs and GPUs in words."""
+    return f"{counted(cpus, 'CPUs')} and {counted(gpus, 'GPUs')}"
 
 
 def waiting_words(wanted: Wanted, waited: float, limit: float) -> str:

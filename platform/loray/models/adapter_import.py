@@ -73,6 +73,7 @@ def bring_in(folder: Path, target: Path, terms: ImportTerms) -> ImportReport:
     if terms.is_same_base and named not in (None, terms.base_model):
         document["base_model_name_or_path"] = terms.base_model
         report.notes.append(f"the adapter names the base {named}; --base-is-the-same was given")
+    from loray.models.adapter_sizes import check_sizes  # noqa: PLC0415 (numpy, likewise)
     from loray.models.base_tables import (  # noqa: PLC0415 (numpy: listing should not wait for it)
         Matrices,
         TableForm,
@@ -97,6 +98,7 @@ def bring_in(folder: Path, target: Path, terms: ImportTerms) -> ImportReport:
     if matrices:
         matrices.write(target)
     config = check_adapter_folder(target)
+    check_sizes(target, config)
     if terms.base is not None:
         check_over_base(config, tensor_entries(target), terms.base, terms.max_rank)
     elif config.max_rank > terms.max_rank:

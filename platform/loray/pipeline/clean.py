@@ -18,13 +18,16 @@ from typing import Literal, get_args
 from loray.artifacts.manifest import Manifest, Stage, StageKind
 from loray.artifacts.store import Store
 from loray.errors import ArtifactError, LeaseError
-from loray.pipeline.promotion import PUBLISHING
+from loray.pipeline.leased import is_search_of, run_of
 from loray.registry import Registry, RunLedger
 from loray.registry.storage_failures import explaining_storage_failures
 from loray.spec.run import StorageSpec
 
 DAY_SECONDS = 86_400
+CLOCK_DAYS = 1.0
+"""Dates that lie further ahead are no difference between clocks that run well."""
 UNREADABLE = "its manifest is damaged, or of a newer loray; delete its folder yourself if need be"
+DATED_AHEAD = "it is dated in the future; set this machine's clock right"
 ItemKind = Literal["dataset", "training", "evaluation", "work", "fetched copy"]
 
 
@@ -37,6 +40,7 @@ class Item:
     """Its folder, below the root or the scratch folder."""
     num_bytes: int
     age_days: float
+    """Negative of what is dated in the future."""
     stage: Stage | None
     """Of an artifact, also of one that an interrupted commit left without a manifest."""
     path: Path | None
@@ -121,22 +125,19 @@ def _why_kept(
         return "a run of that name is under way"
     if item.path is None and item.stage is not None and item.stage in needed:
         return needed[item.stage]
-    if item.age_days < selection.older_than_days:
-        return f"younger than {selection.older_than_days:g} days"
+    is_ahead = item.age_days < -CLOCK_DAYS
+    if is_ahead or max(0.0, item.age_days) < selection.older_than_days:
+        return DATED_AHEAD if is_ahead else f"younger than {selection.older_than_days:g} days"
     if item.num_bytes < selection.larger_than_bytes:
         return "small"
     return ""
 
 
 def _is_under_way(item: Item, live: Iterable[str]) -> bool:
-    """Whether a lease of the item's run is held: on a stage of it, or to publish it."""
-    return item.stage is not None and item.stage.name in map(_run_of, live)
-
-
-def _run_of(key: str) -> str:
-    if key.startswith(PUBLISHING):
-        return key.removeprefix(PUBLISHING)
-    return Path(key).name.rpartition("-")[0]
+    """Whether a lease of the item's run is held: on a stage, to publish it, or to try its rates."""
+    if item.stage is None:
+        return item.path is not None and any(is_search_of(key, item.path.name) for key in live)
+    return item.stage.name in map(run_of, live)
 
 
 def _needed(manifests: Sequence[Manifest], registry: Registry) -> dict[Stage, str]:
@@ -220,4 +221,5 @@ def _files_in(folder: Path) -> Iterator[os.stat_result]:
 
 
 def _days_since(seconds: float) -> float:
-    return max(0.0, datetime.now(UTC).timestamp() - seconds) / DAY_SECONDS
+    """Negative of a date in the future."""
+    return (datetime.now(UTC).timestamp() - seconds) / DAY_SECONDS

@@ -13,6 +13,7 @@ import numpy as np
 from loray.data.review.census import Census
 from loray.data.split import SPLITS, split_of
 from loray.machines.hardware import Machine
+from loray.machines.room import counted
 from loray.spec.data import SplitSpec
 
 SEED = 7
@@ -158,17 +159,21 @@ def steps_for(
     epochs = 1.0 if rows > MANY_ROWS else 3.0
     if rows < SOME_ROWS:
         epochs = min(max(epochs, STEPS_WANTED * size / packs), MOST_EPOCHS)
-    why = f"{epochs:.2g} epoch(s) over about {packs:,} sequences"
+    why = f"{_epochs(epochs)} over about {packs:,} sequences"
     why += " (few rows are learned from more often)" if epochs > 3.0 else ""
     steps = max(math.ceil(epochs * packs / size), 1)
     most = None if not seconds else max(int(CPU_SECONDS / (seconds * size)), STEPS_WANTED)
     if most is not None and steps > most:
         why = (
-            f"{most * size / packs:.2g} epoch(s) over about {packs:,} sequences: what this machine "
-            f"does in about an hour; {epochs:.2g} epoch(s) are {steps:,} steps"
+            f"{_epochs(most * size / packs)} over about {packs:,} sequences: what this machine "
+            f"does in about an hour; {_epochs(epochs)} would be {steps:,} steps"
         )
         steps = most
     return Steps(steps, steps * size / packs, size, why)
+
+
+def _epochs(number: float) -> str:
+    return counted(float(f"{number:.2g}"), "epochs")
 
 
 def learning_rate(hidden: int | None) -> Choice:

@@ -14,6 +14,7 @@ from loray.data.review.preview import Preview, chain_for, preview_sources, viewe
 from loray.data.sources.suggest import Part
 from loray.errors import ModelError
 from loray.machines.hardware import Machine
+from loray.machines.room import counted
 from loray.models.template_probe import probe_template
 from loray.pipeline.first_fit import Fit, fit_to
 from loray.pipeline.first_settings import (
@@ -118,8 +119,8 @@ def _settle(first: FirstSpec, document: Block, config: Mapping[str, Any], machin
     share = held_out(census, SCORED_ROWS[device])
     if share is None:
         first.warnings.append(
-            f"{len(census.groups)} unlike row(s) are too few to hold some out; bring at least "
-            f"{4 * FEW_ROWS} before `loray apply`"
+            f"too few to hold some out: {counted(len(census.groups), 'unlike rows')}; bring at "
+            f"least {4 * FEW_ROWS} before `loray apply`"
         )
     held = 0.1 if share is None else share.value
     document["data"]["split"] = {"validation": held, "test": held}

@@ -16,8 +16,6 @@ from loray.registry import Event, Registry, Version
 
 _TRIES = 10
 PASSED = "passed its gates"
-PUBLISHING = "publish:"
-"""How the key of the lease begins under which a name is published."""
 
 
 def promote_if_due(

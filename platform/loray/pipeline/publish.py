@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import loray
+from loray.errors import ArtifactError
 from loray.evaluate.scorecard import Scorecard, read_scorecard
 from loray.models.identity import base_digest
+from loray.pipeline.leased import PUBLISHING
 from loray.pipeline.plan import Plan
-from loray.pipeline.promotion import PUBLISHING, promote_if_due
+from loray.pipeline.promotion import promote_if_due
 from loray.registry import Lineage, Registry, RunLedger, State, Version
 from loray.spec.fingerprint import fingerprint
 from loray.spec.run import WHERE, RunSpec
@@ -45,12 +47,14 @@ def publish(
     `promotion` says when an alias moves. One process at a time publishes under a name.
 
     Raises:
+        ArtifactError: what was evaluated is gone: it was cleaned away before the lease was ours.
         LeaseError: another process has been publishing under the name for a minute.
         RegistryError: the registry cannot be written, or belongs to another root.
     """
     registry = Registry(spec.storage.registry, spec.storage.root)
     ledger = RunLedger(spec.storage.registry)
     with ledger.acquire(f"{PUBLISHING}{spec.name}", wait_seconds=WAIT_SECONDS) as lease:
+        _check_there(stages)
         card = read_scorecard(stages["evaluation"])
         known = {version.number for version in registry.versions(spec.name)}
         version = registry.register(
@@ -73,6 +77,16 @@ def publish(
                 registry, version, alias=spec.serve.alias, check=lease.check, report=report
             )
     return Published(version=version, passed=card.passed, is_new=is_new, num_gates=len(card.gates))
+
+
+def _check_there(stages: dict[str, Path]) -> None:
+    """See that nothing was deleted while no lease kept it; `loray clean` heeds the one held now."""
+    for kind in ("training", "evaluation"):
+        if not stages[kind].is_dir():
+            raise ArtifactError(
+                f"{stages[kind]} was there when this run began and is gone (`loray clean`?); "
+                "nothing was registered; run `loray apply` to make it again"
+            )
 
 
 def lineage_of(spec: RunSpec, plan: Plan, *, step: int) -> Lineage:

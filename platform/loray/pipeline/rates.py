@@ -9,13 +9,17 @@ from loray.machines.passing import prefixed
 from loray.machines.room import refuse_impossible, workers_wanted
 from loray.pipeline.apply import apply
 from loray.pipeline.cluster import cluster
+from loray.pipeline.leased import rates_key
 from loray.pipeline.plan import make_plan
+from loray.registry import RunLedger
 from loray.spec.run import RunSpec
 from loray.train.rates import RateCurve, RateRange
 
 
 def find_rates(spec: RunSpec, rates: RateRange, *, report: Callable[[str], None]) -> RateCurve:
     """The loss at each learning rate, on the dataset, base and method of `spec`.
+
+    A lease keeps the dataset and the work folder from `loray clean`.
 
     Raises:
         ArtifactError: the storage cannot be written.
@@ -24,18 +28,19 @@ def find_rates(spec: RunSpec, rates: RateRange, *, report: Callable[[str], None]
     """
     from loray.train.run import find_rates as on_workers  # noqa: PLC0415 (Ray Train)
 
-    store = Store(spec.storage.root)
+    store, mark = Store(spec.storage.root), uuid.uuid4().hex[:8]
     refuse_unwritable(store.scratch)
     stage = make_plan(spec).stages[0].stage
     with cluster(spec.resources):
         refuse_impossible(workers_wanted(spec.resources))
         apply(spec, until="dataset", report=report)
-        store.verify(stage)
-        dataset = store.location(stage)
-        return on_workers(
-            store.scratch / ".work" / f"rates-{uuid.uuid4().hex[:8]}",
-            spec,
-            f"{dataset}/tokens",
-            rates,
-            report=prefixed("rates", report),
-        )
+        with RunLedger(spec.storage.registry).acquire(rates_key(spec.name, mark)):
+            store.verify(stage)
+            dataset = store.location(stage)
+            return on_workers(
+                store.scratch / ".work" / f"rates-{mark}",
+                spec,
+                f"{dataset}/tokens",
+                rates,
+                report=prefixed("rates", report),
+            )

@@ -51,7 +51,7 @@ SUM_BYTES = 4
 """A gradient as the optimizer reads it, summed over micro-batches, float32."""
 
 REDUCE_BUCKET = 500_000_000
-"""Gradients that DeepSpeed averages at once (`reduce_bucket_size`)."""
+"""Gradients that DeepSpeed averages at once at most (`reduce_bucket_size`)."""
 RESERVE_BYTES = {"gpu": 1.0 * GIB, "cpu": 0.6 * GIB}
 """CUDA's context, workspaces and gaps between blocks; on a CPU, Python with torch and Ray."""
 
@@ -247,12 +247,12 @@ def gradient_bytes(spec: RunSpec, learned: int) -> float:
 
 
 def _bucket_bytes(spec: RunSpec, learned: int) -> float:
-    """What DeepSpeed collects gradients in: set aside in full; a CPU has what is used of it."""
+    """What DeepSpeed collects gradients in; on a CPU, the rest of it is counted elsewhere."""
     if _zero_stage(spec) == 0:
         return 0.0
     width = WIDTH[spec.base_model.dtype]
     if spec.resources.gpus_per_worker:
-        return float(REDUCE_BUCKET * width)
+        return float(min(learned, REDUCE_BUCKET) * width)
     share = 1 - 1 / spec.resources.fewest_workers  # the rest is counted
     return min(learned, REDUCE_BUCKET) * width * share
 

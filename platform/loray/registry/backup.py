@@ -10,7 +10,6 @@ The snapshot is taken first: versions are never deleted, so the blobs it needs a
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -38,6 +37,7 @@ from loray.registry.root_files import open_root_files
 from loray.registry.storage_failures import explaining_storage_failures
 from loray.registry.tables import Row, check_empty, check_rows, dump_tables, load_tables
 from loray.registry.tied import TiedDatabase
+from loray.registry.unfinished import unfinished_folder
 from loray.spec.base import StrictModel
 
 _ABOUT = "backup.json"
@@ -89,8 +89,8 @@ def back_up(url: str, root: str, folder: Path, *, with_blobs: bool = True) -> Ba
         tied = TiedDatabase(Database(url), files, blobs)
         folder.absolute().parent.mkdir(parents=True, exist_ok=True)
         parent = folder.absolute().parent
-        with tempfile.TemporaryDirectory(dir=parent, prefix=".loray-backup-") as scratch:
-            fresh = private_folder(Path(scratch) / "fresh")
+        with unfinished_folder(parent, "backup") as scratch:
+            fresh = private_folder(scratch / "fresh")
             identity, rows = tied.read(partial(_write_tables, path=fresh / _TABLES))
             if identity is None:
                 raise RegistryError(
@@ -167,7 +167,7 @@ def check_restorable(about: Backup, folder: Path, url: str, root: str) -> None:
             )
         events = _read_tables(folder / _TABLES)["event"]
         known = {f"{row['id']:012d}-{row['operation']}.json" for row in events}
-        if later := all_recorded(files).names - known:
+        if later := all_recorded(files).all_names - known:
             raise RegistryError(
                 f"the storage root {files.place} has {len(later)} events that the backup does not "
                 "know; make the database from the root (`loray registry rebuild`), or restore "

@@ -146,7 +146,7 @@ class Database:
     def _gone(self) -> RegistryError:
         return RegistryError(
             f"the registry's database {self.url} is gone or was emptied; restore it from a backup "
-            "(`loray registry restore`), or run `loray registry rebuild`"
+            "(`loray registry restore FOLDER`), or run `loray registry rebuild`"
         )
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, Operationa
 from loray.errors import RegistryError
 
 _RECOVER = (
-    "restore it from a backup (`loray registry restore`), or move the file away and run "
+    "restore it from a backup (`loray registry restore FOLDER`), or move the file away and run "
     "`loray registry rebuild`"
 )
 _SQLITE = {
@@ -98,7 +98,7 @@ def _explain_postgresql(error: DBAPIError) -> DatabaseFailure | None:
     if code in ("42P01", "42703"):
         return DatabaseFailure(
             "lacks tables or columns that it should have; name another database or schema, "
-            "or restore it from a backup (`loray registry restore`)",
+            "or restore it from a backup (`loray registry restore FOLDER`)",
             may_pass=False,
         )
     if _is_trouble(error):

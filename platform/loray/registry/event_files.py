@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import sqlalchemy as sa
@@ -23,8 +23,11 @@ from loray.registry.versions import as_version
 from loray.spec.base import StrictModel
 
 FOLDER = "events"
+NEWEST = "newest"
+"""Where a file has the name of the newest record: should the last records get lost together with
+the database, it tells that there were some."""
 SET_ASIDE = "damaged-events"
-"""Where records lie that could not be read when a database was rebuilt."""
+"""Where records lie that were damaged or gone when a database was rebuilt."""
 IDS_A_SHARD = 1000
 _NAME = re.compile(r"([0-9]{12})-([0-9a-f]{32})\.json")
 _SHARD = re.compile(r"[0-9]{6,9}")
@@ -63,21 +66,36 @@ class Recorded:
     names: frozenset[str]
     start: int
     """Only events from this id on were looked for."""
+    newest: str | None = None
+    """The newest that was ever written, from that id on, which may be gone."""
+
+    @property
+    def all_names(self) -> frozenset[str]:
+        """Of every record that there was, as far as the root knows."""
+        return self.names if self.newest is None else self.names | {self.newest}
 
 
 def last_recorded(files: RootFiles) -> Recorded:
     """The newest of the files: those that share a folder with the newest."""
     shards = [name for name in files.names(FOLDER) if _SHARD.fullmatch(name)]
-    if not shards:
-        return Recorded(frozenset(), 0)
-    last = max(shards, key=int)
-    return Recorded(frozenset(_names_in(files, last)), int(last) * IDS_A_SHARD)
+    last = max(shards, key=int, default=None)
+    names = frozenset() if last is None else frozenset(_names_in(files, last))
+    return _with_newest(files, Recorded(names, 0 if last is None else int(last) * IDS_A_SHARD))
 
 
 def all_recorded(files: RootFiles) -> Recorded:
     """All of the files."""
     shards = [name for name in files.names(FOLDER) if _SHARD.fullmatch(name)]
-    return Recorded(frozenset(n for shard in shards for n in _names_in(files, shard)), 0)
+    names = frozenset(n for shard in shards for n in _names_in(files, shard))
+    return _with_newest(files, Recorded(names, 0))
+
+
+def _with_newest(files: RootFiles, recorded: Recorded) -> Recorded:
+    marks = [name for name in files.names(NEWEST) if _NAME.fullmatch(name)]
+    newest = max(marks, default=None)
+    if newest is None or int(newest[:12]) < recorded.start:
+        return recorded
+    return replace(recorded, newest=newest)
 
 
 def check_known(connection: sa.Connection, recorded: Recorded, files: RootFiles, url: str) -> None:
@@ -86,7 +104,7 @@ def check_known(connection: sa.Connection, recorded: Recorded, files: RootFiles,
     Raises:
         RegistryMismatchError: it does not, so it is older than the root, or another one.
     """
-    unknown = sorted(recorded.names - known_names(connection, recorded.start))
+    unknown = sorted(recorded.all_names - known_names(connection, recorded.start))
     if unknown:
         raise RegistryMismatchError(
             f"the storage root {files.place} has {len(unknown)} events that the database {url} "
@@ -127,6 +145,18 @@ def write_records(files: RootFiles, records: Collection[EventRecord]) -> None:
     """Write their files."""
     for record in records:
         files.write(record.key, encode(record))
+    mark_newest(files, [record.name for record in records])
+
+
+def mark_newest(files: RootFiles, names: Collection[str]) -> None:
+    """Note the newest of the records that there are, unless a newer one is noted."""
+    noted = [name for name in files.names(NEWEST) if _NAME.fullmatch(name)]
+    newest = max(names, default="")
+    if newest <= max(noted, default=""):
+        return
+    files.write(f"{NEWEST}/{newest}", b"{}")
+    for name in noted:  # only now: whoever dies in between leaves two
+        files.delete(f"{NEWEST}/{name}")
 
 
 def encode(record: EventRecord) -> bytes:
@@ -156,7 +186,7 @@ def decode(data: bytes) -> EventRecord:
 def read_records(
     files: RootFiles, names: Collection[str]
 ) -> Iterator[tuple[str, EventRecord | None]]:
-    """Each file's record by its name, oldest first; None where it is damaged or not its own."""
+    """Each record by its file's name, oldest first; None where it is gone, damaged or another's."""
     for name in sorted(names):
         try:
             record = decode(files.read(_key(name)) or b"")
@@ -167,10 +197,11 @@ def read_records(
 
 
 def set_aside(files: RootFiles, names: Collection[str]) -> None:
-    """Move records that cannot be read to where nobody looks for them."""
+    """Move records that are damaged or gone to where nobody takes them for the database's."""
     for name in names:
         files.write(f"{SET_ASIDE}/{name}", files.read(_key(name)) or b"")
         files.delete(_key(name))
+        files.delete(f"{NEWEST}/{name}")
 
 
 def _key(name: str) -> str:

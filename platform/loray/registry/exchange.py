@@ -1,7 +1,6 @@
 """Adapters on their way in and out: from a folder to blobs, and from blobs to a folder."""
 
 import logging
-import tempfile
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +19,7 @@ from loray.registry.blobs import Blobs, copy_blob, put_bytes, read_bytes, scratc
 from loray.registry.names import check_name
 from loray.registry.private import make_private, private_folder
 from loray.registry.records import Lineage, Scores, Version, VersionManifest
+from loray.registry.unfinished import unfinished_folder
 from loray.registry.versions import NewVersion
 
 Layout = Literal["peft", "ray-serve-llm"]
@@ -148,8 +148,8 @@ def export(blobs: Blobs, version: Version, folder: Path, layout: Layout) -> Path
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise RegistryError(f"{target} is there already; name a folder that is new or empty")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".loray-export-") as name:
-        fresh = Path(name) / "fresh"
+    with unfinished_folder(target.parent, "export") as unfinished:
+        fresh = unfinished / "fresh"
         _write_files(blobs, read_manifest(blobs, version.digest), fresh)
         if target.exists():
             target.rmdir()

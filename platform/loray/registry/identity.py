@@ -167,5 +167,5 @@ def _emptied(files: RootFiles, url: str, what: str) -> RegistryMismatchError:
     return RegistryMismatchError(
         f"the database {url} is missing or empty, and the storage root {files.place} holds {what}; "
         f"{_NAME_THE_RIGHT_ONES}; if the database is lost, restore it from a backup (`loray "
-        "registry restore`) or make it again from the root: `loray registry rebuild`"
+        "registry restore FOLDER`) or make it again from the root: `loray registry rebuild`"
     )

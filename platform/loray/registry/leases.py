@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from loray.errors import LeaseError
 from loray.registry.database import now
-from loray.registry.process import ProcessIdentity, is_surely_dead
+from loray.registry.process import ProcessIdentity, is_surely_alive, is_surely_dead
 from loray.registry.schema import lease
 from loray.registry.versions import ensure_row
 
@@ -136,10 +136,11 @@ def refuse_live(connection: sa.Connection, key: str) -> None:
 
 
 def live_keys(connection: sa.Connection) -> list[str]:
-    """Keys of the leases that somebody holds now."""
+    """Keys of the leases that somebody holds now, by the clock or as a process that lives here."""
     at = now(connection)
-    rows = connection.execute(sa.select(lease)).mappings()
-    return [str(row["key"]) for row in rows if as_holder(row).is_live(at)]
+    rows = connection.execute(sa.select(lease).where(sa.not_(lease.c.is_released))).mappings()
+    found = [(str(row["key"]), as_holder(row)) for row in rows]
+    return [key for key, held in found if held.is_live(at) or is_surely_alive(held.process)]
 
 
 def new_holder() -> str:

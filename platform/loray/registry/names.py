@@ -69,6 +69,11 @@ def parse_reference(text: str) -> Reference:
         NameRefusedError: it is neither `name`, `name@number` nor `name@alias`.
     """
     name, at, rest = text.partition("@")
+    if at and not (name and rest):
+        raise NameRefusedError(
+            f"found {ascii(text)[:80]}; wanted a name, or a name with a version or alias, such as "
+            "my-bot@3 or my-bot@canary"
+        )
     check_name(name)
     if not at:
         return Reference(name, None, CHAMPION)

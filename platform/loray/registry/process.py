@@ -50,6 +50,11 @@ def is_surely_dead(process: ProcessIdentity) -> bool:
     return state in ("Z", "X") or bool(started and process.started and started != process.started)
 
 
+def is_surely_alive(process: ProcessIdentity) -> bool:
+    """Whether a process of this host has not ended; False for another host's."""
+    return process.host == this_process().host and not is_surely_dead(process)
+
+
 def _state_and_start(pid: int) -> tuple[str, str]:
     """Fields 3 and 22 of `/proc/<pid>/stat`; empty where there is none. Source: proc(5)."""
     fields = _read(_PROC / str(pid) / "stat").rpartition(")")[2].split()

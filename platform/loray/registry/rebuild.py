@@ -39,8 +39,8 @@ class Rebuild:
     lost: list[str] = field(default_factory=list)
     """What cannot be restored, in words."""
     damaged: list[str] = field(default_factory=list)
-    """Names of records that cannot be read; they are set aside, so that they do not stand against
-    the new database."""
+    """Names of records that are damaged or gone; they are set aside, so that they do not stand
+    against the new database."""
     unrecorded: list[str] = field(default_factory=list)
     """Manifests that no record names: of versions whose number nobody knows, or never committed."""
 
@@ -75,13 +75,15 @@ def rebuild(url: str, root: str, *, unrecorded: bool = False, dry_run: bool = Tr
 def _look(files: RootFiles, blobs: Blobs, *, unrecorded: bool) -> Rebuild:
     found = Rebuild(read_root_identity(files) or new_identity())
     records: list[EventRecord] = []
-    for name, record in read_records(files, all_recorded(files).names):
+    for name, record in read_records(files, all_recorded(files).all_names):
         if record is None:
             found.damaged.append(name)
         else:
             records.append(record)
     damaged = sorted({*found.damaged, *files.names(SET_ASIDE)})
-    found.lost += [f"the record {name} is damaged and its event is lost" for name in damaged]
+    found.lost += [
+        f"the record {name} is damaged or gone, and its event is lost" for name in damaged
+    ]
     found.lost += _gaps([int(name[:12]) for name in (*damaged, *(r.name for r in records))])
     _check_one_writer(records)
     known = {record.version.digest for record in records if record.version}

@@ -20,6 +20,7 @@ from loray.registry.event_files import (
     all_recorded,
     check_known,
     last_recorded,
+    mark_newest,
     unrecorded,
     write_records,
 )
@@ -138,6 +139,7 @@ class TiedDatabase:
         missing = self.read(partial(unrecorded, recorded=recorded))
         with explaining_storage_failures():
             write_records(self.files, missing)
+            mark_newest(self.files, recorded.names)
         return len(missing)
 
     def require_all_known(self) -> Recorded:

@@ -1,9 +1,8 @@
 """A version of lower rank from a version: fetched, cut, measured and registered."""
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
+from loray.artifacts.scratch import scratch_folder
 from loray.models.adapter_files import WEIGHTS_NAME
 from loray.models.spectrum import adapter_spectra
 from loray.models.truncation import (
@@ -44,8 +43,8 @@ def truncate_version(
     folder = registry.fetch(version)
     spectra = adapter_spectra(folder)
     ranks = ranks_that_keep(spectra, keep) if rank is None else ranks_at_most(spectra, rank)
-    with tempfile.TemporaryDirectory(prefix="loray-rank-") as scratch:
-        target = Path(scratch) / "adapter"
+    with scratch_folder("rank") as scratch:
+        target = scratch / "adapter"
         cut = truncate_adapter(folder, target, ranks)
         before, after = cut.ranks
         how = (

@@ -102,10 +102,15 @@ def _check_words(at: str, path: str) -> Iterator[Finding]:
 
 
 def _check_storage(storage: StorageSpec) -> Iterator[Finding]:
-    if "://" not in storage.root and Path(storage.root).is_file():
+    if "://" in storage.root:
+        return
+    root = Path(storage.root)
+    there = next((path for path in (root, *root.parents) if path.exists()), None)
+    if there is not None and not there.is_dir():
+        what = "file" if there.is_file() else "device, pipe or socket"
         yield Finding(
             "storage.root",
-            f"found the file {storage.root}; wanted a folder, or a name that is free; correct it",
+            f"found the {what} {there}; wanted a folder, or a name that is free; correct it",
         )
 
 

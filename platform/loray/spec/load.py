@@ -78,6 +78,10 @@ def read_document(path: str | FilePath) -> Document:
     """
     file = FilePath(path)
     try:
+        if file.is_fifo() and not any(file.is_relative_to(shell) for shell in ("/dev", "/proc")):
+            raise SpecError(
+                f"{path}: is a named pipe, which is read only once; write a file instead"
+            )
         with file.open("rb") as stream:
             data = stream.read(MAX_BYTES + 4)
         return yaml12.read(data.decode("utf-8-sig"), str(path))

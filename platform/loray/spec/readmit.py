@@ -33,7 +33,7 @@ UNREADABLE = (
     "unknown_message_field", "content_not_text", "bad_arguments",
 )  # fmt: skip
 """Reasons of rows without turns."""
-_FINAL = {
+FINAL = {
     **dict.fromkeys(UNREADABLE, "no turns could be read; mend the source"),
     **dict.fromkeys(
         ("empty_prompt", "empty_completion", "empty_text"), "nothing is left to learn from"
@@ -47,6 +47,7 @@ _FINAL = {
     "chat_template": "the template cannot render it; set data.chat.template, or mend the source",
     "not_drawn": "replay needed no more; raise data.replay.fraction",
 }
+"""Reasons that no rule brings back, and what to do instead."""
 
 RowId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$", examples=["0123456789abcdef"])]
 
@@ -64,8 +65,8 @@ class ReadmitSpec(StrictModel):
 
 def refusal_of(reason: str, steps: Sequence[Step]) -> str | None:
     """Why no rule can bring back rows rejected for `reason`; None where one can."""
-    if reason in _FINAL:
-        return f"found {reason!r}, which no rule brings back: {_FINAL[reason]}"
+    if reason in FINAL:
+        return f"found {reason!r}, which no rule brings back: {FINAL[reason]}"
     kinds = {step.kind for step in steps}
     if reason in _given_by(kinds) or "own" in kinds:
         return None

@@ -14,6 +14,7 @@ from loray.artifacts.diagnosis import diagnosis_of
 from loray.machines.passing import Passing, Report
 from loray.machines.room import (
     TELL_SECONDS,
+    counted,
     given_up_words,
     waiting_words,
     workers_wanted,
@@ -66,8 +67,8 @@ def followed(
                 teller.tell_diagnoses()
                 teller.tell_step()
 
-    count = resources.workers if resources.min_workers is None else f"up to {resources.workers}"
-    report(f"starting {count} worker(s)")
+    some = "" if resources.min_workers is None else "up to "
+    report(f"starting {some}{counted(resources.workers, 'workers')}")
     thread = threading.Thread(target=follow, name="train-progress", daemon=True)
     thread.start()
     try:

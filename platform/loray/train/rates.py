@@ -86,7 +86,7 @@ def advise(curve: RateCurve) -> RateAdvice:
         raise TrainingError(
             f"the loss fell at no rate from {curve.rates[0]:.3g} to {curve.rates[-1]:.3g} "
             f"({smooth[0]:.3f} at first, {smooth[at]:.3f} at best); try --highest above that, more "
-            "--steps, or see what is learned with: loray data preview"
+            "--steps, or see what is learned with `loray data preview`"
         )
     turn = curve.rates[at]
     return RateAdvice(turn, _rounded(turn / SAFETY), is_open=at == len(smooth) - 1)

@@ -15,6 +15,7 @@ from deepspeed.utils import (
 )
 from torch import nn
 
+from loray.planner.memory import REDUCE_BUCKET
 from loray.spec.run import RunSpec
 from loray.spec.train import DeepSpeedStrategy, TrainSpec
 from loray.train.batches import Batch, BatchSizes
@@ -43,6 +44,9 @@ class ZeroEngine:
         self._device = device
         self.replicas = dist.get_world_size()
         optimizer = adam_over(dict(self._parameters), train.optimizer)
+        # DeepSpeed sets the whole bucket aside; there is never more in it than what learns.
+        learned = sum(full_size(parameter) for parameter in self._parameters.values())
+        config["zero_optimization"]["reduce_bucket_size"] = min(learned, REDUCE_BUCKET)
         use_plain_collectives()
         self._engine, self._optimizer, _, _ = deepspeed.initialize(
             model=module, optimizer=optimizer, config=config
@@ -134,6 +138,11 @@ class ZeroEngine:
                     state.setdefault(key, torch.zeros_like(tensor))
         if self._has_copies:
             self._optimizer._lazy_init_hp_params_optimizer_state()  # noqa: SLF001
+
+
+def full_size(parameter: nn.Parameter) -> int:
+    """Its numbers, those that other workers hold too."""
+    return int(getattr(parameter, "ds_numel", parameter.numel()))
 
 
 def config_of(spec: RunSpec, *, workers: int) -> Config:

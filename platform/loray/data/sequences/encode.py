@@ -81,7 +81,12 @@ class Encoder:
             batch = _put_cut_turns(batch, [row.cut_turns for row in found])
             for name in CHANGES:
                 batch = note_change(batch, name, [name in row.changes for row in found])
-            batch = reject(batch, [row.reason for row in found], [row.note for row in found])
+            batch = reject(
+                batch,
+                [row.reason for row in found],
+                [row.note for row in found],
+                [row.size for row in found],
+            )
             batch = _put_sequences(batch, found)
         return put_measures(batch, "seconds", seconds)
 
@@ -96,7 +101,7 @@ class Encoder:
             if _longest(lesson) > self.sequence.max_tokens:
                 cut_turns = self._cut(turns, lesson, tokenizer)
                 if cut_turns is None:
-                    return _Sequences(reason="too_long")
+                    return _Sequences(reason="too_long", size=_longest(lesson))
                 lesson = encode_lesson(cut_turns, tokenizer, self.chat)
         except ModelError as error:
             return _Sequences(reason="chat_template", note=str(error))
@@ -161,6 +166,8 @@ class _Sequences:
     """Which of `CHANGES` it went through."""
     reason: str | None = None
     note: str | None = None
+    size: int | None = None
+    """Tokens of its longest sequence, where that is too long."""
 
 
 @lru_cache(maxsize=1)

@@ -113,8 +113,8 @@ def _buckets(keys: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 def _crowded(keys: np.ndarray) -> np.ndarray:
     """Rows that share their key with another."""
-    order = np.argsort(keys, kind="stable")
-    ordered = keys[order]
+    coded = np.sort(keys.astype(np.uint64) << np.uint64(32) | np.arange(len(keys), dtype=np.uint64))
+    order, ordered = (coded & np.uint64(0xFFFFFFFF)).astype(np.int64), coded >> np.uint64(32)
     same = ordered[1:] == ordered[:-1]
     shares = np.concatenate([[False], same]) | np.concatenate([same, [False]])
     return np.sort(order[shares[: len(keys)]])

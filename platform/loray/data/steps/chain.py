@@ -170,7 +170,7 @@ def mark_length(batch: pa.Table, *, min_chars: int, max_chars: int) -> pa.Table:
     reasons = np.full(len(chars), None, dtype=object)
     reasons[alive & (chars < min_chars)] = "too_few_chars"
     reasons[alive & (chars > max_chars)] = "too_many_chars"
-    return reject(batch, list(reasons))
+    return reject(batch, list(reasons), sizes=chars.tolist())
 
 
 def digest_turns(batch: pa.Table, *, column: str) -> pa.Table:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 
+from loray.data.steps.anchors import Places, at_words
 from loray.data.steps.credentials_values import (
     CLASS_NAME,
     CODES,
@@ -75,10 +76,40 @@ _NAME = (
     r"|[pPmM](?<![A-Za-z].)(?i:ass|w|dp)(?![a-z])(?:[_-][A-Za-z0-9]{1,24})?"
     r"|P(?<=[a-z].)(?:ass|W)(?![a-z]))"
 )
+_KEY_HEADS = tuple(f"{word}{mark}" for word in _KEY_OF.split() for mark in ("", "_", "-"))
+_AT_NAMES = at_words(
+    {
+        "key": _KEY_HEADS,
+        "pass": ("", *_LOGINS_OF.split()),
+        "passe": ("motde", "motde_", "mot_de", "mot_de_"),
+        "salt": ("auth_", "logged_in_", "nonce_"),
+        "secure_auth_salt": ("",),
+        **dict.fromkeys(
+            ("pw", "pdp", "mass", "mw", "mdp", "secret", "token", "kennwort", "contrase",
+             "senha", "wachtwoord", "haslo", "has?o"),
+            ("",),
+        ),
+    }
+)  # fmt: skip
+"""Where `_NAME` may begin; `?` for a letter that is not in Latin-1."""
 _CALLS = by_first_letter(
     "login log_in logon signin sign_in authenticate auth connect mysqli? mysqli?_connect "
     "getconnection pdo httpbasicauth basic_?auth setbasicauth setauth plainauth credentials? "
     "networkcredential usernamepasswordcredentials register passwordauthentication"
+)
+_AT_CALLS = at_words(
+    {
+        "log": ("",),
+        "sign": ("",),
+        "auth": ("", "httpbasic", "setbasic", "set", "plain"),
+        "connect": ("", "get"),
+        "mysql": ("",),
+        "pdo": ("",),
+        "basic": ("",),
+        "credential": ("", "network", "usernamepassword"),
+        "register": ("",),
+        "passwordauth": ("",),
+    }
 )
 _WORD_HINTS = folded(
     "passw", "passphrase", "passcode", "pwd", "secret", "token", "kennwort", "passe", "contrase",
@@ -161,9 +192,11 @@ def _place(
     is_real: Callable[[re.Match[str]], bool],
     hints: tuple[Hint, ...] = CORE_WORDS,
     also: tuple[tuple[Hint, ...], ...] = (),
+    places: Places | None = None,
 ) -> Entity:
     compiled = re.compile(pattern, re.M)
-    return Entity("assignment", "SECRET_ASSIGNMENT", hints, compiled, is_real=is_real, also=also)
+    label = "SECRET_ASSIGNMENT"
+    return Entity("assignment", label, hints, compiled, is_real, also=also, places=places)
 
 
 ASSIGNED = _place(
@@ -174,6 +207,7 @@ ASSIGNED = _place(
     r"(?=[)\]}.:?]{0,3}(?:[\s\"'`<>,;&|]|$))))",
     _is_assigned,
     also=(_WORD_HINTS,),
+    places=_AT_NAMES,
 )
 DEFINED = _place(
     r"\bdefine\s?\(\s{0,4}[\"'](?P<name>\w{0,40}(?:KEY|SALT|PASS|PASSWORD|PWD|PW|SECRET|TOKEN))[\"']"
@@ -193,6 +227,7 @@ NAMED_VALUE = _place(
     r"\\?[\"']?(?P<value>[^\s\"'<>,\\]{6,200})",
     lambda found: is_secret(_full_name(found), found["value"]),
     also=(folded("value", "default"), _WORD_HINTS),
+    places=_AT_NAMES,
 )
 VARIABLE = _place(
     rf"\bvariable\s\"[\w-]{{0,40}}?{_NAME}\"\s?\{{[^{{}}]{{0,300}}?default\s{{0,8}}=\s{{0,4}}"
@@ -208,6 +243,7 @@ POSITIONAL = _place(
     bare('",', "',"),
     (bare('", "', "', '", '","', "','", '", \\"', '", \'', "', \""),
      folded("login", "auth", "connect", "mysql", "credential", "sign", "pdo(", "register("),),
+    places=_AT_CALLS,
 )  # fmt: skip
 ASSIGNMENTS = (ASSIGNED, DEFINED, ELEMENT, NAMED_VALUE, VARIABLE, POSITIONAL)
 """In the order in which they are looked for."""

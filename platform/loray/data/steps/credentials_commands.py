@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 
+from loray.data.steps.anchors import at_matches
 from loray.data.steps.credentials_assignments import is_secret
 from loray.data.steps.credentials_values import is_password
 from loray.data.steps.credentials_words import CORE_WORDS
@@ -23,6 +24,8 @@ def _is_key_option(found: re.Match[str]) -> bool:
     return not is_path and is_secret(found["name"], found["value"])
 
 
+_LONG_OPTION = r"(?<![\w-])--"
+_AT_OPTIONS = at_matches(r"--(?=[a-z0-9])")
 _TEXT = r"(?:[^\n|;]|(?<=\\)\n)"
 """A command's other arguments; a backslash continues a line."""
 _VALUE = (
@@ -39,7 +42,10 @@ def _command(
 ) -> Entity:
     compiled = re.compile(pattern + _VALUE)
     words = (folded(*hints), *also)
-    return Entity("command", "SECRET_COMMAND", _OPTIONS, compiled, is_real, also=words)
+    places = _AT_OPTIONS if pattern.startswith(_LONG_OPTION) else None
+    return Entity(
+        "command", "SECRET_COMMAND", _OPTIONS, compiled, is_real, also=words, places=places
+    )
 
 
 _OPTIONS = bare(" -", "--", " /:")
@@ -57,13 +63,13 @@ COMMANDS = (
     _command(("sshpass",), r"\bsshpass\s(?:-\w{1,3}\s){0,3}-p ?"),
     _command(
         ("--",),
-        r"(?<![\w-])--(?:[a-z0-9]{1,20}-){0,3}(?:password|passwd|pass|passphrase|pwd|"
+        rf"{_LONG_OPTION}(?:[a-z0-9]{{1,20}}-){{0,3}}(?:password|passwd|pass|passphrase|pwd|"
         r"passcode|pw)(?:=| {1,3})",
         also=(CORE_WORDS,),
     ),
     _command(
         ("--",),
-        r"(?<![\w-])--(?P<name>(?:[a-z0-9]{1,20}-){0,3}(?:token|secret|api-?key|access-?key|"
+        rf"{_LONG_OPTION}(?P<name>(?:[a-z0-9]{{1,20}}-){{0,3}}(?:token|secret|api-?key|access-?key|"
         r"secret-?key|auth-?key|key))(?:=| {1,3})",
         _is_key_option,
         (CORE_WORDS,),

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 
+from loray.data.steps.anchors import at_schemes
 from loray.data.steps.credentials_values import is_made_up, is_url_password, looks_random
 from loray.data.steps.placeholders import Entity, Hint, bare, folded
 
@@ -47,10 +48,9 @@ def _place(
     is_real: Callable[[re.Match[str]], bool] = _is_field_password,
     also: tuple[tuple[Hint, ...], ...] = (),
 ) -> Entity:
-    kind = "connection_string"
-    return Entity(
-        kind, f"SECRET_{kind.upper()}", bare(gate), re.compile(pattern), is_real, also=also
-    )
+    kind, label = "connection_string", "SECRET_CONNECTION_STRING"
+    places = at_schemes if pattern.startswith(SCHEME) else None
+    return Entity(kind, label, bare(gate), re.compile(pattern), is_real, also=also, places=places)
 
 
 IN_URLS = (

@@ -42,6 +42,7 @@ class OwnParts:
     """The shingles of a row, in order, each once."""
     with_answers: bool
     """Whether what is said in answers counts."""
+    _members: dict[int, list[int]] = field(default_factory=dict)
     _seen: dict[int, Seen] = field(default_factory=dict)
 
     def similarity(self, one: int, other: int) -> float:
@@ -51,7 +52,9 @@ class OwnParts:
 
     def _share_of(self, row: int, mate: int) -> float:
         """The share of what a row says of its own that `mate` says too."""
-        members = self.crowds.of(row)
+        members = self._members.get(row)
+        if members is None:
+            members = self._members[row] = self.crowds.of(row)
         num_others = len(members) - (mate in members)
         if num_others == 0:
             return 1.0
@@ -75,8 +78,11 @@ class OwnParts:
             shingles = self.set_of(row)
             nothing = np.empty(0, dtype=np.uint64)
             every = np.concatenate([nothing, *map(self.set_of, members)])
-            place = np.minimum(np.searchsorted(shingles, every), max(len(shingles) - 1, 0))
-            is_had = shingles[place] == every if len(shingles) else np.zeros(len(every), dtype=bool)
+            place = shingles.searchsorted(every)
+            if len(shingles):
+                is_had = shingles.take(place, mode="clip") == every
+            else:
+                is_had = np.zeros(len(every), dtype=bool)
             counts = np.bincount(place[is_had], minlength=len(shingles))
             _, others = np.unique(every[~is_had], return_counts=True)
             num_missing = int(np.count_nonzero(2 * others > len(members)))
@@ -88,5 +94,4 @@ def is_among(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Which values are among the known ones, which are in order."""
     if not len(known):
         return np.zeros(len(values), dtype=bool)
-    place = np.minimum(np.searchsorted(known, values), len(known) - 1)
-    return np.asarray(known[place] == values)
+    return np.asarray(known.take(known.searchsorted(values), mode="clip") == values)

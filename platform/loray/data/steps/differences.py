@@ -20,7 +20,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -38,7 +38,8 @@ _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 )
 """Thai, Lao, Burmese, Khmer, Kana, Han: one word for each character."""
-_BULLET = re.compile(r"^[ \t]*(?:[-*\u2022>#]+[ \t]+)+", re.MULTILINE)
+BULLETS = "-*\u2022>#"
+_BULLET = re.compile(rf"^[ \t]*(?:[{BULLETS}]+[ \t]+)+", re.MULTILINE)
 _SUPERSCRIPT = re.compile("[\u00b2\u00b3\u00b9\u2070-\u2079\u2080-\u2089]")
 _TOKEN = re.compile(
     r"(?P<number>(?<!\w)[-\u2212]?\d+(?:[.,]\d+)*)"
@@ -93,15 +94,28 @@ class Said:
     last_line: int = 0
     """Words before the last line that has any."""
 
-    @property
+    @cached_property
     def skeleton(self) -> list[str]:
         """The words without the numbers."""
-        return [word for word in self.words if not _NUMBER.fullmatch(word)]
+        return [word for word in self.words if word.isalpha() or not _NUMBER.fullmatch(word)]
 
-    @property
+    @cached_property
     def num_negations(self) -> int:
         """How many of its words deny something; of `don't` that is the `t`."""
         return sum(map(NEGATIONS.__contains__, self.words))
+
+    @cached_property
+    def switches(self) -> Counter[tuple[str, str]]:
+        """How often each word of `GROUPS_OF` stands after which word."""
+        if GROUPS_OF.keys().isdisjoint(self.words):
+            return Counter()
+        pairs = zip(["", *self.words], self.words, strict=False)
+        return Counter(pair for pair in pairs if pair[1] in GROUPS_OF)
+
+    @cached_property
+    def distinct_segments(self) -> frozenset[tuple[str, ...]]:
+        """Its sentences and lines, each once."""
+        return frozenset(self.segments)
 
     def add(self, piece: Piece) -> None:
         """Put in what has more than words."""
@@ -117,6 +131,9 @@ def say(text: str) -> Said:
     for line in _normalised(text).split("\n"):
         line_start = len(said.words)
         for written in line.split():
+            if written.isalpha() and written.isascii():
+                said.words.append(written)
+                continue
             piece = _piece_of(written) if len(written) <= LONGEST_KNOWN else _take_apart(written)
             said.words += piece.words
             if piece.num_marks or piece.numbers:
@@ -191,7 +208,7 @@ def _normalised(text: str) -> str:
         text = unicodedata.normalize("NFKC", text).casefold().replace("\u2212", "-")
     else:
         text = text.lower()
-    return _BULLET.sub("", text)
+    return _BULLET.sub("", text) if any(map(text.__contains__, BULLETS)) else text
 
 
 def _differ_in_marks(one: Said, other: Said) -> bool:
@@ -227,14 +244,12 @@ def _is_exchanged(one: Sequence[str], other: Sequence[str]) -> bool:
 
 def _has_other_switch(one: Said, other: Said) -> bool:
     """Whether a word stands after the same word as another one that it must not be taken for."""
-    lost, found = (
-        Counter(zip(["", *said.words], said.words, strict=False)) for said in (one, other)
-    )
-    lost, found = lost - found, found - lost
-    after = {word: at for word, at in lost if at in GROUPS_OF}
+    if one.switches == other.switches:
+        return False
+    lost, found = one.switches - other.switches, other.switches - one.switches
+    after = dict(lost.keys())
     return any(
-        word in after and not GROUPS_OF[after[word]].isdisjoint(GROUPS_OF.get(at, ()))
-        for word, at in found
+        word in after and not GROUPS_OF[after[word]].isdisjoint(GROUPS_OF[at]) for word, at in found
     )
 
 
@@ -255,15 +270,15 @@ def _have_other_ends(one: Said, other: Said, one_start: int, other_start: int) -
 
 def _is_replaced(one: Said, other: Said) -> bool:
     """Whether some sentence of `one` has less than half of its words in what `other` has new."""
-    there = set(other.segments)
-    new_there = set().union(*there.difference(one.segments))
-    new_here = (set(segment) for segment in set(one.segments) - there if len(segment) > 1)
+    here, there = one.distinct_segments, other.distinct_segments
+    new_there = set().union(*there - here)
+    new_here = (set(segment) for segment in here - there if len(segment) > 1)
     return any(2 * len(words & new_there) < len(words) for words in new_here)
 
 
 def _is_any_filled_otherwise(one: Said, other: Said) -> bool:
     """Whether a sentence in the same place has the same frame and says another thing within it."""
-    known = set(one.segments) & set(other.segments)
+    known = one.distinct_segments & other.distinct_segments
     texts = one.segments, other.segments
     new = [[words for words in said if words and words not in known] for said in texts]
     is_all = len(new[0]) == len(new[1]) <= MOST_FILLED

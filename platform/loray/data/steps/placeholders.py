@@ -20,6 +20,8 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeAlias
 
+from loray.data.steps.anchors import Places
+
 Hint: TypeAlias = tuple[int, str]
 """Number of a view on the text, and what to look for in it, a character for each byte of UTF-8."""
 View: TypeAlias = str | frozenset[str]
@@ -40,7 +42,6 @@ _TO_SHAPES = bytes(
 _NOT_IN_SHAPES = _LETTERS + b"\xc2\xe2\x80"
 """Letters, and what begins a no-break space, a thin one or a hyphen in UTF-8."""
 _TOKEN = _LETTERS + b"0_/+.-"
-_TO_TOKENS = bytes(at if at in _TOKEN else 32 for at in range(256))
 _TO_TOKEN_RUNS = bytes(119 if at in _TOKEN else 32 for at in range(256))
 _LONG_TOKEN = "w" * LEAST_TOKEN
 _NO_STARTS: frozenset[str] = frozenset()
@@ -70,6 +71,8 @@ class Entity(NamedTuple):
     """Fewest decimal digits of a text that can hold it."""
     max_chars: int = sys.maxsize
     """Longest text that it is looked for in."""
+    places: Places | None = None
+    """Where its pattern may begin, where that is quicker to tell than to search for."""
 
 
 def before(found: re.Match[str], chars: int = 32) -> str:
@@ -195,8 +198,7 @@ def scrub(
     while text != before:
         before = text
         for entity in _likely(text, entities):  # a placeholder may part what was one word
-            replaced = partial(_replaced, entity=entity, salt=salt, counts=counts)
-            text = entity.pattern.sub(replaced, text)
+            text = _with_replaced(text, entity, salt, counts)
     return text
 
 
@@ -212,7 +214,7 @@ def _likely(text: str, entities: Entities) -> list[Entity]:
                 for at, entity, besides in members
                 if num_digits >= entity.min_digits
                 and len(text) <= entity.max_chars
-                and all(map(views.hold, besides))
+                and all(map(views.still_hold, besides))
             ]
     return [entity for _, entity in sorted(likely, key=itemgetter(0))]
 
@@ -223,6 +225,7 @@ class _Views(dict[int, Any]):
     def __init__(self, text: str) -> None:
         self.plain = text.encode(errors="replace").translate(_TO_FOLDED)
         self[FOLDED] = self.plain.decode("latin-1")
+        self.held: dict[int, bool] = {}
 
     def __missing__(self, number: int) -> View:
         view = self[number] = self._starts() if number == STARTS else self._made(number)
@@ -239,11 +242,16 @@ class _Views(dict[int, Any]):
         return view.decode("latin-1")
 
     def _starts(self) -> frozenset[str]:
-        if _LONG_TOKEN not in self.plain.translate(_TO_TOKEN_RUNS).decode("latin-1"):
+        runs = self.plain.translate(_TO_TOKEN_RUNS).decode("latin-1")
+        at = runs.find(_LONG_TOKEN)
+        if at < 0:
             return _NO_STARTS
-        words = self.plain.translate(_TO_TOKENS).decode("latin-1").split()
-        tokens = [word for word in words if len(word) >= LEAST_TOKEN]
-        return frozenset([w[:3] for w in tokens] + [w[:4] for w in tokens])
+        view, found = self[FOLDED], set()
+        while at >= 0:
+            found |= {view[at : at + 3], view[at : at + 4]}
+            end = runs.find(" ", at)
+            at = runs.find(_LONG_TOKEN, end) if end >= 0 else -1
+        return frozenset(found)
 
     def hold(self, needles: Needles) -> bool:
         """Whether one of the hints is there. Strings are quicker to search than bytes."""
@@ -257,6 +265,26 @@ class _Views(dict[int, Any]):
                 if hint in view:
                     return True
         return False
+
+    def still_hold(self, needles: Needles) -> bool:
+        """The same where it may be asked again; `_needles` makes equal ones once."""
+        held = self.held.get(id(needles))
+        if held is None:
+            held = self.held[id(needles)] = self.hold(needles)
+        return held
+
+
+def _with_replaced(text: str, entity: Entity, salt: bytes, counts: Counter[str]) -> str:
+    """`text` without the values of one entity."""
+    replaced = partial(_replaced, entity=entity, salt=salt, counts=counts)
+    if entity.places is None:
+        return entity.pattern.sub(replaced, text)
+    parts, end = [], 0
+    for at in entity.places(text):
+        if at >= end and (found := entity.pattern.match(text, at)) is not None:
+            parts += [text[end:at], replaced(found)]
+            end = found.end()
+    return "".join([*parts, text[end:]]) if parts else text
 
 
 def _replaced(found: re.Match[str], *, entity: Entity, salt: bytes, counts: Counter[str]) -> str:

@@ -15,6 +15,7 @@ their shingles, where runs of three characters would call them equal.
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -46,6 +47,16 @@ class Shingles:
         """Some of the shingles of each row."""
         before = np.concatenate([[0], np.cumsum(is_chosen)])
         return Shingles(self.hashes[is_chosen], before[self.starts])
+
+    def as_sets(self) -> "Shingles":
+        """Those of each row in order, each once."""
+        hashes = self.hashes.copy()
+        for start, end in pairwise(self.starts.tolist()):
+            hashes[start:end].sort()
+        is_first = np.ones(len(hashes), dtype=bool)
+        np.not_equal(hashes[1:], hashes[:-1], out=is_first[1:])
+        is_first[self.starts[:-1][np.diff(self.starts) > 0]] = True
+        return Shingles(hashes, self.starts).chosen(is_first)
 
     def outside_context(self) -> "Shingles":
         """Those of the last question and what follows it."""
@@ -109,11 +120,13 @@ def _shingle_texts(
     marked = np.empty(len(words.hashes) + 2 * len(texts), dtype=np.uint64)
     marked[first] = _role_marks(roles)
     marked[first + counts + 1] = END
-    at = np.arange(len(words.hashes)) + 2 * words.text + 1
+    at = np.arange(len(words.hashes)) + np.repeat(2 * np.arange(len(texts)) + 1, counts)
     marked[at] = words.hashes
-    offset = PLACES[places.astype(np.intp)][words.text]
-    joined = marked[at - 1] + marked[at] * SECOND + marked[at + 1] * THIRD + offset
-    return scramble(joined) & ~(IN_ANSWER | IN_CONTEXT) | places[words.text], counts
+    joined = marked[1:-1] * SECOND
+    joined += marked[:-2]
+    joined += marked[2:] * THIRD
+    joined = joined[at - 1] + np.repeat(PLACES[places.astype(np.intp)], counts)
+    return scramble(joined) & ~(IN_ANSWER | IN_CONTEXT) | np.repeat(places, counts), counts
 
 
 def _role_marks(roles: list[str]) -> np.ndarray:

@@ -7,7 +7,7 @@ each row says of its own (`loray.data.steps.crowds`); then the texts, for the fe
 turn what is said (`loray.data.steps.differences`).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -17,14 +17,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loray.data.batch import Stage, turn_lists
+from loray.data.batch import Stage
 from loray.data.exchange import in_order
 from loray.data.ids import row_numbers
 from loray.data.steps.candidates import Crowds
 from loray.data.steps.components import Components
 from loray.data.steps.crowds import OwnParts, is_among
 from loray.data.steps.differences import Said, differ, say
-from loray.data.steps.shingles import CONTEXT_ROLES, IN_ANSWER, IN_CONTEXT, shingle
+from loray.data.steps.shingles import CONTEXT_ROLES, IN_ANSWER, IN_CONTEXT, row_bounds, shingle
 
 if TYPE_CHECKING:
     from ray.data.dataset import MaterializedDataset
@@ -70,30 +70,30 @@ class ShingleRows:
         Its columns: `row: int64, chunk: int64, shingles: list<uint64>` as sets, and `asked: string,
         answered: string`.
         """
-        batch = batch.select(["id", "turns"]).filter(pc.is_valid(batch["id"]))
-        numbers = np.searchsorted(self.ids, row_numbers(batch["id"]))
+        is_row = np.asarray(pc.is_valid(batch["id"]))
+        numbers = np.searchsorted(self.ids, row_numbers(batch["id"].filter(pa.array(is_row))))
         is_wanted = is_among(numbers, self._wanted)
+        is_row[is_row] = is_wanted
         numbers = numbers[is_wanted]
-        turns = batch["turns"].filter(pa.array(is_wanted))
-        found = shingle(turns.combine_chunks())
-        sets = [
-            np.unique(found.hashes[a:b])
-            for a, b in zip(found.starts[:-1], found.starts[1:], strict=True)
-        ]
+        turns = batch["turns"].filter(pa.array(is_row)).combine_chunks()
+        sets = shingle(turns).as_sets()
         first = np.searchsorted(self.visits[:, 0], numbers, side="left")
-        last = np.searchsorted(self.visits[:, 0], numbers, side="right")
-        at = np.repeat(np.arange(len(numbers)), last - first)
-        chunks = [self.visits[a:b, 1] for a, b in zip(first, last, strict=True)]
-        texts = [texts_of(row or []) for row in turn_lists(turns)]
-        return pa.table(
+        counts = np.searchsorted(self.visits[:, 0], numbers, side="right") - first
+        at = np.repeat(np.arange(len(numbers)), counts)
+        place = np.arange(len(at)) - np.repeat(np.cumsum(counts) - counts, counts)
+        asked, answered = texts_of(turns)
+        values = pa.LargeListArray.from_arrays(sets.starts.astype(np.int64), sets.hashes)
+        rows = pa.table(
             {
-                "row": numbers[at],
-                "chunk": np.concatenate([*chunks, np.empty(0, dtype=np.int64)]),
-                "shingles": _lists([sets[n] for n in at]),
-                "asked": pa.array([texts[n][0] for n in at], pa.large_string()),
-                "answered": pa.array([texts[n][1] for n in at], pa.large_string()),
+                "row": numbers,
+                "shingles": values,
+                "asked": pa.array(asked, pa.large_string()),
+                "answered": pa.array(answered, pa.large_string()),
             }
         )
+        if len(at) > len(numbers):
+            rows = rows.take(pa.array(at))
+        return rows.add_column(1, "chunk", pa.array(self.visits[first[at] + place, 1]))
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,8 @@ class RowsAtHand:
         self._values = pc.list_flatten(self._rows["shingles"]).to_numpy()
         lengths = pc.list_value_length(self._rows["shingles"]).to_numpy()
         self._bounds = np.concatenate([[0], np.cumsum(lengths)])
+        columns = ("asked", "answered") if rule.by_answers else ("asked",)
+        self._columns = [self._rows[name].combine_chunks() for name in columns]
         self._said: dict[int, tuple[Said, ...]] = {}
         self._own = OwnParts(crowds, self._set_of, with_answers=rule.by_answers)
 
@@ -173,24 +175,44 @@ class RowsAtHand:
     def _say_the_same(self, one: int, other: int) -> bool:
         if self._own.similarity(one, other) < self._rule.threshold:
             return False
-        return not differ(self._said_by(one), self._said_by(other))
+        texts = self._texts_of(one), self._texts_of(other)
+        if texts[0] == texts[1]:
+            return True
+        return not differ(self._said_by(one, texts[0]), self._said_by(other, texts[1]))
 
-    def _said_by(self, row: int) -> tuple[Said, ...]:
+    def _texts_of(self, row: int) -> list[str]:
+        at = self._at(row)
+        return [column[at].as_py() for column in self._columns]
+
+    def _said_by(self, row: int, texts: list[str]) -> tuple[Said, ...]:
         if row not in self._said:
-            at = int(np.searchsorted(self._numbers, row))
-            columns = ("asked", "answered") if self._rule.by_answers else ("asked",)
-            self._said[row] = tuple(say(self._rows[name][at].as_py()) for name in columns)
+            self._said[row] = tuple(map(say, texts))
         return self._said[row]
 
     def _set_of(self, row: int) -> np.ndarray:
-        at = int(np.searchsorted(self._numbers, row))
+        at = self._at(row)
         return np.asarray(self._values[self._bounds[at] : self._bounds[at + 1]])
 
+    def _at(self, row: int) -> int:
+        return int(self._numbers.searchsorted(row))
 
-def texts_of(turns: Sequence[dict[str, str]]) -> tuple[str, str]:
-    """What is asked or read in a row, and what is answered; system turns and tools are neither."""
-    asked = [t["content"] for t in turns if t["role"] not in {*CONTEXT_ROLES, "assistant"}]
-    return "\n".join(asked), "\n".join(t["content"] for t in turns if t["role"] == "assistant")
+
+def texts_of(turns: pa.ListArray) -> tuple[list[str], list[str]]:
+    """What each row asks or reads, and what it answers; system turns and tools are neither."""
+    bounds = row_bounds(turns)
+    row = np.repeat(np.arange(len(turns)), np.diff(bounds))
+    flat = turns.flatten()
+    asked: list[list[str]] = [[] for _ in range(len(turns))]
+    answered: list[list[str]] = [[] for _ in range(len(turns))]
+    texts = zip(
+        row.tolist(), flat.field("role").to_pylist(), flat.field("content").to_pylist(), strict=True
+    )
+    for at, role, text in texts:
+        if role == "assistant":
+            answered[at].append(text)
+        elif role not in CONTEXT_ROLES:
+            asked[at].append(text)
+    return list(map("\n".join, asked)), list(map("\n".join, answered))
 
 
 def likeness(rows: "MaterializedDataset[pa.Table]", ids: np.ndarray, rule: Rule) -> Likeness:
@@ -259,10 +281,3 @@ def _reaches(threshold: float, shared: np.ndarray, total: np.ndarray) -> np.ndar
     Where neither row has any, there is nothing to compare.
     """
     return np.asarray((total == 0) | (shared / np.maximum(total - shared, 1) >= threshold))
-
-
-def _lists(arrays: list[np.ndarray]) -> pa.LargeListArray:
-    sizes = np.fromiter(map(len, arrays), dtype=np.int64, count=len(arrays))
-    offsets = np.concatenate([[0], np.cumsum(sizes)])
-    values = np.concatenate([*arrays, np.empty(0, dtype=np.uint64)])
-    return pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), pa.array(values))

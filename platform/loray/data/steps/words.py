@@ -34,7 +34,7 @@ UNSPACED = (
 """First words of the names of characters whose scripts put no space between words."""
 NUM_CODES = 0x40000
 """Planes 0 to 3; no letter lies beyond."""
-SLICE_CHARS = 1 << 18
+SLICE_CHARS = 1 << 16
 """Text looked at in one go: few enough characters for the arrays to stay near the processor."""
 
 
@@ -60,22 +60,38 @@ def normalise(text: str) -> str:
 
 def words_of(texts: Sequence[str], *, with_symbols: bool) -> Words:
     """The words of `texts`; an empty text gives none."""
-    normal = [normalise(text) for text in texts]
-    joined = "\n".join([*normal, ""])
-    codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype="<u4")
-    kinds = _kinds()[np.minimum(codes, NUM_CODES - 1)]
+    joined = "\n".join([*texts, ""])
+    if joined.isascii():
+        lengths = map(len, texts)
+        joined = joined.lower()
+        data = joined.encode()
+        codes = np.frombuffer(data, dtype=np.uint8)
+        kinds = np.frombuffer(data.translate(_ascii_kinds()), dtype=np.uint8)
+    else:
+        normal = [normalise(text) for text in texts]
+        lengths = map(len, normal)
+        joined = "\n".join([*normal, ""])
+        codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+        kinds = _kinds().take(codes, mode="clip")
+    ends = np.cumsum(np.fromiter(lengths, dtype=np.int64, count=len(texts)) + 1)
     is_alone = kinds >= ALONE if with_symbols else kinds == ALONE
-    edges = np.diff((kinds == LETTER).view(np.int8), prepend=0, append=0)
-    first, last = edges[:-1] == 1, edges[1:] == -1
-    ends = np.cumsum(np.fromiter(map(len, normal), dtype=np.int64, count=len(normal)) + 1)
+    is_letter = np.concatenate([[False], kinds == LETTER, [False]])
+    edges = is_letter[1:] != is_letter[:-1]
+    first, last = edges[:-1] & is_letter[1:-1], edges[1:] & is_letter[1:-1]
     start = np.flatnonzero(first | is_alone)
-    text = np.searchsorted(ends, start, side="right")
-    if with_symbols and (is_empty := np.bincount(text, minlength=len(texts)) == 0).any():
-        is_alone |= (kinds == MARK) & np.repeat(is_empty, np.diff(ends, prepend=0))
+    counts = _num_in(start, ends)
+    if with_symbols and not counts.all():
+        is_alone |= (kinds == MARK) & np.repeat(counts == 0, np.diff(ends, prepend=0))
         start = np.flatnonzero(first | is_alone)
-        text = np.searchsorted(ends, start, side="right")
+        counts = _num_in(start, ends)
+    text = np.repeat(np.arange(len(texts)), counts)
     end = np.flatnonzero(last | is_alone) + 1
     return Words(_hashes(codes, start, end), text, start, end, joined)
+
+
+def _num_in(start: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """How many of the places `start` lie before each end and not before the last one."""
+    return np.diff(np.searchsorted(start, ends), prepend=0)
 
 
 def runs_of(sizes: np.ndarray, limit: int) -> Iterator[tuple[int, int]]:
@@ -89,7 +105,8 @@ def runs_of(sizes: np.ndarray, limit: int) -> Iterator[tuple[int, int]]:
 def _hashes(codes: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
     powers, inverses = _powers(1 << max(len(codes), SLICE_CHARS).bit_length())
     sums = np.zeros(len(codes) + 1, dtype=np.uint64)
-    np.cumsum((codes + np.uint32(1)) * powers[: len(codes)], out=sums[1:])
+    np.multiply(codes + np.uint32(1), powers[: len(codes)], out=sums[1:])
+    np.cumsum(sums, out=sums)
     return scramble((sums[end] - sums[start]) * inverses[start])
 
 
@@ -108,6 +125,12 @@ def _powers(count: int) -> tuple[np.ndarray, np.ndarray]:
 def _kinds() -> np.ndarray:
     """What each code point is; a tenth of a second, once a process."""
     return np.fromiter(map(_kind, map(chr, range(NUM_CODES))), dtype=np.uint8, count=NUM_CODES)
+
+
+@lru_cache(maxsize=1)
+def _ascii_kinds() -> bytes:
+    """The same as a table to translate by."""
+    return _kinds()[:256].tobytes()
 
 
 def _kind(char: str) -> int:
