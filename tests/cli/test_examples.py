@@ -52,7 +52,7 @@ def test_an_examples_page_is_short_and_names_verbs_that_there_are(folder: Path) 
     assert len(page.splitlines()) <= MOST_LINES
     for part in ("**For:**", "**Data:**", "**Expect:** planned, not run here", "**Change:**"):
         assert part in page
-    verbs = {words[0] for words in commands(page)} - {"model"}
+    verbs = {words[0] for words in commands(page)}
     assert {"plan"} <= verbs <= set(cli.commands)
     assert f"]({folder.name})" in (EXAMPLES / "README.md").read_text(encoding="utf-8")
 

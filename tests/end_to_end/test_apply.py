@@ -91,6 +91,24 @@ def test_a_spec_becomes_a_registered_adapter_and_then_stays_fresh(
     assert "evaluate.max_rows: 12 -> 6" in states[2].why
 
 
+def test_apply_stops_after_the_stage_that_it_is_told(
+    undisturbed: Applied, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(undisturbed.folder)
+    words = ("apply", "run.yaml", "--until", "dataset", "--json", "--set", "seed=77")
+    made = told(capsys, *words)
+    assert list(made["artifacts"]) == list(made["seconds"]) == ["dataset"]
+    assert (made["passed"], made["version"], made["scorecard"]) == (True, None, None)
+    storage = load_checked(undisturbed.folder / "run.yaml").storage
+    registry = Registry(storage.registry, storage.root)
+    assert len(registry.versions("colours")) == 1
+    assert main(("apply", "run.yaml", "--until", "training")) == 0
+    said = capsys.readouterr().out
+    assert "stopped after training, as asked; nothing is registered" in said
+    assert "next: loray doctor run run.yaml; then loray apply run.yaml for the rest" in said
+    assert "evaluation" not in said
+
+
 def told(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
     """The JSON that a command prints."""
     capsys.readouterr()

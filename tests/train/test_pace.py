@@ -1,5 +1,6 @@
 import pytest
 
+from loray.train.follow import step_line
 from loray.train.pace import Pace
 
 
@@ -19,3 +20,9 @@ def test_workers_that_begin_again_are_counted_anew() -> None:
     pace.left(60, 10.0)
     assert pace.left(40, 500.0) == ""
     assert pace.left(50, 510.0) == "50 s left"
+
+
+def test_a_step_says_how_far_the_run_and_its_data_are() -> None:
+    line = "step 50/200  loss 2.346  1,234 tokens/s"
+    assert step_line(50, 200, 2.3456, 1234.4, None) == line
+    assert step_line(50, 200, 2.3456, 1234.4, 0.75) == f"{line}  epoch 0.75 of 3.00"

@@ -168,6 +168,9 @@ def test_a_killed_controller_ends_the_run_and_the_next_attempt_goes_on(
     lines: list[str] = []
     assert train(spec, dataset, out, lines, attempt=2) == two_workers[1]
     assert lines[0].startswith("resuming from step ")
+    assert lines[1] == "starting 2 workers"
+    (loaded,) = [line for line in lines if line.startswith("the base is loaded; next is step ")]
+    assert loaded.endswith(" of 24")
     assert digest(out, 24) == digest(two_workers[0], 24)
 
 

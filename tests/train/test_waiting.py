@@ -29,8 +29,9 @@ def test_workers_that_never_start_are_waited_for_aloud_and_not_for_ever(
     with pytest.raises(ClusterError) as told:
         train_to(tmp_path / "out", spec, f"{tmp_path}/tokens", attempt=1, report=said.append)
     assert time.monotonic() - began < 60
-    assert said[0].startswith("waiting for ")
-    assert "for 2 workers, each of 1 CPU and 1 GPU, to start" in said[0]
+    assert said[0] == "starting 2 workers"
+    assert said[1].startswith("waiting for ")
+    assert "for 2 workers, each of 1 CPU and 1 GPU, to start" in said[1]
     text = str(told.value)
     assert text.startswith("found no room for 10 s; wanted 2 workers, each of 1 CPU and 1 GPU")
     assert "the cluster has 4 CPUs and 0 GPUs on 1 node;" in text

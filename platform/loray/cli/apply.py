@@ -1,21 +1,18 @@
 """`loray apply`: make what is stale."""
 
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from loray.cli.exits import Exit
-from loray.cli.hints import completed
 from loray.cli.looked_into import load_looked_into
 from loray.cli.options import json_option, set_option, spec_argument
-from loray.cli.output import complain, emit_json, harmless, say
+from loray.cli.output import emit_json, say
+from loray.cli.progress import progress
 
 if TYPE_CHECKING:
+    from loray.artifacts.manifest import StageKind
     from loray.pipeline.apply import Outcome
 
 
@@ -23,7 +20,14 @@ if TYPE_CHECKING:
 @spec_argument
 @set_option
 @json_option
-def apply(spec: Path, overrides: tuple[str, ...], *, as_json: bool) -> Exit:
+@click.option(
+    "--until",
+    type=click.Choice(["dataset", "training", "evaluation"]),
+    help="Stop after this stage; nothing is registered.",
+)
+def apply(
+    spec: Path, overrides: tuple[str, ...], *, as_json: bool, until: "StageKind | None"
+) -> Exit:
     """Make what is stale, register the best checkpoint, promote it if its gates let it.
 
     Runs on this machine, or on the cluster that RAY_ADDRESS names. Whatever happens to the process,
@@ -32,37 +36,14 @@ def apply(spec: Path, overrides: tuple[str, ...], *, as_json: bool) -> Exit:
     from loray.pipeline import apply as pipeline
 
     run, _ = load_looked_into(spec, overrides)
-    with _progress(as_json=as_json) as report:
-        outcome = pipeline.apply(run, report=report)
+    with progress(as_json=as_json) as report:
+        outcome = pipeline.apply(run, until=until, report=report)
     if as_json:
         emit_json(_document(outcome))
     else:
         _tell(outcome)
+        _tell_next(spec, until)
     return Exit.DONE if outcome.passed else Exit.REFUSED_BY_GATE
-
-
-@contextmanager
-def _progress(*, as_json: bool) -> Iterator[Callable[[str], None]]:
-    """Where lines about the work go.
-
-    To the error stream when JSON is asked for; above a spinner with the time on a terminal; else to
-    the output.
-    """
-    if as_json or not sys.stdout.isatty():
-        yield complain if as_json else say
-        return
-    from rich.console import Console
-    from rich.markup import escape
-
-    console, begin = Console(highlight=False), time.monotonic()
-    with console.status("starting") as status:
-
-        def report(line: str) -> None:
-            text = escape(harmless(completed(line)))
-            console.print(f"[dim]{time.monotonic() - begin:7.1f} s[/dim]  {text}")
-            status.update(text)
-
-        yield report
 
 
 def _tell(outcome: "Outcome") -> None:
@@ -72,7 +53,21 @@ def _tell(outcome: "Outcome") -> None:
         say(f"{outcome.published.words}; it is {outcome.published.version.state}")
     for kind, folder in outcome.stages.items():
         say(f"{kind}: {folder}")
-    say(f"report: {outcome.scorecard.with_name('report.html')}")
+    if outcome.is_scored:
+        say(f"report: {outcome.scorecard.with_name('report.html')}")
+
+
+def _tell_next(spec: Path, until: "StageKind | None") -> None:
+    """What to do after a stage that was to be the last one."""
+    if until is None:
+        return
+    look = {
+        "dataset": f"loray data preview {spec}, loray data report {spec}",
+        "training": f"loray doctor run {spec}",
+        "evaluation": f"loray report {spec}",
+    }
+    say(f"stopped after {until}, as asked; nothing is registered")
+    say(f"next: {look[until]}; then loray apply {spec} for the rest")
 
 
 def _document(outcome: "Outcome") -> dict[str, object]:
@@ -83,5 +78,5 @@ def _document(outcome: "Outcome") -> dict[str, object]:
         "state": version.state if version else None,
         "seconds": outcome.seconds,
         "artifacts": {kind: str(folder) for kind, folder in outcome.stages.items()},
-        "scorecard": str(outcome.scorecard),
+        "scorecard": str(outcome.scorecard) if outcome.is_scored else None,
     }

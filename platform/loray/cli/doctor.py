@@ -8,6 +8,7 @@ import click
 
 from loray.cli.options import Number, json_option, set_option, spec_argument
 from loray.cli.output import complain, emit_json, say, show_table
+from loray.cli.progress import Sparse
 from loray.errors import ArtifactError, TrainingError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def lr(
     if lowest >= highest:
         raise click.UsageError(f"--lowest {lowest:g} must be below --highest {highest:g}")
     run = load_checked(spec, overrides)
-    curve = find_rates(run, RateRange(lowest, highest, steps), report=complain)
+    curve = find_rates(run, RateRange(lowest, highest, steps), report=Sparse(complain))
     advice = advise(curve)
     if as_json:
         losses = [loss if math.isfinite(loss) else None for loss in curve.losses]

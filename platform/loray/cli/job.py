@@ -7,7 +7,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, get_args
 
 from loray.artifacts.manifest import StageKind
 from loray.artifacts.store import Store
@@ -16,6 +16,7 @@ from loray.cli.exits import Exit
 from loray.cli.looked_into import load_looked_into
 from loray.cli.nodes import NodeReport, refuse_unfit, survey
 from loray.cli.output import complain, say, show_table
+from loray.cli.progress import Sparse, say_at_once
 from loray.errors import ClusterError, SpecError
 from loray.machines.room import amounts, counted, places, workers_wanted
 from loray.machines.signals import interruptible
@@ -39,15 +40,21 @@ MEANINGS = {
 def run_job(*, until: StageKind | None) -> None:
     """Apply the spec named on the command line, up to and with the stage `until`, and exit.
 
+    Without one the command line may name it: `--until dataset`.
+
     The exit codes are those of `loray apply`; any but 0 makes the job FAILED.
     """
 
     def work() -> Exit:
-        spec = read_job_spec()
+        parser = job_parser()
+        if until is None:
+            parser.add_argument("--until", choices=get_args(StageKind))
+        spec, arguments = read_job_spec(parser)
+        last = until or arguments.until
         with cluster(spec.resources):
             scratch = Store(spec.storage.root).scratch
             refuse_unfit(survey(scratch), scratch)
-            outcome = apply(spec, until=until, report=_report)
+            outcome = apply(spec, until=last, report=Sparse(say_at_once))
         _tell(outcome)
         return Exit.DONE if outcome.passed else Exit.REFUSED_BY_GATE
 
@@ -58,7 +65,7 @@ def run_check() -> None:
     """Show every node, say whether a run of the spec could use the cluster, and exit."""
 
     def work() -> Exit:
-        spec = read_job_spec()
+        spec, _ = read_job_spec(job_parser())
         scratch = Store(spec.storage.root).scratch
         with cluster(spec.resources):
             nodes = survey(scratch)
@@ -71,19 +78,24 @@ def run_check() -> None:
     _end_as(work)
 
 
-def read_job_spec() -> RunSpec:
+def job_parser() -> argparse.ArgumentParser:
+    """The command line that all jobs have."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("spec", type=Path, help="a run spec, relative to the working directory")
+    parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE")
+    return parser
+
+
+def read_job_spec(parser: argparse.ArgumentParser) -> tuple[RunSpec, argparse.Namespace]:
     """The spec named on the command line, overrides laid over it, fit to run as a job.
 
     Raises:
         SpecError: the spec is wrong, or keeps something where a job's end would take it along.
     """
-    parser = argparse.ArgumentParser()
-    parser.add_argument("spec", type=Path, help="a run spec, relative to the working directory")
-    parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE")
     arguments = parser.parse_args()
     spec, _ = load_looked_into(arguments.spec, tuple(arguments.set))
     check_storage(spec)
-    return spec
+    return spec, arguments
 
 
 def check_storage(spec: RunSpec) -> None:
@@ -148,11 +160,6 @@ def _tell(outcome: Outcome) -> None:
         say(f"{kind}: {took}, {folder}")
     if outcome.published is not None:
         say(f"{outcome.published.words}; report beside {outcome.scorecard}")
-
-
-def _report(line: str) -> None:
-    say(line)
-    sys.stdout.flush()  # a job's log is read while the job runs
 
 
 def _end_as(work: Callable[[], Exit]) -> NoReturn:

@@ -10,7 +10,8 @@ import click
 from loray.cli.exits import Exit
 from loray.cli.looked_into import load_looked_into
 from loray.cli.options import Number, json_option, set_option, spec_argument
-from loray.cli.output import complain, emit_json, say, show_table
+from loray.cli.output import emit_json, say, show_table
+from loray.cli.progress import progress
 from loray.errors import SpecError
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def sweep(
         )
     trials = [Trial(each, load_looked_into(spec, [*overrides, *each])[0]) for each in chosen]
     planned = plan_sweep(trials, device_gib=room)
-    results = run_sweep(planned, report=complain if as_json else say)
+    with progress(as_json=as_json) as report:
+        results = run_sweep(planned, report=report)
     advice = _advice(results, axes, str(spec), overrides)
     if as_json:
         emit_json({"trials": [_document(result) for result in results], "advice": advice})

@@ -21,6 +21,7 @@ from loray.data.batch import Stage
 from loray.data.sources.blocks import read_block
 from loray.data.sources.rows import Block
 from loray.errors import LorayError
+from loray.machines.ray_logs import ray_level
 
 if TYPE_CHECKING:
     from ray.data.dataset import MaterializedDataset
@@ -34,10 +35,9 @@ SETTINGS = {
     # of the object store.
     "override_object_store_memory_limit_fraction": 1e6,
 }
-QUIET_LEVELS = {
-    "ray.data": logging.WARNING,
-    "ray.data._internal.progress": logging.ERROR,  # it warns that there are no progress bars
-}
+QUIET_LOGGER = "ray.data"
+PROGRESS_LOGGER = "ray.data._internal.progress"
+"""It warns that there are no progress bars."""
 
 
 class BlockSource(Datasource):
@@ -95,7 +95,8 @@ def curating() -> Iterator[None]:
     before = {name: getattr(context, name) for name in SETTINGS}
     for name, value in SETTINGS.items():
         setattr(context, name, value)
-    loggers = {logging.getLogger(name): level for name, level in QUIET_LEVELS.items()}
+    quiet = {QUIET_LOGGER: ray_level(), PROGRESS_LOGGER: logging.ERROR}
+    loggers = {logging.getLogger(name): level for name, level in quiet.items()}
     levels = {logger: logger.level for logger in loggers}
     for logger, level in loggers.items():
         logger.setLevel(level)

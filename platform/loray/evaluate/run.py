@@ -12,6 +12,7 @@ from loray.evaluate.pool import Progress, ScorerPool
 from loray.evaluate.rows import SUITES, Candidate, Row, Suite, list_checkpoints, read_suite
 from loray.evaluate.scorecard import Scorecard, write_scorecard
 from loray.evaluate.work import gather, to_choose, to_judge
+from loray.machines.passing import Passing
 from loray.models.adapter_files import adapter_digest
 from loray.models.chat import load_tokenizer
 from loray.models.identity import base_digest
@@ -151,6 +152,7 @@ def _paced(report: Callable[[str], None]) -> Callable[[Progress], None]:
         now = time.monotonic()
         if now - last >= PROGRESS_SECONDS or progress.done == progress.total:
             last = now
-            report(f"scored {progress.done}/{progress.total}: {progress.item.words}")
+            line = f"scored {progress.done}/{progress.total}: {progress.item.words}"
+            report(line if progress.done == progress.total else Passing(line))
 
     return tell

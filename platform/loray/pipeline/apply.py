@@ -15,6 +15,7 @@ from loray.artifacts.manifest import Manifest, StageKind
 from loray.artifacts.store import Store
 from loray.errors import ArtifactError
 from loray.machines.disk import refuse_unwritable
+from loray.machines.passing import prefixed
 from loray.machines.room import (
     Wanted,
     await_place,
@@ -48,8 +49,13 @@ class Outcome:
 
     @property
     def scorecard(self) -> Path:
-        """The JSON scorecard; the HTML report lies beside it."""
+        """The JSON scorecard, where something `is_scored`; the HTML report lies beside it."""
         return self.stages["evaluation"] / "scorecard.json"
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether the evaluation was reached."""
+        return "evaluation" in self.stages
 
     @property
     def passed(self) -> bool:
@@ -172,7 +178,7 @@ def make_stage(
             dataset=dataset,
             attempt=lease.attempt,
             check=lease.check,
-            report=lambda line: report(f"{stage.kind}: {line}"),
+            report=prefixed(stage.kind, report),
         )
         inputs = InputWatch(spec, state.recipe)
         statistics = MAKERS[stage.kind](making)

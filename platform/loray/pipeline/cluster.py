@@ -14,6 +14,7 @@ import ray
 
 from loray.artifacts.scratch import ScratchFolder
 from loray.errors import ClusterError
+from loray.machines.ray_logs import ray_level
 from loray.machines.signals import kept_signals
 from loray.pages.visible import one_line
 from loray.spec.run import ResourceSpec
@@ -95,7 +96,7 @@ def _join(address: str) -> None:
     _check_reachable(address)
     try:
         with kept_signals():
-            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
+            ray.init(address=address, log_to_driver=False, logging_level=ray_level())
     except Exception as error:
         ray.shutdown()
         raise ClusterError(_why_not_joined(address, error)) from error
@@ -192,7 +193,7 @@ def _start_once(resources: ResourceSpec, folder: Path) -> None:
             num_cpus=max(os.cpu_count() or 1, wanted),
             include_dashboard=True,  # without it, Ray Train's cleaner floods the log
             log_to_driver=False,
-            logging_level=logging.WARNING,
+            logging_level=ray_level(),
             runtime_env={"env_vars": QUIET_ENVIRONMENT},
             _temp_dir=str(folder) if is_short else None,
         )
@@ -203,8 +204,7 @@ def _without_token_notice() -> Iterator[None]:
     """Say nothing of Ray's own default, which is safe; of a mode that somebody set, it may."""
     logger = logging.getLogger(NOTICE_LOGGER)
     level = logger.level
-    if "RAY_AUTH_MODE" not in os.environ:
-        logger.setLevel(logging.ERROR)
+    logger.setLevel(logging.WARNING if "RAY_AUTH_MODE" in os.environ else logging.ERROR)
     try:
         yield
     finally:

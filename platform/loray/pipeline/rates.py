@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from loray.artifacts.store import Store
 from loray.machines.disk import refuse_unwritable
+from loray.machines.passing import prefixed
 from loray.machines.room import refuse_impossible, workers_wanted
 from loray.pipeline.apply import apply
 from loray.pipeline.cluster import cluster
@@ -41,5 +42,5 @@ def find_rates(spec: RunSpec, rates: RateRange, *, report: Callable[[str], None]
                 spec,
                 f"{dataset}/tokens",
                 rates,
-                report=lambda line: report(f"rates: {line}"),
+                report=prefixed("rates", report),
             )

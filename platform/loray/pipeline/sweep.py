@@ -14,6 +14,7 @@ from loray.errors import EvaluationError, ModelError, SpecError, TrainingError
 from loray.evaluate.scorecard import Scorecard, read_scorecard
 from loray.evaluate.words import lower_is_better
 from loray.machines.disk import refuse_unwritable
+from loray.machines.passing import prefixed
 from loray.machines.room import refuse_impossible
 from loray.pipeline.apply import apply, needs, stale_kinds
 from loray.pipeline.plan import Plan, make_plan
@@ -193,7 +194,7 @@ def _run(planned: PlannedTrial, mark: str, report: Callable[[str], None]) -> Tri
         outcome = apply(
             planned.trial.spec,
             until="evaluation",
-            report=lambda line: report(f"{mark}: {line}"),
+            report=prefixed(mark, report),
         )
     except (TrainingError, EvaluationError) as error:
         report(f"{mark}: failed: {error}")

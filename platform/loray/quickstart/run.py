@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from loray.cli.output import say
+from loray.cli.progress import progress
 from loray.pipeline.apply import Outcome, apply
 from loray.pipeline.catalog import catalog_of
 from loray.quickstart.ask import Answer, ask
@@ -65,7 +66,8 @@ def main() -> int:
         done.seconds["start Ray"] = time.monotonic() - begin
         for spec in specs:
             say(f"--- {spec.name}")
-            outcome = done.outcomes[spec.name] = apply(spec, report=say)
+            with progress() as report:
+                outcome = done.outcomes[spec.name] = apply(spec, report=report)
             done.seconds |= {f"{spec.name}: {k}": s for k, s in outcome.seconds.items()}
         with timed(done, "serve and ask"):
             done.answers = serve_and_ask(specs, [n for n, o in done.outcomes.items() if o.passed])

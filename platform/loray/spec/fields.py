@@ -22,6 +22,8 @@ SHAREGPT_ROLES = {
     **dict.fromkeys(("function_call", "tool_call"), "calls"),
 }
 """Names that sets of this format use; `calls` stands for an assistant that calls tools."""
+UNNAMED = ("alternating", "pairs", "transcript")
+"""Formats whose messages name neither keys nor roles of one's own."""
 
 
 _PREFERENCE = (
@@ -98,8 +100,10 @@ class FieldsSpec(StrictModel):
     `tool_calls` too."""
     tools: Column | None = None
     """Column with a list of tool definitions, or its JSON text."""
-    format: Literal["openai", "sharegpt"] = "openai"
-    """How messages are written: `{role, content}`, or `{from, value}` with `human` and `gpt`."""
+    format: Literal["openai", "sharegpt", "alternating", "pairs", "transcript"] = "openai"
+    """How messages are written: `{role, content}`; `{from, value}` with `human` and `gpt`; a list
+    of texts, question and answer in turn (LIMA); a list of `{input, output}` (Capybara); or one
+    text with `Human:` and `Assistant:` at the start of paragraphs (HH)."""
     keys: KeysSpec = KeysSpec()
     """Other names of the keys of a message."""
     roles: RolesSpec = RolesSpec()
@@ -132,6 +136,12 @@ class FieldsSpec(StrictModel):
         more = self.more_names
         twice = sorted({name for name, _ in more if [n for n, _ in more].count(name) > 1})
         role, content = self.message_keys
+        if self.format in UNNAMED and (more or self.keys != KeysSpec()):
+            raise ValueError(
+                f"`keys` and `roles` name nothing in messages of format {self.format}; drop them"
+            )
+        if self.format in UNNAMED and self.messages is None:
+            raise ValueError(f"format {self.format} is one of `messages`; name their column there")
         if twice:
             raise ValueError(f"`roles` has {twice[0]!r} for two roles; wanted one; take one out")
         if role == content:

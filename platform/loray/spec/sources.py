@@ -89,7 +89,7 @@ class CsvSource(StrictModel):
 
     @model_validator(mode="after")
     def _no_list_in_a_cell(self) -> Self:
-        if self.fields.messages is not None:
+        if self.fields.messages is not None and self.fields.format != "transcript":
             raise ValueError(
                 "a CSV field holds text, not a list of messages; name `prompt` and `completion`, "
                 "or `text`, or write the corpus as kind: jsonl"

@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +11,10 @@ from typing import Any
 import ray
 
 from loray.artifacts.diagnosis import diagnosis_of
+from loray.machines.passing import Passing, Report
 from loray.machines.room import (
     TELL_SECONDS,
+    counted,
     given_up_words,
     waiting_words,
     workers_wanted,
@@ -21,7 +23,6 @@ from loray.spec.run import ResourceSpec
 from loray.train.pace import Pace
 
 PROGRESS_SECONDS = 2.0
-Report = Callable[[str], None]
 
 
 @dataclass
@@ -60,12 +61,14 @@ def followed(
             is_over = done.wait(PROGRESS_SECONDS)
             with contextlib.suppress(ray.exceptions.RayError):  # the actor goes when Ray does
                 watch.tell_restarts()
+                if not is_over:
+                    found.given_up = found.given_up or watch.look()
                 teller.tell_groups()
                 teller.tell_diagnoses()
-                if not is_over:
-                    teller.tell_step()
-                    found.given_up = found.given_up or watch.look()
+                teller.tell_step()
 
+    some = "" if resources.min_workers is None else "up to "
+    report(f"starting {some}{counted(resources.workers, 'workers')}")
     thread = threading.Thread(target=follow, name="train-progress", daemon=True)
     thread.start()
     try:
@@ -109,7 +112,7 @@ class _Watch:
         """What to say when the run was ended, because it waited for too long."""
         now, is_running = time.monotonic(), ray.get(self._progress.control.remote())[1]
         if is_running and not self._is_running:
-            self._report("the workers have started; they load the base")
+            self._report("the workers have started; they load the base and put the adapter on")
         self._is_running = is_running
         if is_running:
             self._began = self._told = now
@@ -156,6 +159,8 @@ class _Teller:
             if workers != self._workers:
                 self._report(f"{workers} of {self._wanted} workers, from step {step}")
             self._workers = workers
+            what = "the loss before training is taken, then" if step == 0 else "next is"
+            self._report(f"the base is loaded; {what} step {step + 1} of {self._steps}")
 
     def tell_diagnoses(self) -> None:
         """What was diagnosed."""
@@ -167,7 +172,21 @@ class _Teller:
         """How far the run is."""
         latest = ray.get(self._progress.latest.remote())
         if latest is not None and latest[0] != self._seen:
-            self._seen, loss, speed = latest
+            self._seen, loss, speed, epochs = latest
             left = self._pace.left(self._seen, time.monotonic())
-            line = f"step {self._seen}/{self._steps}  loss {loss:.3f}  {speed:,.0f} tokens/s"
-            self._report(f"{line}  {left}".rstrip())
+            line = step_line(self._seen, self._steps, loss, speed, epochs)
+            line = f"{line}  {left}".rstrip()
+            self._report(line if self._seen == self._steps else Passing(line))
+
+
+def step_line(step: int, steps: int, loss: float, speed: float, epochs: float | None) -> str:
+    """How far a run is.
+
+    Args:
+        speed: tokens a second.
+        epochs: passes over the data until now; None where that is not counted.
+    """
+    line = f"step {step}/{steps}  loss {loss:.3f}  {speed:,.0f} tokens/s"
+    if epochs is None:
+        return line
+    return f"{line}  epoch {epochs:.2f} of {epochs * steps / step:.2f}"

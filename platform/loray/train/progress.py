@@ -11,7 +11,7 @@ class ProgressActor:
     """Where workers say how far they are, and why they gave up."""
 
     def __init__(self) -> None:
-        self._latest: tuple[int, float, float] | None = None
+        self._latest: tuple[int, float, float, float | None] | None = None
         self._failure: str | None = None
         self._met: dict[int, tuple[int, str]] = {}
         self._controller: Any = None
@@ -31,14 +31,16 @@ class ProgressActor:
         """Who began, (workers, steps done), from the `start`-th on."""
         return self._groups[start:]
 
-    def note(self, step: int, loss: float, tokens_per_second: float) -> None:
-        """A worker finished `step`."""
-        self._latest = (step, loss, tokens_per_second)
+    def note(
+        self, step: int, loss: float, tokens_per_second: float, epochs: float | None = None
+    ) -> None:
+        """A worker finished `step`, and with it so many passes over the data."""
+        self._latest = (step, loss, tokens_per_second, epochs)
         if self._unanswered is None:
             self._unanswered = time.monotonic()
 
-    def latest(self) -> tuple[int, float, float] | None:
-        """The last note: step, loss in nats, tokens a second over all workers."""
+    def latest(self) -> tuple[int, float, float, float | None] | None:
+        """The last note: step, loss in nats, tokens a second over all workers, epochs."""
         return self._latest
 
     def answer(self, step: int) -> None:

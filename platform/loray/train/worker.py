@@ -71,7 +71,8 @@ def train(task: WorkerTask) -> None:
         step += 1
         line = journal.note(step, result, cost)
         if run.worker == 0:
-            task.progress.note.remote(step, result.loss, cost.tokens_per_second)
+            epochs = step * spec.train.batch.global_size / len(run.tokens)
+            task.progress.note.remote(step, result.loss, cost.tokens_per_second, epochs)
             exporter.tell(step, metrics_of(line, watch.records))
         if is_every(spec.train.checkpoint_every, step, spec):
             saved = step

@@ -15,7 +15,7 @@ from loray.data.batch import TURN
 from loray.data.sources.messages import KEYS
 from loray.data.sources.rows import Conversations
 from loray.spec.column_templates import Part, template_of
-from loray.spec.fields import FieldsSpec
+from loray.spec.fields import UNNAMED, FieldsSpec
 
 PLAIN_ROLES = pa.array(["system", "user", "assistant"])
 EMPTY_KEYS = tuple(sorted(set().union(*KEYS.values()) - {"weight"}))
@@ -82,6 +82,8 @@ def _side_by_side(columns: Mapping[str, pa.StringArray]) -> pa.ListArray:
 
 def _messages(table: pa.Table, fields: FieldsSpec) -> pa.ListArray:
     column = table[fields.messages].combine_chunks()
+    if fields.format in UNNAMED:
+        raise _UnplainError
     if fields.system is not None or column.null_count or not pa.types.is_list(column.type):
         raise _UnplainError
     messages = column.flatten()

@@ -162,7 +162,9 @@ def _check_columns(file: "SourceFile", schema: pa.Schema) -> None:
 def _fits(name: str, kind: pa.DataType, fields: FieldsSpec) -> tuple[str, bool]:
     """What a column's type should be, and whether it is."""
     if name in (fields.messages, fields.tools):
-        return "a list of structs, or its JSON text", _is_messages(kind) or _is_text(kind)
+        in_turn = fields.format == "alternating" and _is_list(kind) and _is_text(kind.value_type)
+        is_right = _is_messages(kind) or _is_text(kind) or in_turn
+        return "a list of structs, or its JSON text", is_right
     if name == fields.history:
         return "a list of lists of text", _is_list(kind) or pa.types.is_null(kind)
     if name in (fields.prompt, fields.completion):

@@ -18,7 +18,7 @@ from loray.data.sources.forms import HEAD_BYTES
 from loray.data.sources.records import Found, group_of, turns_of
 from loray.data.sources.rows import NOT_READ, NOT_THERE, Columns
 from loray.data.sources.samples import first_records
-from loray.data.sources.suggest import suggest
+from loray.data.sources.suggest import Part, suggest
 from loray.errors import SourceError
 from loray.spec.base import Finding
 from loray.spec.data import DataSpec
@@ -114,12 +114,14 @@ def _sum_up(label: str, seen: _Seen, looked: Looked, source: Source) -> None:
 
 def _remedy(source: Source) -> str:
     """What to do where no row is such as the spec says."""
-    found = None
+    found: list[Part] = []
     with suppress(SourceError, OSError, pa.ArrowException):
         found = suggest(source.uri)
-    if found is None or found.fields is None or found.fields.items() <= _named(source.fields):
+    readings = [part.readings for part in found if part.kind == source.kind]
+    best = readings[0].best if len(readings) == 1 else None
+    if best is None or best.fields.items() <= _named(source.fields):
         return "correct `fields` or `kind`, or mend the file"
-    return f"by its columns, the file seems to have fields: {found.written}; correct `fields`"
+    return f"by its columns, the file seems to have fields: {readings[0].written}; correct `fields`"
 
 
 def _named(fields: FieldsSpec) -> ItemsView[str, Any]:

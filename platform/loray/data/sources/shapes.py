@@ -17,8 +17,9 @@ from loray.data.sources.decoding import (
     there_are,
     value_of,
 )
+from loray.data.sources.unnamed import in_turn, messages_of_transcript, of_pairs
 from loray.spec.column_templates import Part, template_of
-from loray.spec.fields import OPENAI_KEYS, FieldsSpec
+from loray.spec.fields import OPENAI_KEYS, UNNAMED, FieldsSpec
 
 NOT_LEARNED = Number("0")
 """The weight of an answer that is context."""
@@ -172,6 +173,8 @@ def _history(record: Record, column: str | None) -> Iterator[dict[str, str]]:
 
 def _respelled(found: object, column: str, fields: FieldsSpec) -> list[Any]:
     """Messages under the keys `role` and `content`, roles by the names that we use."""
+    if fields.format == "transcript":
+        return messages_of_transcript(found, column)
     if _is_text(found):
         found = _parsed(str(found), column)
     if not isinstance(found, list):
@@ -180,6 +183,9 @@ def _respelled(found: object, column: str, fields: FieldsSpec) -> list[Any]:
         )
     if not fields.is_respelled:
         return found
+    if fields.format in UNNAMED:
+        said = in_turn(found) if fields.format == "alternating" else of_pairs(found)
+        return list(said)
     keys, role_of = fields.message_keys, fields.role_of
     return [_message(message, keys, role_of) for message in found]
 

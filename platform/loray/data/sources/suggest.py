@@ -1,24 +1,29 @@
-"""Which `fields` a corpus seems to have, by the names and the values of its first rows.
+"""What files on local disk seem to hold: their kind, their columns, and how rows can be read.
 
 A suggestion for `loray init` to write down, where a person sees it; a run never guesses.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import codecs
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loray.data.sources import delimited, parquet
-from loray.data.sources.decoding import FaultError, Number, parse_json
+from loray.data.sources.columns_seen import ColumnSeen, columns_of
+from loray.data.sources.decoding import FaultError
 from loray.data.sources.files import SourceFile
-from loray.data.sources.forms import read_head
+from loray.data.sources.forms import HEAD_BYTES, form_of, read_head
+from loray.data.sources.readings import Readings, readings_of
 from loray.data.sources.samples import NUM_ROWS, first_json_records
 from loray.data.sources.streams import open_arrow_file
-from loray.spec.fields import OPENAI_KEYS, SHAREGPT_KEYS, FieldsSpec
-from loray.spec.local_files import list_local
+from loray.errors import SourceError
+from loray.spec.fields import FieldsSpec
+from loray.spec.local_files import WILDCARDS, list_local
 from loray.spec.sources import (
     CsvSource,
     JsonlSource,
@@ -27,103 +32,226 @@ from loray.spec.sources import (
     TextSource,
     is_read_of_folder,
 )
-from loray.spec.yaml12 import flow_mapping
 
 if TYPE_CHECKING:
     from loray.data.sources.records import Found
 
 Kind = Literal["jsonl", "parquet", "csv", "text"]
-PAIRS = (
-    ("prompt", "completion"), ("prompt", "response"), ("question", "answer"),
-    ("instruction", "output"), ("instruction", "response"), ("instruction", "completion"),
-    ("query", "response"), ("query", "answer"), ("question", "response"), ("prompt", "answer"),
-    ("problem", "solution"), ("input", "output"), ("input", "target"), ("source", "target"),
-    ("user", "assistant"), ("human", "assistant"), ("prompt", "output"), ("prompt", "chosen"),
-    ("article", "highlights"), ("article", "summary"), ("document", "summary"),
-    ("dialogue", "summary"), ("text", "summary"), ("text", "label"), ("sentence", "label"),
-    ("text", "category"),
-)  # fmt: skip
-"""Names of a question and its answer in public sets, the likeliest first."""
-BESIDE = {"instruction": ("input", "context"), "question": ("context",), "prompt": ("context",)}
-"""Columns that go on with a question where they are not blank."""
-SYSTEMS = ("system", "system_prompt")
-TEXTS = ("text", "content", "document")
+KINDS: tuple[Kind, ...] = ("jsonl", "parquet", "csv", "text")
+NUM_FILES = 8
+"""Files of a kind that are looked at first; of unlike ones all are."""
+MOST_PARTS = 64
+"""More files of unlike shapes are not listed one by one."""
+MANY_LINES = 0.1
+"""Share of lines in another encoding from which on a file is refused."""
+MAX_NAME_CHARS = 100
 _PLACEHOLDER = FieldsSpec(text="text")
+_LATIN = (
+    "wanted UTF-8; it may be Latin-1 or Windows-1252: convert it: iconv -f WINDOWS-1252 -t UTF-8 "
+    "< OLD > NEW"
+)
 
 
 @dataclass
-class Suggestion:
-    """What a corpus seems to be."""
+class Part:
+    """Files of one kind whose rows are read alike: a source of a spec."""
 
+    uri: str
     kind: Kind
-    columns: list[str]
-    fields: dict[str, str] | None = None
-    """By the names that `fields` has in a spec; None where the names say nothing."""
+    columns: list[ColumnSeen] = field(default_factory=list)
+    readings: Readings = field(default_factory=Readings)
     delimiter: str = ","
+    num_files: int = 1
     notes: list[str] = field(default_factory=list)
     """What else was found; a sentence each."""
 
     @property
-    def written(self) -> str:
-        """The fields as YAML has them, on one line."""
-        return flow_mapping(self.fields or {})
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return [column.name for column in self.columns]
 
 
-def suggest(uri: str) -> Suggestion | None:
-    """What the files at `uri` seem to be; None where there are none on local disk.
+def suggest(uri: str) -> list[Part]:
+    """What the files at `uri` seem to be; empty where there are none on local disk.
 
     Raises:
-        SourceError: a file cannot be read as what its name says.
+        SourceError: a file cannot be read as what its name says, or there are too many that are
+            unlike.
         OSError: it cannot be read at all.
     """
-    found = None if "://" in uri else _first_file(uri)
-    if found is None:
-        return None
-    kind, file = found
-    if kind == "text":
-        return Suggestion(kind, [])
-    if isinstance(file.source, CsvSource):
-        file = _with_delimiter(file)
-    rows = list(islice(_records(file), NUM_ROWS))
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    suggestion = Suggestion(kind, columns)
-    if isinstance(file.source, CsvSource):
-        suggestion.delimiter = file.source.delimiter
-    usable = [name for name in columns if not {"{", "}"} & set(name)]
-    suggestion.fields = _fields({name: _kinds(rows, name) for name in usable})
-    if {"chosen", "rejected"} <= set(columns):
-        suggestion.notes.append("the rows are preference pairs; only the chosen answer is learned")
-    if "text" in (suggestion.fields or {}) and len(columns) > 1:
-        suggestion.notes.append("raw text is learned whole, and no other column with it")
-    return suggestion
+    if "://" in uri:
+        return []
+    by_kind = {kind: files for kind in KINDS if (files := _files_of(uri, kind))}
+    texts = by_kind.pop("text", [])
+    is_glob = bool(WILDCARDS & set(uri)) and not Path(uri).exists()
+    if not by_kind:
+        return [_of_text(uri, texts)] if texts else []
+    is_apart = is_glob and len(by_kind) > 1
+    parts = [
+        part
+        for kind, files in by_kind.items()
+        for part in _parts(kind, files, uri, is_apart=is_apart)
+    ]
+    if texts:
+        names = ", ".join(file.name for file in texts[:3])
+        parts[0].notes.append(f"{names}: text beside data is not read; name it to have it learned")
+    return parts
 
 
-def _first_file(uri: str) -> tuple[Kind, SourceFile] | None:
-    """The first file that is not empty, of the first kind that has any."""
-    sources: dict[Kind, Source] = {
-        "jsonl": JsonlSource(kind="jsonl", uri=uri, fields=_PLACEHOLDER),
-        "parquet": ParquetSource(kind="parquet", uri=uri, fields=_PLACEHOLDER),
-        "csv": CsvSource(kind="csv", uri=uri, fields=_PLACEHOLDER),
-        "text": TextSource(kind="text", uri=uri),
-    }
-    for kind, source in sources.items():
-        for name, path, size, mtime_ns in list_local(source).files:
-            if size and _is_of(path, kind):
-                return kind, SourceFile("data", name, source, path, size, mtime_ns)
+def _files_of(uri: str, kind: Kind) -> list[SourceFile]:
+    """The files at `uri` that are of a kind, by their names, or by how they begin."""
+    source = _source_of(uri, kind)
+    is_folder = Path(uri).is_dir()
+    return [
+        file
+        for name, path, size, mtime_ns in list_local(source).files
+        for file in [SourceFile("data", name, source, path, size, mtime_ns)]
+        if size and (is_folder or _kind_of(file) == kind)
+    ]
+
+
+def _source_of(uri: str, kind: Kind, delimiter: str = ",") -> Source:
+    match kind:
+        case "jsonl":
+            return JsonlSource(kind=kind, uri=uri, fields=_PLACEHOLDER)
+        case "parquet":
+            return ParquetSource(kind=kind, uri=uri, fields=_PLACEHOLDER)
+        case "csv":
+            return CsvSource(kind=kind, uri=uri, fields=_PLACEHOLDER, delimiter=delimiter)
+        case "text":
+            return TextSource(kind=kind, uri=uri)
+
+
+def _kind_of(file: SourceFile) -> Kind:
+    """By the name of a file; by how it begins, where that says nothing."""
+    name = file.path.rpartition("/")[2].lstrip("._")
+    named = next((kind for kind in KINDS if is_read_of_folder(name, kind)), None)
+    if named is not None:
+        return named
+    head = read_head(replace(file, source=_source_of(file.source.uri, "jsonl")))
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    text = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    if text.startswith((b"{", b"[")):
+        return "jsonl"
+    lines = text.splitlines()[:5]
+    return "csv" if len(lines) > 1 and _delimiter_of(lines) else "text"
+
+
+def _delimiter_of(lines: Sequence[bytes]) -> str | None:
+    """What parts the words of every line into as many."""
+    for delimiter in ",\t;|":
+        counts = {line.count(delimiter.encode()) for line in lines}
+        if len(counts) == 1 and counts != {0}:
+            return delimiter
     return None
 
 
-def _is_of(path: str, kind: Kind) -> bool:
-    name = path.rpartition("/")[2].lstrip("._")
-    return is_read_of_folder(name, kind)
+def _of_text(uri: str, files: Sequence[SourceFile]) -> Part:
+    part = Part(uri, "text", num_files=len(files))
+    for file in files[:NUM_FILES]:
+        form_of(file)
+        part.notes += _encoding_notes(file)
+    return part
 
 
-def _with_delimiter(file: SourceFile) -> SourceFile:
-    """The file with what most often parts the words of its first line."""
-    line = read_head(file).partition(b"\n")[0].decode("utf-8", "replace")
-    delimiter = max(",\t;|", key=line.count)
-    source = CsvSource(kind="csv", uri=file.source.uri, fields=_PLACEHOLDER, delimiter=delimiter)
-    return SourceFile(file.label, file.name, source, file.path, file.size, file.mtime_ns)
+def _parts(kind: Kind, files: Sequence[SourceFile], uri: str, *, is_apart: bool) -> Iterator[Part]:
+    """One part of files that are alike, else one of each."""
+    looked = [_look_at(kind, file) for file in files[:: max(-(-len(files) // NUM_FILES), 1)]]
+    if not is_apart and all(_is_alike(part, looked[0]) for part in looked):
+        first = looked[0]
+        notes = list(dict.fromkeys(note for part in looked for note in part.notes))
+        yield replace(first, uri=uri, notes=notes, num_files=len(files))
+        return
+    if len(files) > MOST_PARTS:
+        raise SourceError(
+            f"{uri}: found {len(files)} files of unlike columns; wanted some that are alike; name "
+            "the folders or globs of those that are, one by one"
+        )
+    for file in files:
+        yield replace(_look_at(kind, file), uri=_path_of(file, uri))
+
+
+def _is_alike(part: Part, other: Part) -> bool:
+    best, others = part.readings.best, other.readings.best
+    fields, wanted = best and best.fields, others and others.fields
+    return fields == wanted and part.delimiter == other.delimiter
+
+
+def _path_of(file: SourceFile, uri: str) -> str:
+    """As the user named it: below the folder, or relative to here."""
+    return file.path if Path(uri).is_absolute() else _below(file.path)
+
+
+def _below(path: str) -> str:
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+
+
+def _look_at(kind: Kind, file: SourceFile) -> Part:
+    notes = [] if kind == "parquet" else _encoding_notes(file)
+    delimiter = ","
+    if kind == "csv":
+        lines = read_head(file).splitlines()[:1]
+        delimiter = max(",\t;|", key=(lines or [b""])[0].decode("utf-8", "replace").count)
+        file = replace(file, source=_source_of(file.source.uri, "csv", delimiter))
+    rows = list(islice(_records(file), NUM_ROWS))
+    columns = columns_of(rows)
+    if kind == "csv":
+        _refuse_without_header(file, columns, len(rows))
+    if not rows:
+        raise SourceError(f"{file.path}: found no row that can be read; check how it was written")
+    readings = readings_of(columns)
+    best = readings.best
+    if kind == "csv" and best is not None and "messages" in best.fields:
+        is_said = best.fields.get("format") == "transcript"
+        what = f"column {best.fields['messages']!r} holds messages as JSON text"
+        why = f"{what}, which are not read of CSV; write the rows as JSON Lines"
+        readings = readings if is_said else Readings(why_not=why)
+    return Part(file.source.uri, kind, columns, readings, delimiter, notes=notes)
+
+
+def _encoding_notes(file: SourceFile) -> list[str]:
+    """What to know of bytes that are not UTF-8.
+
+    Raises:
+        SourceError: much of the file is in another encoding.
+    """
+    form_of(file)  # refuses UTF-16 and other formats
+    head = read_head(file)
+    if len(head) == HEAD_BYTES:
+        head = head[: head.rfind(b"\n") + 1] or head[:-4]
+    lines = head.splitlines()
+    odd = [number for number, line in enumerate(lines, start=1) if not _is_utf8(line)]
+    if not odd:
+        return []
+    found = f"{file.path}: found bytes that are not UTF-8 on line {odd[0]}"
+    if len(odd) > MANY_LINES * len(lines) or (odd[0] == 1 and isinstance(file.source, CsvSource)):
+        raise SourceError(f"{found}; {_LATIN}")
+    return [f"{found} and {len(odd) - 1} more, which would be put aside; {_LATIN}"]
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _refuse_without_header(file: SourceFile, columns: Sequence[ColumnSeen], num_rows: int) -> None:
+    """Refuse a file whose first line seems to hold a row.
+
+    Raises:
+        SourceError: it has no header.
+    """
+    names = [column.name for column in columns]
+    odd = [name for name in names if len(name) > MAX_NAME_CHARS or name.strip().isdecimal()]
+    if odd or (num_rows and not any(name.strip() for name in names)):
+        raise SourceError(
+            f"{file.path}: its first line holds {(odd or names)[0][:40]!r}; wanted the names of "
+            "the columns; put a line with names before it, such as: text,label"
+        )
 
 
 def _records(file: SourceFile) -> Iterator[Mapping[str, Any]]:
@@ -146,78 +274,3 @@ def _of_parquet(file: SourceFile) -> Iterator[Mapping[str, Any]]:
                 yield from batch.to_pylist()
     except (pa.ArrowInvalid, OSError) as error:
         raise parquet.unreadable(file, error) from error
-
-
-def _kinds(rows: Sequence[Mapping[str, Any]], name: str) -> str:
-    """What the values of a column are; `text`, `messages`, `sharegpt`, `history` or `other`."""
-    kinds = {_kind_of(row[name]) for row in rows if row.get(name) not in (None, "", [])}
-    return kinds.pop() if len(kinds) == 1 else "text" if not kinds else "other"
-
-
-def _kind_of(value: object) -> str:
-    if isinstance(value, str) and not isinstance(value, Number):
-        inner = _parsed(value) if value.lstrip().startswith("[") else None
-        return _kind_of(inner) if isinstance(inner, list) and inner else "text"
-    if isinstance(value, list) and all(isinstance(item, dict) for item in value):
-        for kind, keys in (("messages", OPENAI_KEYS), ("sharegpt", SHAREGPT_KEYS)):
-            if all(keys[0] in item for item in value) and any(keys[1] in item for item in value):
-                return kind
-    if isinstance(value, list) and all(isinstance(item, list) for item in value):
-        return "history"
-    return "other"
-
-
-def _parsed(text: str) -> object:
-    try:
-        return parse_json(text)
-    except ValueError:
-        return None
-
-
-def _fields(kinds: Mapping[str, str]) -> dict[str, str] | None:
-    """The fields, from the kind of each column."""
-    fields = _pair(kinds) or _messages(kinds)
-    if fields is None:
-        text = None if "role" in kinds else _named(kinds, TEXTS, "text")  # a message a row
-        return None if text is None else {"text": text}
-    more = {"system": _named(kinds, SYSTEMS, "text")}
-    if "prompt" in fields:
-        more["history"] = _named(kinds, ("history",), "history")
-    else:
-        more["tools"] = _named(kinds, ("tools",))
-    return fields | {name: column for name, column in more.items() if column is not None}
-
-
-def _messages(kinds: Mapping[str, str]) -> dict[str, str] | None:
-    for kind, more in (("messages", {}), ("sharegpt", {"format": "sharegpt"})):
-        columns = [name for name, found in kinds.items() if found == kind]
-        if columns:
-            best = [name for name in columns if name in ("messages", "conversations")]
-            return {"messages": (best or columns)[0], **more}
-    return None
-
-
-def _pair(kinds: Mapping[str, str]) -> dict[str, str] | None:
-    for asked, answered in PAIRS:
-        prompt, completion = (_named(kinds, (name,)) for name in (asked, answered))
-        if prompt is None or completion is None:
-            continue
-        said = {kinds[prompt], kinds[completion]}
-        is_whole = kinds[prompt] == "text" != kinds[completion]  # a chat, its question included
-        if is_whole or not said <= {"text", "messages", "sharegpt"}:
-            continue
-        fields = {"prompt": prompt, "completion": completion}
-        beside = _named(kinds, BESIDE.get(asked, ()), "text")
-        if beside is not None and beside != completion and kinds[prompt] == "text":
-            fields["prompt"] = f"{{{prompt}}}{{?\n\n{{{beside}}}}}"
-        return fields | ({"format": "sharegpt"} if "sharegpt" in said else {})
-    return None
-
-
-def _named(kinds: Mapping[str, str], names: Iterable[str], kind: str | None = None) -> str | None:
-    """A column of one of the names, in capitals or not."""
-    wanted = list(names)
-    for column, found in kinds.items():
-        if column.lower() in wanted and kind in (None, found):
-            return column
-    return None
