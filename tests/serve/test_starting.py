@@ -122,7 +122,7 @@ def test_replicas_that_never_start_are_given_up_on(monkeypatch, tmp_path) -> Non
     reported(monkeypatch, ApplicationStatus.DEPLOYING)
     monkeypatch.setattr(starting, "TELL_SECONDS", 0.1)
     said: list[str] = []
-    with pytest.raises(ClusterError, match=r"wanted 1 replicas, each of 1 CPU\(s\) and 1 GPU"):
+    with pytest.raises(ClusterError, match=r"wanted 1 replica of 1 CPU and 1 GPU"):
         await_replicas(spec_of(tmp_path, 0.5), said.append)
     assert "waiting for" in said[0]
     assert len(said) >= 3
