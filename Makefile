@@ -58,9 +58,10 @@ test-one: setup-dev
 	$(PYTEST) -m "" $(T)
 
 # Everything that needs no GPU: the above, what takes seconds, and then, one after another, what
-# starts clusters and kills processes.
+# trains on two workers, and what starts clusters and kills processes.
 test: test-unit
 	$(PYTEST) -n 2 --dist loadfile --durations=5 -m 'slow and not ray and not gpu and not network'
+	$(PYTEST) --durations=5 -m 'workers and not gpu'
 	$(PYTEST) --durations=15 -m 'ray and not gpu and not network'
 
 bench-%: setup-dev

@@ -95,7 +95,7 @@ def _work(worker: int, spec: RunSpec, tokens: str, folder: str) -> None:
     dist.destroy_process_group()
 
 
-@pytest.mark.slow
+@pytest.mark.workers
 def test_all_workers_take_what_the_first_one_found(model: Path, tmp_path: Path) -> None:
     """The second worker is given another seed: left to itself it would begin elsewhere."""
     import torch.multiprocessing as mp

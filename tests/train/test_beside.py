@@ -20,7 +20,7 @@ from tests.train.test_strategies import (
     spec_of,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.workers
 TYPES = (("none", "float32"), ("nf4", "bfloat16"))
 """The two ends of what a base may be; the four between are in `test_strategies.py`."""
 CELLS = [

@@ -10,7 +10,7 @@ from tests.families import save
 from tests.train.group import STEPS, Job, Trained, train_all
 from tests.train.sequences import make_rows, make_spec, pack, write_tokens
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.workers
 STRATEGIES = {
     "fsdp": {"kind": "fsdp"},
     "pipeline": {"kind": "pipeline"},

@@ -140,7 +140,7 @@ def compared(
     return compare_all(specs, tokens, tmp_path_factory.mktemp("compared"))
 
 
-@pytest.mark.slow
+@pytest.mark.workers
 @pytest.mark.parametrize("case", CASES)
 def test_two_workers_begin_and_learn_the_same_bit_for_bit(
     compared: dict[str, list[Found]], case: str
@@ -148,7 +148,7 @@ def test_two_workers_begin_and_learn_the_same_bit_for_bit(
     assert_the_same(*compared[case])
 
 
-@pytest.mark.slow
+@pytest.mark.workers
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_every_strategy_begins_with_the_adapter_that_it_goes_on_from(
     compared: dict[str, list[Found]], deep: Path, name: str
@@ -167,7 +167,7 @@ def test_every_strategy_begins_with_the_adapter_that_it_goes_on_from(
         assert not torch.equal(parted.learned[key].bfloat16(), wanted[key]), key
 
 
-@pytest.mark.slow
+@pytest.mark.workers
 @pytest.mark.parametrize("case", SHARED)
 def test_no_worker_ever_holds_more_than_its_share_and_a_part(
     compared: dict[str, list[Found]], case: str
@@ -177,7 +177,7 @@ def test_no_worker_ever_holds_more_than_its_share_and_a_part(
     assert max(parted.held) < 0.75 * growth_of(case) * max(whole.held)
 
 
-@pytest.mark.slow
+@pytest.mark.workers
 @pytest.mark.parametrize("case", STAGED)
 def test_no_stage_ever_holds_more_than_what_it_keeps(
     compared: dict[str, list[Found]], case: str

@@ -13,7 +13,7 @@ from tests.train.group import STEPS, Job, Trained, together, train_all
 from tests.train.loops import build, step_through
 from tests.train.sequences import make_rows, make_spec, pack, write_tokens
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.workers
 STAGES = 3
 LOSS_TOLERANCE, WEIGHT_TOLERANCE = 2e-5, 1e-4
 """As in `test_strategies.py`, float32."""

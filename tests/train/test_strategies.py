@@ -11,7 +11,7 @@ from tests.train.group import STEPS, Job, Trained, train_all
 from tests.train.loops import build, step_through
 from tests.train.sequences import make_rows, make_spec, write_tokens
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.workers
 LEGAL = [cell for cell in every_cell() if not broken_rules(cell)]
 RESUMED = [c for c in LEGAL if (c["dtype"], c["quantization"]) == ("float32", "none")]
 LOSS_TOLERANCE = {"float32": 2e-5, "bfloat16": 4e-3}
