@@ -10,11 +10,11 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q
 
-.PHONY: help setup setup-dev quickstart fmt check test-unit test-one test models-tiny reference constraints
+.PHONY: test-bench help setup setup-dev quickstart fmt check test-unit test-one test models-tiny reference constraints
 
 help:
 	@sed -n '1,5s/^# \{0,1\}//p' Makefile
-	@echo "targets: setup quickstart fmt check test-unit test-one test bench-NAME models-tiny reference constraints"
+	@echo "targets: setup quickstart fmt check test-unit test-one test test-bench bench-NAME models-tiny reference constraints"
 
 setup: .venv/installed
 setup-dev: .venv/installed-dev
@@ -63,6 +63,10 @@ test: test-unit
 	$(PYTEST) -n 2 --dist loadfile --durations=5 -m 'slow and not ray and not gpu and not network'
 	$(PYTEST) --durations=5 -m 'workers and not gpu'
 	$(PYTEST) --durations=15 -m 'ray and not gpu and not network'
+
+# Each benchmark that starts Ray, once and tiny: three minutes. The others are in `make test`.
+test-bench: setup-dev
+	$(PYTEST) -m bench
 
 bench-%: setup-dev
 	PYTHONPATH=benchmarks OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$*.py

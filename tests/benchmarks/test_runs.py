@@ -116,7 +116,7 @@ def test_a_checkout_is_measured_beside_another(tmp_path: Path):
     )
 
 
-@pytest.mark.ray
+@pytest.mark.bench
 def test_training_is_measured_beside_its_peers(tmp_path: Path):
     found = tmp_path / "found.json"
     tiny = ["--steps", "2", "--packs", "2", "--micro", "1", "--rows", "40"]
@@ -129,7 +129,7 @@ def test_training_is_measured_beside_its_peers(tmp_path: Path):
     assert all(len(one["losses"]) == 2 for one in measured.values())
 
 
-@pytest.mark.ray
+@pytest.mark.bench
 def test_curation_is_measured_end_to_end_and_by_step(tmp_path: Path):
     found = tmp_path / "found.json"
     tiny = ["--megabytes", "0.1", "--workers", "1", "--store-mb", "128"]
@@ -139,7 +139,7 @@ def test_curation_is_measured_end_to_end_and_by_step(tmp_path: Path):
     assert run["step_seconds"]["encode"] > 0
 
 
-@pytest.mark.ray
+@pytest.mark.bench
 def test_damage_and_losses_account_for_every_row_and_a_whole_run_is_measured(tmp_path: Path):
     """Three in one process, which has one Ray."""
     corpus, found = tmp_path / "rows.jsonl", tmp_path / "found.json"

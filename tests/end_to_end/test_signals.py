@@ -1,7 +1,8 @@
 """Real signals to real commands, in every stage: a line, an exit code, and nothing lost.
 
 One project is stopped in curation, in training and in evaluation, and must end as one that was
-left alone. Each command starts a Ray of its own, as a user's does.
+left alone. Each command starts a Ray of its own, as a user's does. A sweep that is stopped is in
+`test_sweep.py`.
 """
 
 import hashlib
@@ -247,16 +248,3 @@ def test_a_port_that_is_taken_is_refused_before_anything_starts(
     assert ended.code == 2
     (line,) = ended.lines
     assert line.startswith(f"--port {port} of 127.0.0.1 is taken by process {os.getpid()} (")
-
-
-def test_a_sweep_that_is_stopped_goes_on(
-    applied: dict[str, Path], loray: Callable[..., Command]
-) -> None:
-    folder = applied["alone"]
-    words = ("sweep", "run.yaml", "--set-list", "method.rank=2,1", *SETTINGS)
-    command = loray(folder, *words)
-    command.wait_for(says("trial 1/2: training: step "))
-    check_stopped(command.signal(signal.SIGINT), signal.SIGINT)
-    ended = loray(folder, *words).end()
-    assert ended.code == 0, ended.lines
-    assert any("trial 2/2: evaluation: done" in line for line in ended.lines)

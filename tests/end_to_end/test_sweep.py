@@ -99,7 +99,7 @@ def test_a_trial_that_fails_is_told_and_the_others_are_compared(
 
 
 def stop_after_the_first_trial(project: Path) -> None:
-    """Start a sweep as a process with a Ray of its own, and kill it in the second."""
+    """Start a sweep as a process with a Ray of its own, and interrupt it in the second."""
     with (project / "sweep.log").open("ab") as log:
         sweep = subprocess.Popen(
             [str(Path(sys.executable).with_name("loray")), *SWEEP],
@@ -113,8 +113,11 @@ def stop_after_the_first_trial(project: Path) -> None:
         assert sweep.poll() is None, (project / "sweep.log").read_text()
         assert time.monotonic() - begin < DEADLINE_SECONDS
         time.sleep(0.02)
-    os.kill(sweep.pid, signal.SIGKILL)
-    sweep.wait()
+    os.kill(sweep.pid, signal.SIGINT)
+    assert sweep.wait(DEADLINE_SECONDS) == 128 + signal.SIGINT
+    said = (project / "sweep.log").read_text(encoding="utf-8")
+    assert said.count("interrupted; apply again to continue where it stopped\n") == 1, said
+    assert "Traceback" not in said
 
 
 def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, Any]]:
