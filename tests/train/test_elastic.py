@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -27,7 +28,9 @@ from tests.jobs.head import (
 from tests.train.sequences import make_rows, make_spec, pack, write_tokens
 
 pytestmark = pytest.mark.ray
-STEPS = 200
+STEPS = 120
+START_SECONDS = 40
+"""Two workers that import torch at once take 25 s on a slow machine."""
 TOLERANCE = 1e-5
 """Largest relative difference of a step's loss, whatever number of workers took it."""
 DEADLINE_SECONDS = 300
@@ -140,65 +143,77 @@ def losses_of(history: list[dict[str, float]]) -> list[float]:
     return [line["loss"] for line in history]
 
 
-def test_a_run_goes_on_with_fewer_workers_and_takes_more_when_they_come(
-    model: Path, tmp_path: Path
-) -> None:
-    write_tokens(tmp_path, pack(make_rows(640), per_sequence=16))
-    spec = make_spec(
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dataset")
+    write_tokens(folder, pack(make_rows(640), per_sequence=16))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[tuple[Head, Process]]:
+    """A head without CPUs and a node of one, which stay; drivers join before there are others."""
+    with started_head() as (head, _), started_node(head, 1) as kept:
+        yield head, kept
+
+
+def spec_of(model: Path, **changes: Any) -> RunSpec:
+    return make_spec(
         model,
-        resources={"workers": 2, "min_workers": 1, "resize_seconds": 2},
         base_model__quantization="none",
         train__batch={"global_size": 8, "micro_size": 2},
         train__optimizer={"learning_rate": 1e-3},
-        train__steps=STEPS,
         train__checkpoint_every=10,
         train__vitals_every=STEPS,
+        **changes,
     )
-    with ExitStack() as stack:
-        head, _ = stack.enter_context(started_head())
-        # Drivers join while there is only the head, so that no death takes them along.
-        steady = stack.enter_context(driving(head, spec, tmp_path, tmp_path / "steady"))
-        shaken = stack.enter_context(driving(head, spec, tmp_path, tmp_path / "shaken"))
-        kept = stack.enter_context(started_node(head, 1))
-        lost = stack.enter_context(started_node(head, 1, name="second", alive=3))
-        steady.go()
-        undisturbed = steady.finish()
-        assert {line["workers"] for line in undisturbed} == {2}
-        assert not steady.has_told("workers, from step")
 
-        shaken.go()
-        shaken.wait_for(lambda: shaken.has_committed(10))
+
+def test_a_run_goes_on_with_fewer_workers_and_takes_more_when_they_come(
+    cluster: tuple[Head, Process], dataset: Path, model: Path, tmp_path: Path, here: None
+) -> None:
+    resources = {"workers": 2, "min_workers": 1, "resize_seconds": 2}
+    spec = spec_of(model, resources=resources, train__steps=STEPS)
+    head, kept = cluster
+    with ExitStack() as stack:
+        driver = stack.enter_context(driving(head, spec, dataset, tmp_path / "shaken"))
+        lost = stack.enter_context(started_node(head, 1, name="second", alive=3))
+        driver.go()
+        driver.wait_for(lambda: driver.has_committed(10))
         kill_machine(lost)
-        shaken.wait_for(lambda: shaken.has_told("1 of 2 workers, from step"))
+        driver.wait_for(lambda: driver.has_told("1 of 2 workers, from step"))
         with slowed(workers_of(kept)):
             stack.enter_context(started_node(head, 1, name="third", alive=3))
-            shaken.wait_for(lambda: shaken.has_told("2 of 2 workers, from step"))
-        found = shaken.finish()
+            driver.wait_for(lambda: driver.has_told("2 of 2 workers, from step"))
+        found = driver.finish()
     assert [line["step"] for line in found] == list(range(1, STEPS + 1))
     counts = [int(count) for count, _ in groupby(found, lambda line: line["workers"])]
     assert counts == [2, 1, 2]
+
+    from loray.train.run import train_to
+
+    steady = tmp_path / "steady"
+    train_to(steady, spec_of(model, train__steps=STEPS), f"{dataset}/tokens", attempt=1)
+    lines = (steady / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    undisturbed = [json.loads(line) for line in lines]
     assert losses_of(found) == pytest.approx(losses_of(undisturbed), rel=TOLERANCE)
 
 
-def test_a_run_that_lost_a_node_for_good_says_so_and_ends(model: Path, tmp_path: Path) -> None:
-    write_tokens(tmp_path, pack(make_rows(640), per_sequence=16))
-    spec = make_spec(
-        model,
-        resources={"workers": 2, "start_seconds": 15},
-        base_model__quantization="none",
-        train__batch={"global_size": 8, "micro_size": 2},
-        train__steps=10 * STEPS,
-        train__checkpoint_every=10,
-    )
+def test_a_run_that_lost_a_node_for_good_says_so_and_ends(
+    cluster: tuple[Head, Process], dataset: Path, model: Path, tmp_path: Path
+) -> None:
+    resources = {"workers": 2, "start_seconds": START_SECONDS}
+    spec = spec_of(model, resources=resources, train__steps=10 * STEPS)
+    head, _ = cluster
     with ExitStack() as stack:
-        head, _ = stack.enter_context(started_head())
-        driver = stack.enter_context(driving(head, spec, tmp_path, tmp_path / "out"))
-        stack.enter_context(started_node(head, 1))
-        lost = stack.enter_context(started_node(head, 1, name="second", alive=3))
+        driver = stack.enter_context(driving(head, spec, dataset, tmp_path / "out"))
+        lost = stack.enter_context(started_node(head, 1, name="fourth", alive=3))
         driver.go()
         driver.wait_for(lambda: driver.has_committed(10))
         kill_machine(lost)
         assert driver.process.wait(DEADLINE_SECONDS) == 1
     assert driver.has_told("restart 1 of at most 3, from the last checkpoint: ")
-    assert driver.has_told("ClusterError: found no room for 15 s; wanted 2 workers, each of 1 CPU")
+    assert driver.has_told(
+        f"ClusterError: found no room for {START_SECONDS} s; wanted 2 workers, each of 1 CPU"
+    )
     assert driver.has_told("the cluster has 1 CPU and 0 GPUs on 2 nodes;")

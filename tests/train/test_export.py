@@ -67,9 +67,9 @@ def history(out: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
 
 
-@pytest.fixture(scope="module")
-def untracked(model: Path, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return train(spec_of(model), dataset, tmp_path_factory.mktemp("untracked") / "out")
+@pytest.fixture
+def untracked(model: Path, dataset: Path, tmp_path: Path, here: None) -> str:
+    return train(spec_of(model), dataset, tmp_path / "untracked")
 
 
 def test_a_tracker_that_fails_is_told_once_and_the_others_hear_every_step(

@@ -51,7 +51,7 @@ def spec_of(model: Path, **changes: object) -> RunSpec:
 
 
 def test_a_learning_rate_that_is_far_too_high_is_found_and_lowered(
-    model: Path, tmp_path: Path
+    model: Path, tmp_path: Path, here: None
 ) -> None:
     write_tokens(tmp_path, make_rows(64))
     spec = spec_of(
@@ -71,7 +71,7 @@ def test_a_learning_rate_that_is_far_too_high_is_found_and_lowered(
     assert all(map(math.isfinite, losses))
 
 
-def test_a_run_that_gives_up_leaves_what_it_saw(model: Path, tmp_path: Path) -> None:
+def test_a_run_that_gives_up_leaves_what_it_saw(model: Path, tmp_path: Path, here: None) -> None:
     write_tokens(tmp_path, make_rows(64))
     spec = spec_of(
         model,
@@ -180,7 +180,9 @@ def weights(out: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def test_a_module_that_no_gradient_reaches_is_named(model: Path, tmp_path: Path) -> None:
+def test_a_module_that_no_gradient_reaches_is_named(
+    model: Path, tmp_path: Path, here: None
+) -> None:
     """Behind it the base multiplies with zero, so nothing that it learns could be seen."""
     cut = tmp_path / "model"
     shutil.copytree(model, cut)
@@ -197,7 +199,7 @@ def test_a_module_that_no_gradient_reaches_is_named(model: Path, tmp_path: Path)
 
 
 def test_rows_whose_labels_are_masked_out_are_told_before_training(
-    model: Path, tmp_path: Path
+    model: Path, tmp_path: Path, here: None
 ) -> None:
     rows = make_rows(64)
     for row in rows[::4]:

@@ -50,7 +50,7 @@ def test_what_begins_at_the_weights_says_so_too(model: Path, tmp_path: Path, ini
 
 
 @pytest.mark.ray
-@pytest.mark.usefixtures("ray_cluster")
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
@@ -58,10 +58,10 @@ def test_what_begins_at_the_weights_says_so_too(model: Path, tmp_path: Path, ini
         ("shape", r"model\.layers\.0\.mlp\.up_proj\.weight of .* has the shape \(100, 64\)"),
     ],
 )
-def test_a_faulty_base_ends_the_run_at_once_and_no_row_is_blamed(
+def test_a_faulty_base_ends_the_run_and_no_row_is_blamed(
     model: Path, tmp_path: Path, fault: str, message: str
 ) -> None:
-    """It is tried once: what is in the files stays so."""
+    """That it is tried once is in `test_waiting.py`."""
     from loray.train.run import train_to
 
     lines: list[str] = []

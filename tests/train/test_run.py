@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -64,34 +65,31 @@ def two_workers(
 
 
 def test_one_worker_and_two_give_the_same_loss_curve(
-    two_workers: tuple[Path, list[float]], model: Path, dataset: Path, tmp_path: Path
+    two_workers: tuple[Path, list[float]], model: Path, dataset: Path, tmp_path: Path, here: None
 ) -> None:
     spec = make_spec(model, resources={"workers": 1}, train__batch=BATCH, train__steps=24)
     alone = train(spec, dataset, tmp_path / "out")
     assert alone == pytest.approx(two_workers[1], rel=TOLERANCE)
 
 
-@pytest.mark.parametrize(
-    "strategy",
-    [{"kind": "fsdp"}, {"kind": "deepspeed", "zero_stage": 3}, {"kind": "pipeline"}],
-    ids=["fsdp", "zero-3", "pipeline"],
-)
 def test_workers_that_hold_a_share_of_each_weight_leave_the_same_adapter(
-    two_workers: tuple[Path, list[float]],
-    model: Path,
-    dataset: Path,
-    tmp_path: Path,
-    strategy: dict[str, Any],
+    two_workers: tuple[Path, list[float]], model: Path, dataset: Path, tmp_path: Path
 ) -> None:
+    """For FSDP2 and the other stages, see `test_strategies.py`; for a pipeline, below."""
     spec = make_spec(
         model,
         resources={"workers": 2},
         train__batch=BATCH,
         train__steps=24,
-        train__strategy=strategy,
+        train__strategy={"kind": "deepspeed", "zero_stage": 3},
     )
-    out, (whole, losses) = tmp_path / "out", two_workers
-    assert train(spec, dataset, out) == pytest.approx(losses, rel=TOLERANCE)
+    out = tmp_path / "out"
+    assert train(spec, dataset, out) == pytest.approx(two_workers[1], rel=TOLERANCE)
+    assert_left_alike(out, two_workers[0])
+
+
+def assert_left_alike(out: Path, whole: Path) -> None:
+    """Two runs left the same adapter, and saw the same vitals."""
     last = Path("checkpoints") / "step-000024" / "adapter_model.safetensors"
     found, wanted = load_file(out / last), load_file(whole / last)
     assert found.keys() == wanted.keys()
@@ -137,21 +135,23 @@ def test_a_killed_worker_changes_no_bit_of_the_adapter(
 
 
 def test_a_killed_stage_of_a_pipeline_changes_no_bit_of_the_adapter(
-    model: Path, dataset: Path, tmp_path: Path
+    two_workers: tuple[Path, list[float]], model: Path, dataset: Path, tmp_path: Path
 ) -> None:
     spec = make_spec(
         model,
         resources={"workers": 2},
         train__batch=BATCH,
-        train__steps=12,
+        train__steps=24,
         train__strategy={"kind": "pipeline"},
     )
     whole, out = tmp_path / "whole", tmp_path / "out"
     losses = train(spec, dataset, whole)
+    assert losses == pytest.approx(two_workers[1], rel=TOLERANCE)
+    assert_left_alike(whole, two_workers[0])
     with killing("RayTrainWorker", out) as killed:
         assert train(spec, dataset, out) == losses
     assert killed
-    assert digest(out, 12) == digest(whole, 12)
+    assert digest(out, 24) == digest(whole, 24)
 
 
 def test_a_killed_controller_ends_the_run_and_the_next_attempt_goes_on(
@@ -175,7 +175,7 @@ def test_a_killed_controller_ends_the_run_and_the_next_attempt_goes_on(
 
 
 def test_a_driver_that_was_taken_over_leaves_everything_to_its_successor(
-    two_workers: tuple[Path, list[float]], model: Path, dataset: Path, tmp_path: Path
+    model: Path, dataset: Path, tmp_path: Path, here: None
 ) -> None:
     """It stood still for so long that its lease ran out, and its workers went on without it."""
     from loray.train.run import train_to
@@ -183,63 +183,53 @@ def test_a_driver_that_was_taken_over_leaves_everything_to_its_successor(
     def lost() -> None:
         raise LeaseError("attempt 1 has lost its lease")
 
-    spec = make_spec(model, resources={"workers": 2}, train__batch=BATCH, train__steps=24)
-    out, lines = tmp_path / "out", []
+    spec = make_spec(model, train__batch=BATCH)
+    whole, out, lines = tmp_path / "whole", tmp_path / "out", []
+    losses = train(spec, dataset, whole)
     out.mkdir()
     with pytest.raises(LeaseError):
         train_to(out, spec, f"{dataset}/tokens", attempt=1, check=lost)
     assert sorted(path.name for path in out.iterdir()) == ["attempts", "ray"]
-    assert (losses := train(spec, dataset, out, lines, attempt=2)) == two_workers[1]
-    assert lines[0] == "resuming from step 24 of 24"
-    assert digest(out, 24) == digest(two_workers[0], 24)
+    assert train(spec, dataset, out, lines, attempt=2) == losses
+    assert lines[0] == "resuming from step 8 of 8"
+    assert digest(out, 8) == digest(whole, 8)
     (out / "checkpoints" / "step-000003").mkdir()
     assert train(spec, dataset, out, attempt=3) == losses  # as when the commit was cut off
     assert not (out / "checkpoints" / "step-000003").exists()
 
 
-def test_a_pissa_run_goes_on_over_the_rest_that_it_began_with(
-    model: Path, dataset: Path, tmp_path: Path
-) -> None:
-    spec = make_spec(
-        model,
-        resources={"workers": 2},
-        base_model__quantization="none",
-        method__init="pissa",
-        train__batch=BATCH,
-        train__steps=12,
-        train__strategy={"kind": "fsdp"},
-    )
-    whole, out = tmp_path / "whole", tmp_path / "out"
-    losses = train(spec, dataset, whole)
-    with killing("TrainController", out), pytest.raises(TrainingError, match="apply again"):
-        train(spec, dataset, out)
-    assert train(spec, dataset, out, attempt=2) == losses
-    assert digest(out, 12) == digest(whole, 12)
-
-
-def test_an_eva_run_that_learns_beside_the_factors_goes_on_as_if_nothing_had_been(
-    biased: Path, dataset: Path, tmp_path: Path
-) -> None:
-    method = {
+PISSA: dict[str, Any] = {
+    "base_model__quantization": "none",
+    "method__init": "pissa",
+    "train__strategy": {"kind": "fsdp"},
+}
+EVA: dict[str, Any] = {
+    "method": {
         "kind": "lora",
         "rank": 4,
         "init": "eva",
         "biases": "all",
         "modules_to_save": ("embed_tokens", "lm_head"),
-    }
-    spec = make_spec(
-        biased, resources={"workers": 2}, method=method, train__batch=BATCH, train__steps=8
-    )
-    whole, out = tmp_path / "whole", tmp_path / "out"
+    },
+}
+
+
+@pytest.mark.parametrize("changes", [PISSA, EVA], ids=["PiSSA", "EVA, beside the factors"])
+def test_a_run_that_begins_elsewhere_goes_on_as_if_nothing_had_been(
+    biased: Path, dataset: Path, tmp_path: Path, here: None, changes: dict[str, Any]
+) -> None:
+    """What it began with, and over what rest of the base, must not be worked out anew."""
+    spec = make_spec(biased, train__batch=BATCH, **changes)
+    whole, out, lines = tmp_path / "whole", tmp_path / "out", []
     losses = train(spec, dataset, whole)
-    with killing("RayTrainWorker", out) as killed:
-        assert train(spec, dataset, out) == losses
-    assert killed
-    assert digest(out, 8) == digest(whole, 8)
-    saved = load_file(whole / "checkpoints" / "step-000008" / "adapter_model.safetensors")
-    assert sum("lora_" not in name for name in saved) == 6 + 2
-    alone = make_spec(biased, method=method, train__batch=BATCH, train__steps=8)
-    assert train(alone, dataset, tmp_path / "alone") == pytest.approx(losses, rel=TOLERANCE)
+    wanted = digest(whole, 8)
+    shutil.copytree(whole / "attempts", out / "attempts")
+    shutil.rmtree(out / "attempts" / "attempt-0001" / "step-000008")
+    assert train(spec, dataset, out, lines, attempt=2) == losses
+    assert lines[0] == "resuming from step 4 of 8"
+    assert digest(out, 8) == wanted
+    saved = load_file(out / "checkpoints" / "step-000008" / "adapter_model.safetensors")
+    assert sum("lora_" not in name for name in saved) == (0 if changes is PISSA else 6 + 2)
 
 
 @contextmanager
@@ -281,13 +271,3 @@ def free_what_it_held() -> None:
     for name, group in ray.util.placement_group_table().items():
         if group["state"] != "REMOVED":
             ray.util.remove_placement_group(PlacementGroup(PlacementGroupID.from_hex(name)))
-
-
-def test_an_error_that_would_repeat_itself_ends_the_run_at_once(
-    model: Path, tmp_path: Path
-) -> None:
-    lines: list[str] = []
-    write_tokens(tmp_path, [])
-    with pytest.raises(TrainingError, match="holds no training sequence"):
-        train(make_spec(model), tmp_path, tmp_path / "out", lines)
-    assert lines == []

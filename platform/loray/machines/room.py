@@ -139,16 +139,46 @@ def amounts(cpus: float, gpus: float) -> str:
     return f"{counted(cpus, 'CPUs')} and {counted(gpus, 'GPUs')}"
 
 
-def waiting_words(wanted: Wanted, waited: float, limit: float) -> str:
-    """That something is waited for."""
+def groups_placed(wanted: Wanted) -> frozenset[str]:
+    """Ids of the cluster's placement groups that have their nodes and are large enough.
+
+    Ray does not say whose they are; the new ones are likely those of who asks.
+    """
+    import ray.util  # noqa: PLC0415
+
+    table: dict[str, Any] = ray.util.placement_group_table()
+    return frozenset(
+        name
+        for name, group in table.items()
+        if group["state"] == "CREATED" and len(group["bundles"]) >= wanted.count
+    )
+
+
+def waiting_words(wanted: Wanted, waited: float, limit: float, *, has_room: bool = False) -> str:
+    """That something is waited for.
+
+    Args:
+        has_room: the processes have their nodes, and are slow to start there.
+    """
+    what = "they have room and are starting" if has_room else offered()
     return (
-        f"waiting for {waited:.0f} s for {wanted.words}, to start; {offered()}; "
+        f"waiting for {waited:.0f} s for {wanted.words}, to start; {what}; "
         f"giving up after {limit:g} s"
     )
 
 
-def given_up_words(wanted: Wanted, limit: float) -> str:
-    """That it did not come."""
+def given_up_words(wanted: Wanted, limit: float, *, has_room: bool = False) -> str:
+    """That it did not come.
+
+    Args:
+        has_room: the processes have their nodes, and did not start there.
+    """
+    if has_room:
+        return (
+            f"{wanted.words}, had room but did not start in {limit:g} s; wanted them to load "
+            "Python, torch and transformers in that time; end other work on the machine, or raise "
+            "resources.start_seconds"
+        )
     return (
         f"found no room for {limit:g} s; wanted {wanted.words}; {offered()}; free or add nodes, "
         f"lower {wanted.field}, resources.cpus_per_worker or resources.gpus_per_worker, or raise "

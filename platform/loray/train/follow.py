@@ -16,6 +16,7 @@ from loray.machines.room import (
     TELL_SECONDS,
     counted,
     given_up_words,
+    groups_placed,
     waiting_words,
     workers_wanted,
 )
@@ -98,6 +99,7 @@ class _Watch:
         self._began = self._told = time.monotonic()
         self._restarts = 0
         self._is_running = False
+        self._groups_before = groups_placed(self._wanted)
 
     def tell_restarts(self) -> None:
         """Why workers begin again, where they do."""
@@ -117,12 +119,17 @@ class _Watch:
         if is_running:
             self._began = self._told = now
         elif now - self._began > self._limit:
+            has_room = self._has_room()
             self.end_run()
-            return given_up_words(self._wanted, self._limit)
+            return given_up_words(self._wanted, self._limit, has_room=has_room)
         elif now - self._told > TELL_SECONDS:
             self._told = now
-            self._report(waiting_words(self._wanted, now - self._began, self._limit))
+            waited, has_room = now - self._began, self._has_room()
+            self._report(waiting_words(self._wanted, waited, self._limit, has_room=has_room))
         return None
+
+    def _has_room(self) -> bool:
+        return bool(groups_placed(self._wanted) - self._groups_before)
 
     def end_run(self) -> None:
         """Kill Ray Train's controller and its workers with it.
