@@ -54,6 +54,24 @@ def ray_cluster() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A process group of one worker, this process."""
+    from tests.training_here import process_group
+
+    with process_group(tmp_path_factory.mktemp("group") / "store"):
+        yield
+
+
+@pytest.fixture
+def here(alone: None, ray_cluster: None) -> Iterator[None]:
+    """Trainings of one worker run in this process."""
+    from tests.training_here import training_here
+
+    with training_here():
+        yield
+
+
+@pytest.fixture(scope="session")
 def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random Llama (hidden 64, 2 layers) with a byte-level tokenizer and a chat template."""
     from loray.quickstart.initialise import write_random_model

@@ -134,13 +134,21 @@ def fragile(base: Path, folder: Path, function: str):
 
 
 def start_driver(folder: Path) -> subprocess.Popen[bytes]:
-    """`loray apply` up to the dataset; a process, a cluster and a session of its own."""
+    """`loray apply` up to the dataset; a process of its own, which joins the tests' cluster."""
+    import ray
+
     code = (
+        "import os, ray; path = {'PYTHONPATH': os.environ['PYTHONPATH']}; "
+        "ray.init(log_to_driver=False, runtime_env={'env_vars': path}); "
         "from pathlib import Path; from loray.pipeline.apply import apply; "
         "from loray.spec.run import RunSpec; "
         "apply(RunSpec.model_validate_json(Path('run.json').read_text()), until='dataset')"
     )
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}  # where the fragile step lies
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(REPOSITORY),  # where the fragile step lies
+        "RAY_ADDRESS": ray.get_runtime_context().gcs_address,
+    }
     with (folder / "driver.log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-c", code],

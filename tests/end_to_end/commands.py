@@ -15,8 +15,9 @@ DEADLINE_SECONDS = 300
 INTERRUPTED = "interrupted; apply again to continue where it stopped"
 QUICK = (
     "resources.workers=1", "train.strategy={kind: plain}", "evaluate.max_rows=8",
-    "train.steps=12", "train.checkpoint_every=4",
+    "train.steps=600", "train.checkpoint_every=150", "train.vitals_every=600",
 )  # fmt: skip
+"""One worker, whose training takes so long that it can be interrupted twice."""
 SETTINGS = tuple(word for each in QUICK for word in ("--set", each))
 
 

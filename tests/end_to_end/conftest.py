@@ -9,6 +9,7 @@ import pytest
 from loray.spec.load import load_checked
 from tests.end_to_end.commands import QUICK, Command
 from tests.end_to_end.projects import write_project
+from tests.training_here import training_here
 
 
 @pytest.fixture
@@ -25,13 +26,13 @@ def loray() -> Iterator[Callable[..., Command]]:
 
 
 @pytest.fixture(scope="session")
-def alone(
-    tiny_model_dir: Path, ray_cluster: None, tmp_path_factory: pytest.TempPathFactory
+def left_alone(
+    tiny_model_dir: Path, alone: None, ray_cluster: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A project that was applied without being disturbed."""
     from loray.pipeline.apply import apply
 
     folder = write_project(tmp_path_factory.mktemp("alone"), tiny_model_dir)
-    with contextlib.chdir(folder):
+    with contextlib.chdir(folder), training_here():
         apply(load_checked(folder / "run.yaml", QUICK), report=lambda _: None)
     return folder

@@ -49,7 +49,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def test_a_run_that_is_stopped_in_every_stage_ends_like_one_that_is_not(
-    alone: Path, tiny_model_dir: Path, tmp_path: Path, loray: Callable[..., Command]
+    left_alone: Path, tiny_model_dir: Path, tmp_path: Path, loray: Callable[..., Command]
 ) -> None:
     import ray
 
@@ -87,7 +87,7 @@ def test_a_run_that_is_stopped_in_every_stage_ends_like_one_that_is_not(
     assert loray(folder, *APPLY).end().code == 0
     made = digests(folder)
     assert len(made) >= 6
-    assert made == digests(alone)
+    assert made == digests(left_alone)
     check_whole(folder)
 
 

@@ -16,7 +16,7 @@ from loray.registry import Registry
 from loray.spec.load import load_checked
 from tests.end_to_end.projects import write_project
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("here")]
 DEADLINE_SECONDS = 300
 QUICK = (
     "evaluate.metrics=[perplexity]", "evaluate.max_rows=8", "train.steps=16",
@@ -99,11 +99,15 @@ def test_a_trial_that_fails_is_told_and_the_others_are_compared(
 
 
 def stop_after_the_first_trial(project: Path) -> None:
-    """Start a sweep as a process with a Ray of its own, and interrupt it in the second."""
+    """Start a sweep as a process, which joins the tests' cluster; interrupt its second trial."""
+    import ray
+
+    address = ray.get_runtime_context().gcs_address
     with (project / "sweep.log").open("ab") as log:
         sweep = subprocess.Popen(
             [str(Path(sys.executable).with_name("loray")), *SWEEP],
             cwd=project,
+            env={**os.environ, "RAY_ADDRESS": address},
             stdout=log,
             stderr=log,
             start_new_session=True,

@@ -11,10 +11,11 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psutil
@@ -101,12 +102,18 @@ def started_cluster(*, cpus: int) -> Iterator[Head]:
 
 
 @contextmanager
-def started_head() -> Iterator[Started]:
-    """A head that runs no tasks."""
+def started_head(settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[Started]:
+    """A head that runs no tasks.
+
+    Args:
+        settings: of Ray's, for the whole cluster.
+    """
     folder = Path(tempfile.mkdtemp(prefix="loray-"))  # short: a socket's path holds 107 characters
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        head, process = start_patiently(lambda number: launch_head(folder / str(number)), nodes=1)
+        head, process = start_patiently(
+            lambda number: launch_head(folder / str(number), settings), nodes=1
+        )
         stack.callback(end, process)
         yield head, process
 
@@ -134,12 +141,12 @@ def start_patiently(start: Callable[[int], Started], *, nodes: int) -> Started:
     raise RuntimeError(f"no node after {TRIES} tries; the last one said:\n{head.log()}")
 
 
-def launch_head(folder: Path) -> Started:
+def launch_head(folder: Path, settings: Mapping[str, str]) -> Started:
     """Start a head without CPUs, with everything it writes under `folder`."""
     folder.mkdir()
     gcs, dashboard, client, *agents = free_ports(7)
     token = secrets.token_hex(32)
-    environment = head_environment(folder, token)
+    environment = {**head_environment(folder, token), **settings}
     address = f"{get_node_ip_address()}:{gcs}"
     head = Head(f"http://127.0.0.1:{dashboard}", address, token, folder, environment)
     words = ["--head", "--num-cpus=0", f"--port={gcs}"]

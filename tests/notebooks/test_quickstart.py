@@ -41,7 +41,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def executed(checkout: Path) -> nbformat.NotebookNode:
+def executed(checkout: Path, ray_cluster: None) -> nbformat.NotebookNode:
+    import ray
+
     notebook = read(checkout / "notebooks" / "quickstart.ipynb")
     (settings,) = (c for c in notebook.cells if "parameters" in c.metadata.get("tags", ()))
     settings.source = SHORTER
@@ -51,7 +53,9 @@ def executed(checkout: Path) -> nbformat.NotebookNode:
         kernel_name="python3",
         resources={"metadata": {"path": str(checkout / "notebooks")}},
     )
-    return client.execute()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
+        return client.execute()
 
 
 def shown(notebook: nbformat.NotebookNode, form: str) -> str:

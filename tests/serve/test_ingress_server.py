@@ -6,6 +6,7 @@ import pytest
 from ray.exceptions import ActorDiedError, RayTaskError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
+from loray.serve.admission import Admission
 from loray.serve.ingress_server import RemoteEngine
 from loray.serve.messages import Accepted, Ask, Finished, Piece, Refused
 from tests.serve.echo import version_of
@@ -55,9 +56,13 @@ def ask(adapter=None) -> Ask:
     return Ask("r1", (("user", "hi"),), adapter, None, 1.0, 1.0, None, (), 5.0)
 
 
+def remote(handle: Handle, places: int = 1, most_waiting: int = 0) -> RemoteEngine:
+    return RemoteEngine(handle, Admission(places, most_waiting=most_waiting))
+
+
 def all_of(handle: Handle, wanted: Ask) -> list:
     async def go():
-        return [answer async for answer in RemoteEngine(handle).answer(wanted)]
+        return [answer async for answer in remote(handle).answer(wanted)]
 
     return asyncio.run(go())
 
@@ -81,7 +86,7 @@ def test_an_answer_that_nobody_wants_any_more_is_cancelled():
     handle = Handle(ANSWER)
 
     async def go():
-        answers = RemoteEngine(handle).answer(ask())
+        answers = remote(handle).answer(ask())
         await anext(answers)
         await answers.aclose()
 
@@ -112,3 +117,38 @@ def test_too_busy_says_when_to_come_again():
     error = BackPressureError(num_queued_requests=9, max_queued_requests=8)
     (refused,) = all_of(Handle([error]), ask())
     assert refused.retry_after_seconds == 1
+
+
+def test_whoever_finds_no_place_waits_and_the_next_is_turned_away():
+    async def go():
+        engine = remote(Handle([]), places=1, most_waiting=1)
+        engine._answer = Handle(ANSWER * 2)
+        first, second = engine.answer(ask()), engine.answer(ask())
+        assert await anext(first) == ANSWER[0]
+        waiting = asyncio.ensure_future(anext(second))
+        await asyncio.sleep(0.01)
+        assert (waiting.done(), engine._admission.num_waiting) == (False, 1)
+        (refused,) = [answer async for answer in engine.answer(ask())]
+        assert refused.status == 429
+        await first.aclose()
+        assert isinstance(await waiting, type(ANSWER[1]))
+        await second.aclose()
+        assert engine._admission.num_waiting == 0
+
+    asyncio.run(go())
+
+
+def test_whoever_gives_up_waiting_leaves_the_place_to_others():
+    async def go():
+        engine = remote(Handle(ANSWER), places=1, most_waiting=5)
+        first, second = engine.answer(ask()), engine.answer(ask())
+        await anext(first)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await anext(second)
+        assert engine._admission.num_waiting == 0
+        await first.aclose()
+        async with asyncio.timeout(1.0):
+            assert [answer async for answer in engine.answer(ask())] == ANSWER[1:]
+
+    asyncio.run(go())

@@ -34,6 +34,8 @@ START_SECONDS = 40
 TOLERANCE = 1e-5
 """Largest relative difference of a step's loss, whatever number of workers took it."""
 DEADLINE_SECONDS = 300
+SOON = {"RAY_health_check_period_ms": "1000", "RAY_health_check_failure_threshold": "3"}
+"""Ray's settings, by which a node that does not answer is dead after seconds, not half a minute."""
 
 
 class Driver:
@@ -72,6 +74,11 @@ class Driver:
 
     def has_told(self, text: str) -> bool:
         return any(text in line for line in self.lines)
+
+    def last_start(self) -> int:
+        """The step from which the present workers went on."""
+        (line, *_) = (line for line in reversed(self.lines) if " workers, from step " in line)
+        return int(line.rpartition(" ")[2])
 
     def has_committed(self, step: int) -> bool:
         return (self.out / f"attempts/attempt-0001/step-{step:06d}/COMMIT.json").exists()
@@ -153,7 +160,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[tuple[Head, Process]]:
     """A head without CPUs and a node of one, which stay; drivers join before there are others."""
-    with started_head() as (head, _), started_node(head, 1) as kept:
+    with started_head(SOON) as (head, _), started_node(head, 1) as kept:
         yield head, kept
 
 
@@ -182,6 +189,7 @@ def test_a_run_goes_on_with_fewer_workers_and_takes_more_when_they_come(
         driver.wait_for(lambda: driver.has_committed(10))
         kill_machine(lost)
         driver.wait_for(lambda: driver.has_told("1 of 2 workers, from step"))
+        driver.wait_for(lambda: driver.has_committed(driver.last_start() + 10))
         with slowed(workers_of(kept)):
             stack.enter_context(started_node(head, 1, name="third", alive=3))
             driver.wait_for(lambda: driver.has_told("2 of 2 workers, from step"))

@@ -55,37 +55,32 @@ def digest(out: Path, step: int) -> str:
     return hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
+def spec_of(model: Path, **changes: Any) -> RunSpec:
+    """Two workers, each of which holds a share of each weight."""
+    settings = {
+        "resources": {"workers": 2},
+        "train__batch": BATCH,
+        "train__steps": 24,
+        "train__strategy": {"kind": "deepspeed", "zero_stage": 3},
+    }
+    return make_spec(model, **{**settings, **changes})
+
+
 @pytest.fixture(scope="module")
 def two_workers(
     tmp_path_factory: pytest.TempPathFactory, model: Path, dataset: Path
 ) -> tuple[Path, list[float]]:
     out = tmp_path_factory.mktemp("two")
-    spec = make_spec(model, resources={"workers": 2}, train__batch=BATCH, train__steps=24)
-    return out, train(spec, dataset, out)
+    return out, train(spec_of(model), dataset, out)
 
 
 def test_one_worker_and_two_give_the_same_loss_curve(
     two_workers: tuple[Path, list[float]], model: Path, dataset: Path, tmp_path: Path, here: None
 ) -> None:
-    spec = make_spec(model, resources={"workers": 1}, train__batch=BATCH, train__steps=24)
-    alone = train(spec, dataset, tmp_path / "out")
-    assert alone == pytest.approx(two_workers[1], rel=TOLERANCE)
-
-
-def test_workers_that_hold_a_share_of_each_weight_leave_the_same_adapter(
-    two_workers: tuple[Path, list[float]], model: Path, dataset: Path, tmp_path: Path
-) -> None:
-    """For FSDP2 and the other stages, see `test_strategies.py`; for a pipeline, below."""
-    spec = make_spec(
-        model,
-        resources={"workers": 2},
-        train__batch=BATCH,
-        train__steps=24,
-        train__strategy={"kind": "deepspeed", "zero_stage": 3},
-    )
-    out = tmp_path / "out"
-    assert train(spec, dataset, out) == pytest.approx(two_workers[1], rel=TOLERANCE)
-    assert_left_alike(out, two_workers[0])
+    """One that holds every weight, too."""
+    spec = spec_of(model, resources={"workers": 1}, train__strategy={"kind": "plain"})
+    assert train(spec, dataset, tmp_path / "out") == pytest.approx(two_workers[1], rel=TOLERANCE)
+    assert_left_alike(tmp_path / "out", two_workers[0])
 
 
 def assert_left_alike(out: Path, whole: Path) -> None:
@@ -125,7 +120,7 @@ def test_what_training_leaves_is_complete(two_workers: tuple[Path, list[float]])
 def test_a_killed_worker_changes_no_bit_of_the_adapter(
     two_workers: tuple[Path, list[float]], model: Path, dataset: Path, tmp_path: Path
 ) -> None:
-    spec = make_spec(model, resources={"workers": 2}, train__batch=BATCH, train__steps=24)
+    spec = spec_of(model)
     out = tmp_path / "out"
     with killing("RayTrainWorker", out) as killed:
         losses = train(spec, dataset, out)
@@ -134,30 +129,22 @@ def test_a_killed_worker_changes_no_bit_of_the_adapter(
     assert digest(out, 24) == digest(two_workers[0], 24)
 
 
-def test_a_killed_stage_of_a_pipeline_changes_no_bit_of_the_adapter(
+def test_a_killed_stage_of_a_pipeline_leaves_the_adapter_of_a_run_without(
     two_workers: tuple[Path, list[float]], model: Path, dataset: Path, tmp_path: Path
 ) -> None:
-    spec = make_spec(
-        model,
-        resources={"workers": 2},
-        train__batch=BATCH,
-        train__steps=24,
-        train__strategy={"kind": "pipeline"},
-    )
-    whole, out = tmp_path / "whole", tmp_path / "out"
-    losses = train(spec, dataset, whole)
-    assert losses == pytest.approx(two_workers[1], rel=TOLERANCE)
-    assert_left_alike(whole, two_workers[0])
+    """That a pipeline resumes bit for bit is in `test_pipeline.py`."""
+    out = tmp_path / "out"
     with killing("RayTrainWorker", out) as killed:
-        assert train(spec, dataset, out) == losses
+        losses = train(spec_of(model, train__strategy={"kind": "pipeline"}), dataset, out)
     assert killed
-    assert digest(out, 24) == digest(whole, 24)
+    assert losses == pytest.approx(two_workers[1], rel=TOLERANCE)
+    assert_left_alike(out, two_workers[0])
 
 
 def test_a_killed_controller_ends_the_run_and_the_next_attempt_goes_on(
     two_workers: tuple[Path, list[float]], model: Path, dataset: Path, tmp_path: Path
 ) -> None:
-    spec = make_spec(model, resources={"workers": 2}, train__batch=BATCH, train__steps=24)
+    spec = spec_of(model)
     out = tmp_path / "out"
     with (
         killing("TrainController", out) as killed,

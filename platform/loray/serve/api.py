@@ -77,8 +77,8 @@ class Api:
         return model_card(model_id, self.base, await self._resolve(model_id))
 
     async def stats(self) -> dict[str, object]:
-        """`GET /v1/stats`: counters of one engine replica."""
-        return await self.engine.stats()
+        """`GET /v1/stats`: counters of one engine replica, and requests that are not over."""
+        return {**await self.engine.stats(), "num_in_flight": self.drain.num_in_flight}
 
     async def health(self) -> dict[str, str]:
         """`GET /healthz`: this process answers; Ray looks after the engine by itself."""

@@ -27,6 +27,11 @@ class Drain:
         """Those that are still in flight are being cut off."""
         self._running: set[asyncio.Timeout] = set()
 
+    @property
+    def num_in_flight(self) -> int:
+        """Requests that have begun and are not over."""
+        return len(self._running)
+
     def refuse_newcomers(self) -> None:
         """Called for each request that begins.
 

@@ -16,7 +16,7 @@ from loray.serve.engine_server import (
     HEALTH_TIMEOUT_SECONDS,
     EngineServer,
 )
-from loray.serve.ingress_server import IngressServer
+from loray.serve.ingress_server import IngressServer, engine_capacity
 from loray.serve.replica_logs import SERVE_LOGGER
 from loray.serve.starting import APP_NAME, await_replicas, start_proxies
 from loray.spec.run import RunSpec
@@ -31,6 +31,8 @@ DRAIN_SECONDS = 5.0
 """Beyond the longest request, for a replica that is to go."""
 INGRESS_CPUS = 0
 """Reserved; it mostly waits, and a one-core machine has to serve too."""
+ENGINE_SLACK = 16
+"""For calls that are no requests, as `/readyz` makes; the ingress counts the requests."""
 INGRESS_SLACK = 64
 """For requests that need no engine, and for those being refused."""
 RETRY_AFTER_SECONDS = 1
@@ -62,7 +64,7 @@ def build_application(spec: RunSpec, catalog: Catalog) -> serve.Application:
             "num_cpus": spec.resources.cpus_per_worker,
             "num_gpus": spec.resources.gpus_per_worker,
         },
-        max_ongoing_requests=engine_capacity(spec.serve),
+        max_ongoing_requests=engine_capacity(spec.serve) + ENGINE_SLACK,
         **_waiting(spec.serve),
     )(EngineServer)
     ingress = serve.deployment(
@@ -125,11 +127,6 @@ def proxy_environment() -> dict[str, str]:
 def served_name(base: BaseModelSpec) -> str:
     """What clients call the base model: its hub id, or the last part of a local folder's path."""
     return Path(base.path).name if base.revision is None else base.path
-
-
-def engine_capacity(spec: ServeSpec) -> int:
-    """Requests a replica may have: those being decoded, and as many that can join at once."""
-    return 2 * spec.max_batch
 
 
 def _ingress_capacity(spec: ServeSpec) -> int:

@@ -36,6 +36,9 @@ from loray.train.progress import start_progress
 from loray.train.rates import RateCurve, RateRange
 from loray.train.task import WorkerTask, train_worker
 
+POLL_SECONDS = "0.25"
+"""How often Ray Train's controller asks its workers; 2 s when not given. A worker waits at a
+checkpoint until the one before was heard of, and a run ends only when it is asked."""
 START_SECONDS = "10"
 """How long an elastic run waits for workers, whose node may be gone, before it counts anew."""
 log = logging.getLogger(__name__)
@@ -182,7 +185,9 @@ def run_workers(task: WorkerTask, *, storage: Path) -> str | None:
     """
     resources = task.spec.resources
     workers, is_run = resources.workers, task.rates is None
-    if resources.min_workers is not None:  # Ray reads it here, and has no argument for it
+    # Ray reads these here, and has no arguments for them.
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", POLL_SECONDS)
+    if resources.min_workers is not None:
         os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", START_SECONDS)
     trainer = Trainer(
         train_worker,
