@@ -61,7 +61,7 @@ test-one: setup-dev
 # trains on two workers, and what starts clusters and kills processes.
 test: test-unit
 	$(PYTEST) -n 2 --dist loadfile --durations=5 -m 'slow and not ray and not gpu and not network'
-	$(PYTEST) --durations=5 -m 'workers and not gpu'
+	$(PYTEST) --durations=5 -m 'workers and not gpu' tests/train
 	$(PYTEST) --durations=15 -m 'ray and not gpu and not network'
 
 # Each benchmark that starts Ray, once and tiny: three minutes. The others are in `make test`.

@@ -15,6 +15,7 @@ SHORTER = """
 SPEC = "configs/runs/docstring.yaml"
 OVERRIDES = [
     "resources.workers=1",
+    "train.strategy={kind: plain}",
     "train.steps=4",
     "train.checkpoint_every=4",
     "train.schedule.warmup_steps=1",

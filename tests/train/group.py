@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 WORKERS = 2
-STEPS = {"float32": 12, "bfloat16": 8}
+STEPS = {"float32": 12, "bfloat16": 5}
 """Of a job, by the type that it computes in: bfloat16 is slow on most CPUs."""
 SET_BACK = 3
 """Steps that are gone again after the run was set back."""

@@ -38,6 +38,60 @@ def test_workers_that_never_start_are_waited_for_aloud_and_not_for_ever(
     assert "raise resources.start_seconds" in text
 
 
+def test_a_run_that_lost_its_workers_for_good_says_so_and_is_ended(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The controller's own words, as it says them when a node dies; see `test_elastic.py`."""
+    from loray.train.progress import start_progress
+
+    monkeypatch.setattr(follow, "PROGRESS_SECONDS", 0.2)
+    monkeypatch.setattr(follow, "TELL_SECONDS", 1.0)
+    progress, said = start_progress(), []
+    wanted = {"workers": 8, "start_seconds": 4}
+    resources = make_spec(
+        model, resources=wanted, train__batch={"global_size": 8, "micro_size": 1}
+    ).resources
+    with follow.followed(progress, steps=9, resources=resources, report=said.append) as followed:
+        time.sleep(1.0)
+        ray.get(progress.enter.remote(is_running=True, why=""))
+        time.sleep(5.0)
+        assert followed.given_up is None, "it ran, and for longer than workers may take to start"
+        ray.get(progress.enter.remote(is_running=False, why="worker 1: the node died"))
+        time.sleep(2.5)
+        assert followed.given_up is None
+        time.sleep(3.0)
+    restart = "restart 1 of at most 3, from the last checkpoint: worker 1: the node died"
+    assert said.index("the workers have started; they load the base and put the adapter on") < (
+        said.index(restart)
+    )
+    assert any("for 8 workers, each of 1 CPU and 0 GPUs, to start; the" in line for line in said)
+    assert followed.given_up is not None
+    assert followed.given_up.startswith("found no room for 4 s; wanted 8 workers, each of 1 CPU")
+
+
+def test_workers_that_have_room_and_are_slow_to_start_are_not_said_to_lack_it(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ray.util import placement_group, remove_placement_group
+
+    from loray.train.progress import start_progress
+
+    monkeypatch.setattr(follow, "PROGRESS_SECONDS", 0.2)
+    monkeypatch.setattr(follow, "TELL_SECONDS", 0.5)
+    progress, said = start_progress(), []
+    resources = make_spec(model, resources={"workers": 2, "start_seconds": 2}).resources
+    with follow.followed(progress, steps=9, resources=resources, report=said.append) as followed:
+        group = placement_group([{"CPU": 1.0}] * 2)
+        assert group.wait(10)
+        time.sleep(4.0)
+    remove_placement_group(group)
+    assert any("to start; they have room and are starting; giving up" in line for line in said)
+    assert followed.given_up is not None
+    assert followed.given_up.startswith(
+        "found room for 2 workers, each of 1 CPU and 0 GPUs, which did not start in 2 s; end"
+    )
+
+
 def test_weights_of_another_shape_end_the_run_at_once_with_the_cause(
     model: Path, tmp_path: Path
 ) -> None:

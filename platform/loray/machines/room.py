@@ -175,9 +175,8 @@ def given_up_words(wanted: Wanted, limit: float, *, has_room: bool = False) -> s
     """
     if has_room:
         return (
-            f"{wanted.words}, had room but did not start in {limit:g} s; wanted them to load "
-            "Python, torch and transformers in that time; end other work on the machine, or raise "
-            "resources.start_seconds"
+            f"found room for {wanted.words}, which did not start in {limit:g} s; end other work "
+            "on the machine, or raise resources.start_seconds"
         )
     return (
         f"found no room for {limit:g} s; wanted {wanted.words}; {offered()}; free or add nodes, "
